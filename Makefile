@@ -1,0 +1,87 @@
+# Cloister: GNU make.  Objects in build/; one static library for each folder,
+# one program for each main_NAME.c in it.
+#
+#   make              all programs
+#   make deps         install the Debian packages that building and tests need
+#   make demo         a whole service with a throw-away state, and a real chat
+#   make check        every test
+#   make bench        what things cost
+#   make install      DESTDIR and PREFIX as usual
+
+PREFIX	?= /usr/local
+BINDIR	 = $(PREFIX)/bin
+SBINDIR	 = $(PREFIX)/sbin
+LIBEXECDIR = $(PREFIX)/libexec/cloister
+SYSCONFDIR ?= /etc/cloister
+
+B	?= build
+CC	?= cc
+PKG_CONFIG ?= pkg-config
+PKGS	 = libcrypto libseccomp libbsd-overlay jansson libconfuse
+
+# SANITIZE=1 builds with ASan and UBSan (into $(B), so give it its own B).
+ifdef SANITIZE
+HARDEN	 = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	   -fno-omit-frame-pointer
+LDHARDEN = -fsanitize=address,undefined
+else
+HARDEN	 = -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	   -fstack-clash-protection -fzero-call-used-regs=used \
+	   -ftrivial-auto-var-init=zero
+LDHARDEN =
+endif
+WARN	 = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+	   -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
+	   -Wconversion -Wundef -Wformat=2 -Wold-style-definition
+CFLAGS	?= -g
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(HARDEN) $(WARN) -fPIE -Icommon \
+	   -D_GNU_SOURCE -DLIBEXECDIR='"$(LIBEXECDIR)"' \
+	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DSBINDIR='"$(SBINDIR)"' \
+	   $(shell $(PKG_CONFIG) --cflags $(PKGS))
+ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
+LIBS	 = $(shell $(PKG_CONFIG) --libs $(PKGS))
+
+DIRS	 = common keyd sessiond storaged llmproxy monitor client
+SRCS	 = $(foreach d,$(DIRS),$(wildcard $(d)/*.c))
+MAINS	 = $(filter $(addsuffix /main_%,$(DIRS)),$(SRCS))
+PROGS	 = $(foreach m,$(MAINS),$(B)/$(patsubst main_%.c,%,$(notdir $(m))))
+LIBOBJ	 = $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(filter $(1)/%,$(SRCS))))
+
+all: $(PROGS)
+
+.SECONDEXPANSION:
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# What a folder's programs link besides LIBS.
+LIBS_storaged = -ldb-5.3
+LIBS_llmproxy = $(shell $(PKG_CONFIG) --libs libcurl)
+LIBS_client   = $(shell $(PKG_CONFIG) --libs libedit)
+
+define PROG
+$(B)/$(patsubst main_%.c,%,$(notdir $(1))): $(1:%.c=$(B)/%.o) \
+    $(sort $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $(1:%.c=$(B)/%.o) \
+	    $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a \
+	    $$(LIBS_$(patsubst %/,%,$(dir $(1)))) $$(LIBS)
+endef
+$(foreach m,$(MAINS),$(eval $(call PROG,$(m))))
+
+# Unit tests: tests/test_X.c, each its own program.
+UNIT	 = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+$(UNIT): $(B)/tests/%: $(B)/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group \
+	    $(foreach d,$(DIRS),$(B)/lib$(d).a) -Wl,--end-group \
+	    $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
+unit: $(UNIT)
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all unit clean
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,410 @@
+#include "appconn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "log.h"
+#include "loop.h"
+#include "msgmac.h"
+#include "record.h"
+
+#define IN_BYTES	(2 * RECORD_MAX)
+#define KEEP_BYTES	65536	/* a larger buffer is given back when empty */
+#define PAD_UNIT	512
+#define REKEY_MS	(60 * 60 * 1000)
+#define CLOSE_LEN	(8 + HASH_LEN)
+
+struct appconn {
+	enum chan_end		 end;
+	const char		*why;
+	bool			 closed_in;	/* the peer's CLOSE came */
+	bool			 closed_out;
+
+	struct record_dir	 rx;
+	struct msgmac		 mac_in;
+	uint8_t			*in;
+	size_t			 in_start;
+	size_t			 in_end;
+	size_t			 plain;		/* bytes before in_start to wipe */
+	struct buf		 joined;	/* the fragments so far */
+	unsigned		 fragments;
+	unsigned		 dummies;
+
+	struct record_dir	 tx;
+	struct msgmac		 mac_out;
+	uint64_t		 tx_since_ms;
+	uint64_t		 rekey_ms;
+	struct buf		 enc;
+	struct buf		 out;
+	size_t			 written;	/* bytes of out that are gone */
+};
+
+struct appconn *
+appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
+    const uint8_t s_ap[HASH_LEN], const uint8_t msgmac[HASH_LEN])
+{
+	bool client = end == END_A;
+	struct appconn *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL ||
+	    (c->in = malloc(IN_BYTES)) == NULL)
+		fatal("malloc");
+	c->end = end;
+	record_dir_init(&c->rx, client ? s_ap : c_ap, RECORD_EPOCH_AP);
+	record_dir_init(&c->tx, client ? c_ap : s_ap, RECORD_EPOCH_AP);
+	msgmac_init(&c->mac_in, msgmac,
+	    client ? MSGMAC_TO_CLIENT : MSGMAC_TO_SERVER);
+	msgmac_init(&c->mac_out, msgmac,
+	    client ? MSGMAC_TO_SERVER : MSGMAC_TO_CLIENT);
+	c->tx_since_ms = mono_ms();
+	c->rekey_ms = REKEY_MS;
+	buf_init(&c->joined, APPCONN_MAX);
+	buf_init(&c->enc, APPCONN_MAX);
+	buf_init(&c->out, APPCONN_OUT_MAX);
+	return c;
+}
+
+void
+appconn_free(struct appconn *c)
+{
+	if (c == NULL)
+		return;
+	record_dir_free(&c->rx);
+	record_dir_free(&c->tx);
+	msgmac_free(&c->mac_in);
+	msgmac_free(&c->mac_out);
+	OPENSSL_cleanse(c->in, IN_BYTES);
+	free(c->in);
+	buf_free(&c->joined);
+	buf_free(&c->enc);
+	buf_free(&c->out);
+	free(c);
+}
+
+void
+appconn_limits(struct appconn *c, uint64_t records, uint64_t nbytes,
+    uint64_t ms)
+{
+	c->rx.max_records = c->tx.max_records = records;
+	c->rx.max_bytes = c->tx.max_bytes = nbytes;
+	c->rekey_ms = ms;
+}
+
+/* Empty b; what a rare large message took is given back. */
+static void
+empty(struct buf *b)
+{
+	if (b->cap > KEEP_BYTES)
+		buf_free(b);
+	else
+		buf_reset(b);
+}
+
+/* Wipe the record that was delivered last; its message is no longer valid. */
+static void
+forget(struct appconn *c)
+{
+	OPENSSL_cleanse(c->in + c->in_start - c->plain, c->plain);
+	c->plain = 0;
+	if (c->fragments == 0 && c->joined.n > 0)
+		empty(&c->joined);
+}
+
+uint8_t *
+appconn_room(struct appconn *c, size_t *n)
+{
+	forget(c);
+	if (c->in_start > 0) {
+		memmove(c->in, c->in + c->in_start, c->in_end - c->in_start);
+		c->in_end -= c->in_start;
+		c->in_start = 0;
+	}
+	if (c->closed_in || c->why != NULL)
+		c->in_end = 0;		/* nothing is read any more */
+	if (c->in_end == IN_BYTES)
+		fatalx("appconn_room: records wait");
+	*n = IN_BYTES - c->in_end;
+	return c->in + c->in_end;
+}
+
+void
+appconn_arrived(struct appconn *c, size_t n)
+{
+	if (n > IN_BYTES - c->in_end)
+		fatalx("appconn_arrived: %zu bytes", n);
+	c->in_end += n;
+}
+
+static enum appconn_result
+broken(struct appconn *c, const char *why)
+{
+	if (c->why == NULL)
+		c->why = why;
+	return APPCONN_BROKEN;
+}
+
+static enum appconn_result
+take_fragment(struct appconn *c, struct bytes content)
+{
+	if (content.n > APPCONN_FRAGMENT)
+		return broken(c, "fragment too long");
+	/* One more, the last, must follow. */
+	if (++c->fragments >= APPCONN_FRAGMENTS_MAX)
+		return broken(c, "too many fragments");
+	buf_put(&c->joined, content.p, content.n);
+	if (c->joined.err)
+		return broken(c, "message too long");
+	return APPCONN_AGAIN;
+}
+
+static enum appconn_result
+take_message(struct appconn *c, struct bytes whole, struct msg *m)
+{
+	enum msg_verdict v;
+	struct bytes body;
+
+	if (whole.n > APPCONN_FRAGMENT)
+		return broken(c, "fragment too long");
+	if (c->fragments > 0) {
+		buf_put(&c->joined, whole.p, whole.n);
+		if (c->joined.err)
+			return broken(c, "message too long");
+		whole = buf_bytes(&c->joined);
+		c->fragments = 0;
+	}
+	if (whole.n < HASH_LEN)
+		return broken(c, "message too short");
+	body = bytes_of(whole.p, whole.n - HASH_LEN);
+	if (msgmac_check(&c->mac_in, body, body.p + body.n) != 0)
+		return broken(c, "wrong message MAC");
+	if ((v = msg_decode(body, CH_APP, c->end, APP_OPEN, m)) != MSG_OK)
+		return broken(c, msg_verdict_text(v));
+	m->fd = -1;
+	c->dummies = 0;
+	return APPCONN_MESSAGE;
+}
+
+static enum appconn_result
+take_close(struct appconn *c, struct bytes content)
+{
+	struct rd r = rd_of(content);
+	uint64_t i = rd_u64(&r);
+	uint8_t mac[HASH_LEN];
+
+	rd_copy(&r, mac, sizeof(mac));
+	if (!rd_done(&r) || c->fragments > 0 || i != c->mac_in.i ||
+	    !bytes_eq_ct(mac, c->mac_in.mac, HASH_LEN))
+		return broken(c, "CLOSE does not fit what was received");
+	c->closed_in = true;
+	record_dir_free(&c->rx);
+	return APPCONN_CLOSED;
+}
+
+static enum appconn_result
+take(struct appconn *c, enum record_type type, struct bytes content,
+    struct msg *m)
+{
+	switch (type) {
+	case RECORD_APP:
+		return take_message(c, content, m);
+	case RECORD_APP_MORE:
+		return take_fragment(c, content);
+	case RECORD_CLOSE:
+		return take_close(c, content);
+	case RECORD_REKEY:
+		if (record_rekey(&c->rx) != 0)
+			return broken(c, "no epoch is left");
+		return APPCONN_AGAIN;
+	case RECORD_DUMMY:
+		if (++c->dummies > APPCONN_DUMMIES_MAX)
+			return broken(c, "too many dummies");
+		return APPCONN_AGAIN;
+	case RECORD_HANDSHAKE:
+		break;
+	}
+	return broken(c, "record type not permitted here");
+}
+
+enum appconn_result
+appconn_next(struct appconn *c, struct msg *m)
+{
+	enum appconn_result r;
+	enum record_type type;
+	struct bytes content;
+	uint8_t *rec;
+	size_t total;
+	int whole;
+
+	for (;;) {
+		forget(c);
+		if (c->why != NULL)
+			return APPCONN_BROKEN;
+		if (c->closed_in)
+			return APPCONN_CLOSED;
+		rec = c->in + c->in_start;
+		whole = record_frame(bytes_of(rec, c->in_end - c->in_start),
+		    &total);
+		if (whole == -1)
+			return broken(c, "not a record");
+		if (whole == 0)
+			return APPCONN_AGAIN;
+		c->in_start += total;
+		c->plain = total;
+		if (record_open(&c->rx, rec, total, &type, &content) != 0)
+			return broken(c, "record not authentic");
+		if ((r = take(c, type, content, m)) != APPCONN_AGAIN)
+			return r;
+	}
+}
+
+const char *
+appconn_eof(struct appconn *c)
+{
+	if (c->closed_in)
+		return NULL;
+	(void)broken(c, "truncated: end of file without CLOSE");
+	return c->why;
+}
+
+const char *
+appconn_why(const struct appconn *c)
+{
+	return c->why;
+}
+
+const uint8_t *
+appconn_mac_in(const struct appconn *c)
+{
+	return c->mac_in.mac;
+}
+
+const uint8_t *
+appconn_mac_out(const struct appconn *c)
+{
+	return c->mac_out.mac;
+}
+
+uint64_t
+appconn_count_in(const struct appconn *c)
+{
+	return c->mac_in.i;
+}
+
+uint64_t
+appconn_count_out(const struct appconn *c)
+{
+	return c->mac_out.i;
+}
+
+/* One record, after a change of key where one is due. */
+static int
+seal(struct appconn *c, enum record_type type, struct bytes content, size_t pad)
+{
+	const struct bytes none = { NULL, 0 };
+	uint64_t now = mono_ms();
+
+	if (record_need_rekey(&c->tx) || now - c->tx_since_ms >= c->rekey_ms) {
+		if (record_seal(&c->tx, RECORD_REKEY, none, 0, &c->out) != 0 ||
+		    record_rekey(&c->tx) != 0)
+			return -1;
+		c->tx_since_ms = now;
+	}
+	return record_seal(&c->tx, type, content, pad, &c->out);
+}
+
+/* The inner plaintext of a prompt's last record, so that its size tells little. */
+static size_t
+padded(size_t n, bool first)
+{
+	size_t pad = PAD_UNIT;
+
+	if (!first)
+		return RECORD_INNER_MAX;
+	while (pad < RECORD_INNER_HDR + n)
+		pad *= 2;
+	return pad < RECORD_INNER_MAX ? pad : RECORD_INNER_MAX;
+}
+
+static int
+send_fragments(struct appconn *c, struct bytes all, bool pad)
+{
+	bool first = true;
+
+	while (all.n > APPCONN_FRAGMENT) {
+		if (seal(c, RECORD_APP_MORE, bytes_of(all.p, APPCONN_FRAGMENT),
+		    0) != 0)
+			return -1;
+		all.p += APPCONN_FRAGMENT;
+		all.n -= APPCONN_FRAGMENT;
+		first = false;
+	}
+	return seal(c, RECORD_APP, all, pad ? padded(all.n, first) : 0);
+}
+
+int
+appconn_send(struct appconn *c, enum msg_type type, const void *body)
+{
+	const struct msg_desc *d = msg_desc(type);
+	int rv;
+
+	if (d->kind != CH_APP || (d->dir == AB) != (c->end == END_A) ||
+	    msg_encode(type, body, &c->enc) != 0)
+		fatalx("%s cannot be sent", d->name);
+	if (c->why != NULL || c->closed_out) {
+		empty(&c->enc);
+		return -1;
+	}
+	msgmac_next(&c->mac_out, buf_bytes(&c->enc));
+	buf_put(&c->enc, c->mac_out.mac, HASH_LEN);
+	rv = c->enc.err ? -1 :
+	    send_fragments(c, buf_bytes(&c->enc), type == MSG_c_prompt);
+	empty(&c->enc);
+	if (rv != 0)
+		(void)broken(c, "the output is full or its keys are used up");
+	return rv;
+}
+
+int
+appconn_close(struct appconn *c)
+{
+	uint8_t content[CLOSE_LEN];
+
+	if (c->closed_out)
+		return 0;
+	if (c->why != NULL)
+		return -1;
+	put_be64(content, c->mac_out.i);
+	memcpy(content + 8, c->mac_out.mac, HASH_LEN);
+	if (record_seal(&c->tx, RECORD_CLOSE, bytes_of(content, CLOSE_LEN), 0,
+	    &c->out) != 0) {
+		(void)broken(c, "the output is full or its keys are used up");
+		return -1;
+	}
+	c->closed_out = true;
+	return 0;
+}
+
+struct bytes
+appconn_output(const struct appconn *c)
+{
+	if (c->out.n == c->written)
+		return bytes_of(NULL, 0);
+	return bytes_of(c->out.p + c->written, c->out.n - c->written);
+}
+
+void
+appconn_written(struct appconn *c, size_t n)
+{
+	if (n > c->out.n - c->written)
+		fatalx("appconn_written: %zu bytes", n);
+	c->written += n;
+	if (c->written == c->out.n) {
+		c->written = 0;
+		empty(&c->out);
+	} else if (c->written > c->out.n / 2) {
+		buf_consume(&c->out, c->written);
+		c->written = 0;
+	}
+}

@@ -1,0 +1,129 @@
+/*
+ * What a role is, and the one way in which a role starts.
+ *
+ * The monitor executes a role's program with its descriptors in place: 0 and 1
+ * on /dev/null, 2 for the last words of a failing start, FD_CONTROL, FD_LOG,
+ * then the role's links in the order of roles.def, then its files, then
+ * listeners (sessiond) or log sockets (logger).
+ */
+#ifndef COMMON_ROLE_H
+#define COMMON_ROLE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "chan.h"
+#include "loop.h"
+
+enum role_id {
+#define ROLE(id, name, keep, multi) ROLE_##id,
+#include "roles.def"
+	ROLES
+};
+
+enum link_id {
+#define LINK(id, kind, a, b) LINK_##id,
+#include "roles.def"
+	LINKS
+};
+
+enum file_id {
+#define FILE_FD(role, id) FILE_##id,
+#include "roles.def"
+	FILES
+};
+
+struct role_decl {
+	const char	*name;		/* of the program, and in logs */
+	bool		 keep;
+	bool		 multi;
+};
+
+struct link_decl {
+	enum chan_kind	 kind;
+	enum role_id	 a, b;
+};
+
+extern const struct role_decl role_decls[ROLES];
+extern const struct link_decl link_decls[LINKS];
+extern const enum role_id file_roles[FILES];
+
+#define FD_CONTROL	3
+#define FD_LOG		4
+#define FD_FIRST	5
+
+#define ROLE_MAX_PROVIDERS	16
+#define ROLE_MAX_LISTENERS	16
+
+/* ctl_start flags. */
+#define START_INIT	0x01	/* make your files, then exit */
+#define START_SHARE_UID	0x02	/* not root: keep the caller's uid */
+
+/*
+ * The number of a descriptor in a role, given the number of providers.  peer is
+ * the instance at the other end of a link to a multi role, else 0.
+ */
+int role_link_fd(enum role_id role, int providers, enum link_id link, int peer);
+int role_file_fd(enum role_id role, int providers, enum file_id file);
+/* The first descriptor after links and files: listeners or log sockets. */
+int role_extra_fd(enum role_id role, int providers);
+/* How many processes there are of a role. */
+int role_instances(enum role_id role, int providers);
+/*
+ * A dense index over all processes (for the logger's sockets), in the order of
+ * roles.def; the monitor itself comes after the last: role_total().
+ */
+int role_index(enum role_id role, int instance, int providers);
+int role_total(int providers);
+
+/* What a started role knows of itself. */
+struct role {
+	enum role_id	 id;
+	int		 instance;
+	int		 providers;
+	int		 listeners;
+	uint32_t	 generation;	/* how often it was started, from 1 */
+	uint32_t	 flags;
+	char		 dir[1025];	/* the engine's directory, else "" */
+	struct loop	*loop;
+	struct chan	*ctl;
+	chan_msg_cb	*on_conf;	/* ctl_limits, ctl_upstream, ctl_model */
+	chan_msg_cb	*on_ctl;	/* everything else once it runs */
+	void		(*on_go)(void);	/* configured: start to serve */
+	void		(*on_stop)(void); /* NULL: exit at once */
+};
+
+/*
+ * Start: read ctl_start, call prepare (NULL allowed; still with the privileges
+ * that the monitor gave, for files that must be opened by name), then drop
+ * every privilege and enter the sandbox, as sandbox.h says.  Returns with
+ * *r filled, a loop and the control channel attached, before the first byte
+ * of any other peer is read.  The control channel's end means exit.
+ * Any failure is fatal.
+ */
+void role_start(struct role *r, enum role_id id, int argc, char **argv,
+    void (*prepare)(struct role *));
+
+/* Say that the sandbox stands, then serve until stopped. */
+__attribute__((noreturn)) void role_run(struct role *r);
+
+/*
+ * A link of this role as an asynchronous channel in `state`; why-messages of a
+ * violation are logged as an audit event, and on_closed is called afterwards.
+ */
+struct chan *role_link(struct role *r, enum link_id link, int peer,
+    unsigned state, unsigned flags, chan_msg_cb *cb, chan_closed_cb *closed,
+    void *arg);
+
+/* For links whose end means that this role cannot go on. */
+void role_link_lost(struct chan *c, const char *why, void *arg);
+
+/* Log to the role's log socket from now on. */
+void role_log_init(void);
+
+/* Read all of a descriptor (at most max bytes) into b; 0 or -1. */
+int read_all(int fd, struct buf *b);
+/* Write all bytes; 0 or -1 with errno. */
+int write_all(int fd, const void *p, size_t n);
+
+#endif

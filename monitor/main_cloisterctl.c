@@ -1,0 +1,246 @@
+/*
+ * cloisterctl: administration over the service's UNIX socket.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "chan.h"
+#include "config.h"
+#include "log.h"
+#include "pubkey.h"
+
+/* Exit codes: cloisterctl(8). */
+enum { EX_FAILED = 1, EX_USE = 2, EX_NO_SERVICE = 3 };
+
+#define ANSWER_MS	30000
+
+static struct server_config cfg;
+static const char *conf_path = SYSCONFDIR "/cloisterd.conf";
+static const char *libexec;
+
+__attribute__((noreturn)) static void
+usage(void)
+{
+	(void)fprintf(stderr,
+	    "usage: cloisterctl [-f config] command\n"
+	    "  init                 make keys and database (offline)\n"
+	    "  status               roles, sessions, storage\n"
+	    "  user add NAME        make a user\n"
+	    "  user list            users and how many keys each has\n"
+	    "  key add NAME FILE    enrol a public key file for a user\n");
+	exit(EX_USE);
+}
+
+static struct chan *
+dial(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlcpy(sun.sun_path, cfg.control_socket, sizeof(sun.sun_path)) >=
+	    sizeof(sun.sun_path))
+		fatalx("control_socket: the path is too long");
+	if ((fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) == -1)
+		fatal("socket");
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		(void)fprintf(stderr, "cloisterctl: %s: %s%s\n",
+		    cfg.control_socket, strerror(errno),
+		    errno == EACCES ? " (be root or in control_group)" :
+		    "; is cloisterd running?");
+		exit(EX_NO_SERVICE);
+	}
+	return chan_new(NULL, fd, CH_ADMIN, END_A, ADMIN_BUSY, 0, NULL, NULL,
+	    NULL);
+}
+
+static void
+format_time(uint64_t us, char *dst, size_t size)
+{
+	time_t t = (time_t)(us / 1000000);
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL ||
+	    strftime(dst, size, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+		(void)strlcpy(dst, "?", size);
+}
+
+static void
+show_user(const struct m_va_user *u)
+{
+	char when[32];
+
+	format_time(u->created_us, when, sizeof(when));
+	printf("%-32.*s %-9s %3u key%s  since %s\n", (int)u->name.n,
+	    (const char *)u->name.p, u->state == 1 ? "enabled" : "disabled",
+	    u->keys, u->keys == 1 ? " " : "s", when);
+}
+
+static void
+show_role(const struct m_va_role *r)
+{
+	char when[32];
+
+	format_time(r->started_us, when, sizeof(when));
+	printf("%-14.*s pid %-8u uid %-6u landlock %-2u restarts %-3u since "
+	    "%s\n", (int)r->name.n, (const char *)r->name.p, r->pid, r->uid,
+	    r->abi, r->restarts, when);
+}
+
+/* Print what comes until the command is done; the exit code. */
+static int
+answers(struct chan *c)
+{
+	struct msg m;
+	const char *why;
+
+	for (;;) {
+		if (chan_recv(c, &m, ANSWER_MS, &why) != 0) {
+			(void)fprintf(stderr, "cloisterctl: no answer: %s\n",
+			    why != NULL ? why : "the service went away");
+			return EX_NO_SERVICE;
+		}
+		switch (m.type) {
+		case MSG_va_user:
+			show_user(&m.u.va_user);
+			break;
+		case MSG_va_role:
+			show_role(&m.u.va_role);
+			break;
+		case MSG_va_info:
+			printf("%-24.*s %.*s\n", (int)m.u.va_info.name.n,
+			    (const char *)m.u.va_info.name.p,
+			    (int)m.u.va_info.value.n,
+			    (const char *)m.u.va_info.value.p);
+			break;
+		case MSG_va_error:
+			(void)fprintf(stderr, "cloisterctl: %.*s\n",
+			    (int)m.u.va_error.text.n,
+			    (const char *)m.u.va_error.text.p);
+			return EX_FAILED;
+		default:	/* va_done: nothing else is permitted */
+			if (m.u.va_done.text.n > 0)
+				printf("%.*s\n", (int)m.u.va_done.text.n,
+				    (const char *)m.u.va_done.text.p);
+			return 0;
+		}
+	}
+}
+
+static int
+command(enum msg_type type, const void *body)
+{
+	struct chan *c = dial();
+	int r;
+
+	if (chan_send(c, type, body, -1) == -1)
+		fatalx("the service went away");
+	r = answers(c);
+	chan_free(c);
+	return r;
+}
+
+static int
+cmd_init(void)
+{
+	const char *dir = getenv("CLOISTER_SBIN");
+	char path[4096];
+	char *argv[7];
+	int n = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/cloisterd",
+	    dir != NULL ? dir : SBINDIR);
+	argv[n++] = path;
+	argv[n++] = (char *)(uintptr_t)"-i";
+	argv[n++] = (char *)(uintptr_t)"-f";
+	argv[n++] = (char *)(uintptr_t)conf_path;
+	if (libexec != NULL) {
+		argv[n++] = (char *)(uintptr_t)"-L";
+		argv[n++] = (char *)(uintptr_t)libexec;
+	}
+	argv[n] = NULL;
+	execv(path, argv);
+	fatal("%s", path);
+}
+
+static int
+cmd_user_add(const char *name)
+{
+	struct m_av_user_add m = { .name = bytes_str(name) };
+
+	if (m.name.n > 64)
+		fatalx("a user's name has at most 32 characters");
+	return command(MSG_av_user_add, &m);
+}
+
+static int
+cmd_key_add(const char *user, const char *file)
+{
+	struct m_av_key_add m = { .user = bytes_str(user) };
+	struct pubkey key;
+	char err[512];
+	int r;
+
+	if (m.user.n > 64)
+		fatalx("a user's name has at most 32 characters");
+	if (pubkey_load(&key, file, err, sizeof(err)) == -1) {
+		(void)fprintf(stderr, "cloisterctl: %s\n", err);
+		return EX_FAILED;
+	}
+	m.sign_spki = buf_bytes(&key.sign);
+	m.wrap_spki = buf_bytes(&key.wrap);
+	m.msg_spki = buf_bytes(&key.message);
+	m.label = bytes_str(key.comment);
+	r = command(MSG_av_key_add, &m);
+	pubkey_free(&key);
+	return r;
+}
+
+int
+main(int argc, char **argv)
+{
+	char err[512];
+	int c;
+
+	log_set_name("cloisterctl");
+	while ((c = getopt(argc, argv, "+f:L:")) != -1) {
+		switch (c) {
+		case 'f':
+			conf_path = optarg;
+			break;
+		case 'L':
+			libexec = optarg;
+			break;
+		default:
+			usage();
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc == 0)
+		usage();
+	if (config_load(conf_path, &cfg, err, sizeof(err)) == -1) {
+		(void)fprintf(stderr, "%s\n", err);
+		return EX_FAILED;
+	}
+	if (argc == 1 && strcmp(argv[0], "init") == 0)
+		return cmd_init();
+	if (argc == 1 && strcmp(argv[0], "status") == 0)
+		return command(MSG_av_status, NULL);
+	if (argc == 3 && strcmp(argv[0], "user") == 0 &&
+	    strcmp(argv[1], "add") == 0)
+		return cmd_user_add(argv[2]);
+	if (argc == 2 && strcmp(argv[0], "user") == 0 &&
+	    strcmp(argv[1], "list") == 0)
+		return command(MSG_av_user_list, NULL);
+	if (argc == 4 && strcmp(argv[0], "key") == 0 &&
+	    strcmp(argv[1], "add") == 0)
+		return cmd_key_add(argv[2], argv[3]);
+	usage();
+}

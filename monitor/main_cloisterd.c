@@ -1,0 +1,193 @@
+/*
+ * cloisterd: the monitor.
+ */
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "monitor.h"
+
+#ifndef VERSION
+#define VERSION "0.1"
+#endif
+
+__attribute__((noreturn)) static void
+usage(void)
+{
+	(void)fprintf(stderr, "usage: cloisterd [-dit] [-f file] "
+	    "[-L libexec-directory]\n"
+	    "  -d  roles keep standard error\n"
+	    "  -f  the configuration (default " SYSCONFDIR "/cloisterd.conf)\n"
+	    "  -i  make keys and database, then exit (cloisterctl init)\n"
+	    "  -t  check the configuration, then exit\n");
+	exit(2);
+}
+
+static void
+open_listeners(struct monitor *m)
+{
+	for (size_t i = 0; i < m->cfg.nlisten; i++) {
+		const struct config_listen *l = &m->cfg.listen[i];
+		int on = 1, fd;
+
+		if ((fd = socket(l->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC |
+		    SOCK_NONBLOCK, 0)) == -1)
+			fatal("socket");
+		if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+		    sizeof(on)) == -1 || (l->addr.ss_family == AF_INET6 &&
+		    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
+		    sizeof(on)) == -1))
+			fatal("setsockopt");
+		if (bind(fd, (const struct sockaddr *)&l->addr,
+		    l->addrlen) == -1 || listen(fd, 1024) == -1)
+			fatal("listen on %s", l->text);
+		m->listeners[i] = fd;
+	}
+}
+
+/*
+ * What the monitor needs once sockets and files can be opened: to start a role
+ * again under its own user, and to kill it.
+ */
+static void
+keep_few_capabilities(void)
+{
+	static const uint32_t keep = 1u << CAP_SETUID | 1u << CAP_SETGID |
+	    1u << CAP_SETPCAP | 1u << CAP_KILL;
+	struct __user_cap_header_struct hdr = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		fatal("prctl");
+	if (geteuid() != 0)
+		return;
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if ((cap > 31 || (keep & 1u << cap) == 0) &&
+		    prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
+			fatal("drop capability %d", cap);
+	memset(data, 0, sizeof(data));
+	data[0].effective = data[0].permitted = keep;
+	if (syscall(SYS_capset, &hdr, data) == -1)
+		fatal("capset");
+}
+
+/* Log to the logger, as every role does. */
+static void
+join_logger(struct monitor *m)
+{
+	int fd = m->logs[role_total(m->providers)][0];
+
+	if (fd != FD_LOG && (dup2(fd, FD_LOG) == -1 || close(fd) == -1))
+		fatal("dup2");
+	m->logs[role_total(m->providers)][0] = FD_LOG;
+	role_log_init();
+}
+
+/* Descriptors up to FD_LOG are taken, so that nothing else lands there. */
+static void
+reserve_fds(void)
+{
+	int fd;
+
+	do
+		if ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+			fatal("/dev/null");
+	while (fd < FD_LOG);
+	if (fd > FD_LOG)
+		close(fd);
+}
+
+static int
+init_state(struct monitor *m)
+{
+	int status;
+
+	state_create(m);
+	links_make(m);
+	join_logger(m);
+	status = supervise(m);
+	log_set_sink(NULL);
+	if (status != 0) {
+		log_err("the state could not be made; removing what there is");
+		state_remove(m);
+		return status;
+	}
+	state_finish(m);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct monitor m;
+	const char *conf = SYSCONFDIR "/cloisterd.conf";
+	char err[512];
+	bool test = false;
+	int c;
+
+	m.libexec = LIBEXECDIR;
+	setproctitle_init(argc, argv, environ);
+	log_set_name("cloisterd");
+	while ((c = getopt(argc, argv, "df:iL:tV")) != -1) {
+		switch (c) {
+		case 'd':
+			m.debug = true;
+			break;
+		case 'f':
+			conf = optarg;
+			break;
+		case 'i':
+			m.init = true;
+			break;
+		case 'L':
+			m.libexec = optarg;
+			break;
+		case 't':
+			test = true;
+			break;
+		case 'V':
+			printf("cloisterd " VERSION "\n");
+			return 0;
+		default:
+			usage();
+		}
+	}
+	if (optind != argc)
+		usage();
+	if (config_load(conf, &m.cfg, err, sizeof(err)) == -1) {
+		(void)fprintf(stderr, "%s\n", err);
+		return 1;
+	}
+	if (test) {
+		printf("%s: ok\n", conf);
+		return 0;
+	}
+	m.providers = (int)m.cfg.nproviders;
+	log_set_level(m.cfg.log_level);
+	reserve_fds();
+	if (geteuid() != 0)
+		log_warn("not started as root: all roles share uid %u; "
+		    "separation by uid is OFF", geteuid());
+	if (m.init)
+		return init_state(&m);
+	open_listeners(&m);
+	control_listen(&m);
+	links_make(&m);
+	join_logger(&m);
+	keep_few_capabilities();
+	setproctitle("-cloisterd: monitor");
+	return supervise(&m);
+}

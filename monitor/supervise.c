@@ -1,0 +1,531 @@
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "monitor.h"
+
+#define START_TIMEOUT_MS	60000
+#define STOP_TIMEOUT_MS		5000
+#define DELAY_FIRST_MS		100
+#define DELAY_MAX_MS		30000
+#define DELAY_RESET_US		60000000ull
+
+static struct monitor *mon;
+static int exit_status;
+static struct loop_timer *deadline;
+
+static void start_process(struct proc *p);
+static void stop_next(void);
+
+static struct proc *
+find_role(enum role_id role, int instance)
+{
+	return &mon->procs[role_index(role, instance, mon->providers)];
+}
+
+/* ---- configuration ------------------------------------------------------ */
+
+static void
+send_limits(struct proc *p)
+{
+	const struct config_limits *l = &mon->cfg.limits;
+	struct m_ctl_limits m = {
+		.max_connections = l->max_connections,
+		.max_per_source = l->max_connections_per_source,
+		.max_sessions_per_user = l->max_sessions_per_user,
+		.login_grace_s = l->login_grace,
+		.idle_timeout_s = l->idle_timeout,
+		.spare_workers = l->spare_workers,
+		.max_prompt_bytes = l->max_prompt,
+		.first_contact = mon->cfg.first_contact,
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);
+}
+
+static void
+send_upstream(struct proc *p, int i)
+{
+	const struct config_provider *pr = &mon->cfg.providers[i];
+	struct m_ctl_upstream m = {
+		.provider = (uint8_t)i, .tls = pr->url.tls,
+		.port = pr->url.port, .has_key = pr->key_file != NULL,
+		.has_ca = pr->ca_file != NULL,
+		.connect_timeout_s = pr->connect_timeout,
+		.first_byte_timeout_s = pr->first_byte_timeout,
+		.idle_timeout_s = pr->idle_timeout,
+		.total_timeout_s = pr->total_timeout,
+		.name = bytes_str(pr->name), .host = bytes_str(pr->url.host),
+		.path = bytes_str(pr->url.path),
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_upstream, &m, -1);
+}
+
+static void
+send_model(struct proc *p, const struct config_model *mo)
+{
+	struct m_ctl_model m = {
+		.provider = (uint8_t)mo->provider, .is_default = mo->is_default,
+		.max_tokens = mo->max_tokens, .alias = bytes_str(mo->alias),
+		.upstream = bytes_str(mo->upstream),
+		.provider_name =
+		    bytes_str(mon->cfg.providers[mo->provider].name),
+		.system = bytes_str(mo->system != NULL ? mo->system : ""),
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_model, &m, -1);
+}
+
+/* Each role is told what it needs and no more. */
+static void
+configure(struct proc *p)
+{
+	bool llm = p->role == ROLE_LLMPROXY;
+
+	if (p->role == ROLE_SESSIOND || p->role == ROLE_ZYGOTE ||
+	    p->role == ROLE_VAULT)
+		send_limits(p);
+	if (p->role == ROLE_VAULT || p->role == ROLE_CONNECTOR || llm)
+		for (int i = 0; i < mon->providers; i++)
+			if (!llm || i == p->instance)
+				send_upstream(p, i);
+	if (p->role == ROLE_VAULT || llm)
+		for (size_t i = 0; i < mon->cfg.nmodels; i++)
+			if (!llm || mon->cfg.models[i].provider ==
+			    (size_t)p->instance)
+				send_model(p, &mon->cfg.models[i]);
+}
+
+/* ---- what roles say ----------------------------------------------------- */
+
+static bool
+all_running(void)
+{
+	for (int i = 0; i < mon->nprocs; i++)
+		if (!mon->procs[i].running &&
+		    mon->procs[i].role != ROLE_SESSIOND)
+			return false;
+	return true;
+}
+
+/* sessiond serves when everybody else does. */
+static void
+let_go(struct proc *p)
+{
+	if (p->ctl != NULL && chan_state(p->ctl) == CTL_CONF && !p->running)
+		(void)chan_send(p->ctl, MSG_ctl_go, NULL, -1);
+}
+
+static void
+on_running(struct proc *p)
+{
+	struct proc *front = find_role(ROLE_SESSIOND, 0);
+
+	p->running = true;
+	chan_set_state(p->ctl, CTL_RUN);
+	if (mon->serving || mon->init)
+		return;
+	if (front->running) {
+		mon->serving = true;
+		loop_timer_free(deadline);
+		deadline = NULL;
+		control_serve(mon);
+		audit("start", 0, NULL, "%d roles, %d providers, uid separation "
+		    "%s", mon->nprocs, mon->providers,
+		    geteuid() == 0 ? "on" : "OFF (not root)");
+		log_notice("ready");
+	} else if (all_running())
+		let_go(front);
+}
+
+static void
+send_status(struct proc *to, uint32_t id)
+{
+	struct m_ctl_status_end end = { .id = id };
+
+	for (int i = 0; i < mon->nprocs; i++) {
+		const struct proc *p = &mon->procs[i];
+		char name[64];
+		struct m_ctl_role m = {
+			.id = id, .pid = (uint32_t)p->pid, .abi = p->abi,
+			.restarts = p->generation - 1,
+			.started_us = p->started_us,
+			.uid = geteuid() == 0 ? proc_user(mon, p)->uid :
+			    geteuid(),
+		};
+
+		proc_name(p, name, sizeof(name));
+		m.name = bytes_str(name);
+		(void)chan_send(to->ctl, MSG_ctl_role, &m, -1);
+	}
+	(void)chan_send(to->ctl, MSG_ctl_status_end, &end, -1);
+}
+
+static void
+kill_session(uint64_t n)
+{
+	struct m_ctl_kill m = { .n = n };
+	uint32_t generation = (uint32_t)(n >> 32);
+	struct proc *z = find_role(ROLE_ZYGOTE, 0);
+
+	if (z->generation != generation) {
+		z = NULL;
+		for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
+			if (mon->retired[i] != NULL &&
+			    mon->retired[i]->generation == generation)
+				z = mon->retired[i];
+	}
+	if (z != NULL && z->ctl != NULL && z->running)
+		(void)chan_send(z->ctl, MSG_ctl_kill, &m, -1);
+}
+
+/*
+ * A worker crashed.  The zygote that forked it must fork no other, lest a
+ * layout be probed twice; but it keeps the sessions that it has.
+ */
+static void
+replace_zygote(struct proc *z)
+{
+	struct proc *old;
+	int slot = 0;
+
+	if (z != find_role(ROLE_ZYGOTE, 0))
+		return;		/* retired already */
+	while (slot < MONITOR_MAX_RETIRED && mon->retired[slot] != NULL)
+		slot++;
+	if (slot == MONITOR_MAX_RETIRED) {
+		log_warn("too many zygotes serve their last sessions");
+		(void)kill(z->pid, SIGKILL);
+		return;
+	}
+	if ((old = malloc(sizeof(*old))) == NULL)
+		fatal("malloc");
+	(void)chan_send(z->ctl, MSG_ctl_retire, NULL, -1);
+	*old = *z;
+	mon->retired[slot] = old;
+	z->ctl = NULL;
+	z->pid = 0;
+	start_process(z);
+}
+
+static struct proc *
+proc_of(struct chan *c)
+{
+	for (int i = 0; i < mon->nprocs; i++)
+		if (mon->procs[i].ctl == c)
+			return &mon->procs[i];
+	for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
+		if (mon->retired[i] != NULL && mon->retired[i]->ctl == c)
+			return mon->retired[i];
+	fatalx("a control channel without a role");
+}
+
+static void
+on_ctl(struct chan *c, struct msg *m, void *arg)
+{
+	struct proc *p = proc_of(c);
+	char name[64];
+
+	(void)arg;
+	proc_name(p, name, sizeof(name));
+	switch (m->type) {
+	case MSG_ctl_ready:
+		p->abi = m->u.ctl_ready.abi;
+		chan_set_state(c, CTL_CONF);
+		audit("role.start", 0, NULL, "%s pid %d landlock %u", name,
+		    p->pid, p->abi);
+		configure(p);
+		if (mon->init || p->role != ROLE_SESSIOND || all_running())
+			let_go(p);
+		break;
+	case MSG_ctl_running:
+		on_running(p);
+		break;
+	case MSG_ctl_status:
+		if (p->role != ROLE_VAULT)
+			fatalx("%s asked for the status", name);
+		send_status(p, m->u.ctl_status.id);
+		break;
+	case MSG_ctl_revoke:
+		if (p->role != ROLE_VAULT)
+			fatalx("%s revoked a session", name);
+		kill_session(m->u.ctl_revoke.n);
+		break;
+	case MSG_ctl_crash:
+		if (p->role != ROLE_ZYGOTE)
+			fatalx("%s reported a worker", name);
+		audit("worker.crash", m->u.ctl_crash.n, NULL, "status %#x",
+		    m->u.ctl_crash.status);
+		replace_zygote(p);
+		break;
+	default:
+		fatalx("%s: %s has no meaning for the monitor", name,
+		    msg_desc(m->type)->name);
+	}
+}
+
+/* The end itself is noticed by SIGCHLD; a violation ends the role. */
+static void
+on_ctl_closed(struct chan *c, const char *why, void *arg)
+{
+	struct proc *p = proc_of(c);
+	char name[64];
+
+	(void)arg;
+	proc_name(p, name, sizeof(name));
+	if (why != NULL) {
+		audit("violation", 0, NULL, "%s: control: %s", name, why);
+		if (p->pid > 0)
+			(void)kill(p->pid, SIGKILL);
+	}
+}
+
+/* ---- starting and stopping ---------------------------------------------- */
+
+static void
+start_process(struct proc *p)
+{
+	int fd;
+	struct chan *blocking;
+
+	spawn(mon, p);
+	blocking = p->ctl;
+	if ((fd = dup(chan_fd(blocking))) == -1)
+		fatal("dup");
+	chan_free(blocking);
+	p->ctl = chan_new(mon->loop, fd, CH_CTL, END_A, CTL_START, 0, on_ctl,
+	    on_ctl_closed, NULL);
+}
+
+static void
+on_restart(void *arg)
+{
+	struct proc *p = arg;
+
+	p->restart = NULL;
+	if (!mon->stopping)
+		start_process(p);
+}
+
+static void
+schedule_restart(struct proc *p)
+{
+	if (wall_us() - p->started_us > DELAY_RESET_US || p->delay_ms == 0)
+		p->delay_ms = DELAY_FIRST_MS;
+	else if ((p->delay_ms *= 2) > DELAY_MAX_MS)
+		p->delay_ms = DELAY_MAX_MS;
+	p->restart = loop_timer_new(mon->loop, p->delay_ms, on_restart, p);
+}
+
+static void
+on_stop_timeout(void *arg)
+{
+	(void)arg;
+	deadline = NULL;
+	for (int i = 0; i < mon->nprocs; i++)
+		if (mon->procs[i].pid > 0) {
+			log_warn("%s does not stop; killed",
+			    role_decls[mon->procs[i].role].name);
+			(void)kill(mon->procs[i].pid, SIGKILL);
+		}
+}
+
+/*
+ * From the network inwards, each when the one before it has gone, so that what
+ * is under way is stored; the logger is the last.
+ */
+static void
+stop_next(void)
+{
+	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
+	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_VAULT, ROLE_ENGINE, ROLE_KEYD,
+	    ROLE_LOGGER };
+	bool any = false;
+
+	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
+		if (order[o] == ROLE_ZYGOTE)
+			for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
+				if (mon->retired[i] != NULL) {
+					any = true;
+					(void)kill(mon->retired[i]->pid,
+					    SIGKILL);
+				}
+		for (int i = 0; i < mon->nprocs; i++) {
+			struct proc *p = &mon->procs[i];
+
+			if (p->role != order[o] || p->pid <= 0)
+				continue;
+			any = true;
+			/* One that is not configured yet cannot be asked. */
+			if (chan_state(p->ctl) == CTL_START ||
+			    chan_send(p->ctl, MSG_ctl_stop, NULL, -1) == -1)
+				(void)kill(p->pid, SIGKILL);
+		}
+	}
+	loop_timer_free(deadline);
+	deadline = NULL;
+	if (!any)
+		loop_stop(mon->loop);
+	else
+		deadline = loop_timer_new(mon->loop, STOP_TIMEOUT_MS,
+		    on_stop_timeout, NULL);
+}
+
+static void
+stop_service(const char *why, int status)
+{
+	if (mon->stopping)
+		return;
+	mon->stopping = true;
+	exit_status = status;
+	audit("stop", 0, NULL, "%s", why);
+	stop_next();
+}
+
+static void
+on_start_timeout(void *arg)
+{
+	(void)arg;
+	deadline = NULL;
+	log_err("not every role came up in time");
+	stop_service("start timed out", 1);
+}
+
+/* A process of p's has ended with a wait(2) status. */
+static void
+on_exit_of(struct proc *p, int status)
+{
+	char name[64], how[64];
+
+	proc_name(p, name, sizeof(name));
+	if (WIFSIGNALED(status))
+		(void)snprintf(how, sizeof(how), "signal %d", WTERMSIG(status));
+	else
+		(void)snprintf(how, sizeof(how), "exit %d",
+		    WEXITSTATUS(status));
+	chan_free(p->ctl);
+	p->ctl = NULL;
+	p->pid = 0;
+	p->running = false;
+	p->exited_ok = status == 0;
+	if (mon->stopping) {
+		stop_next();
+		return;
+	}
+	if (mon->init && status == 0) {
+		if (find_role(ROLE_KEYD, 0)->exited_ok &&
+		    find_role(ROLE_VAULT, 0)->exited_ok &&
+		    find_role(ROLE_ENGINE, 0)->exited_ok)
+			stop_service("initialized", 0);
+		return;
+	}
+	audit("role.exit", 0, NULL, "%s: %s", name, how);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		log_err("%s/%s cannot be executed", mon->libexec,
+		    role_decls[p->role].name);
+	if (!role_decls[p->role].keep || !mon->serving) {
+		log_err("%s has ended (%s): the service stops", name, how);
+		stop_service("a role has ended", 1);
+	} else
+		schedule_restart(p);
+}
+
+static void
+reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (int i = 0; i < mon->nprocs; i++)
+			if (mon->procs[i].pid == pid)
+				on_exit_of(&mon->procs[i], status);
+		for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
+			if (mon->retired[i] != NULL &&
+			    mon->retired[i]->pid == pid) {
+				chan_free(mon->retired[i]->ctl);
+				free(mon->retired[i]);
+				mon->retired[i] = NULL;
+				if (mon->stopping)
+					stop_next();
+			}
+	}
+}
+
+static void
+on_signal(uint32_t events, void *arg)
+{
+	int fd = *(int *)arg;
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		switch (si.ssi_signo) {
+		case SIGCHLD:
+			reap();
+			break;
+		case SIGHUP:
+			log_warn("reload is not available in this version; "
+			    "restart the service instead");
+			break;
+		default:
+			log_notice("stopping (signal %u)", si.ssi_signo);
+			stop_service("signal", 0);
+		}
+	}
+}
+
+static int
+watch_signals(void)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 ||
+	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		fatal("signals");
+	if ((fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) == -1)
+		fatal("signalfd");
+	return fd;
+}
+
+int
+supervise(struct monitor *m)
+{
+	static int sigfd;
+
+	mon = m;
+	m->loop = loop_new();
+	sigfd = watch_signals();
+	(void)loop_io_new(m->loop, sigfd, EPOLLIN, on_signal, &sigfd);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1)
+		fatal("PR_SET_CHILD_SUBREAPER");
+	for (int r = 0; r < ROLES; r++)
+		for (int i = 0; i < role_instances((enum role_id)r,
+		    m->providers); i++) {
+			struct proc *p = &m->procs[m->nprocs++];
+
+			p->role = (enum role_id)r;
+			p->instance = i;
+			if (!m->init || !role_decls[r].keep)
+				start_process(p);
+		}
+	links_close_unkept(m);
+	deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
+	    NULL);
+	loop_run(m->loop);
+	return exit_status;
+}

@@ -1,0 +1,279 @@
+/*
+ * standin: an OpenAI-compatible upstream that is no model, for the demo and for
+ * tests.  It answers on 127.0.0.1 with a text that says what it is; a model's name
+ * chooses how it misbehaves (see standin_answer.c).  One thread for each
+ * connection and plain sockets: libraries do not misbehave on demand.
+ *
+ *	standin [--port N] [--key KEY] [--delay-ms N] [--log FILE]
+ *		[--tls CERT KEY]
+ *
+ * Prints "listening PORT" when it is ready; SIGTERM ends it.  The log gets one
+ * line for each completion: model, number of messages, "done" or "aborted" (the
+ * client went away before the end).
+ */
+#include "standin.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define HEAD_MAX	(64 * 1024)
+#define BODY_MAX	(16 * 1024 * 1024)
+
+struct standin standin = { NULL, 20, -1, NULL };
+
+void
+nap(struct conn *c, int ms)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+
+	if (!c->gone && poll(&p, 1, ms) == 1)
+		c->gone = true;
+}
+
+void
+write_all(struct conn *c, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+
+	while (n > 0 && !c->gone) {
+		ssize_t w = c->ssl != NULL ?
+		    SSL_write(c->ssl, b, n > INT_MAX ? INT_MAX : (int)n) :
+		    write(c->fd, b, n);
+
+		if (w <= 0) {
+			c->gone = true;
+			return;
+		}
+		b += w;
+		n -= (size_t)w;
+	}
+}
+
+static ssize_t
+read_some(struct conn *c, void *p, size_t n)
+{
+	return c->ssl != NULL ? SSL_read(c->ssl, p, (int)n) :
+	    read(c->fd, p, n);
+}
+
+/* The value of a header in a NUL-terminated head, copied; "" without it. */
+static void
+header(const char *head, const char *name, char *dst, size_t size)
+{
+	const char *p = head;
+	size_t n = strlen(name);
+
+	dst[0] = '\0';
+	while ((p = strstr(p, "\r\n")) != NULL) {
+		p += 2;
+		if (strncasecmp(p, name, n) != 0 || p[n] != ':')
+			continue;
+		p += n + 1;
+		p += strspn(p, " \t");
+		n = strcspn(p, "\r");
+		(void)strlcpy(dst, p, n < size ? n + 1 : size);
+		return;
+	}
+}
+
+static bool
+authorized(const char *head)
+{
+	char got[512], want[512];
+
+	if (standin.key == NULL)
+		return true;
+	header(head, "Authorization", got, sizeof(got));
+	(void)snprintf(want, sizeof(want), "Bearer %s", standin.key);
+	return strcmp(got, want) == 0;
+}
+
+/* Read until in holds n bytes, or, with n 0, a whole head; how long that is. */
+static size_t
+fill(struct conn *c, struct buf *in, size_t n)
+{
+	char piece[8192], *end;
+	ssize_t r;
+
+	for (;;) {
+		if (n > 0 && in->n >= n)
+			return n;
+		if (n == 0 && in->n > 0 && (end = memmem(in->p, in->n,
+		    "\r\n\r\n", 4)) != NULL)
+			return (size_t)((uint8_t *)end - in->p) + 4;
+		if ((r = read_some(c, piece, sizeof(piece))) <= 0)
+			return 0;
+		buf_put(in, piece, (size_t)r);
+		if (in->err)
+			return 0;
+	}
+}
+
+static void
+serve(struct conn *c)
+{
+	struct buf in = BUF_INIT(HEAD_MAX + BODY_MAX);
+	char *head = NULL, field[64];
+	size_t n, len;
+
+	if ((n = fill(c, &in, 0)) == 0 ||
+	    (head = strndup((const char *)in.p, n - 2)) == NULL)
+		goto out;
+	buf_consume(&in, n);
+	header(head, "Content-Length", field, sizeof(field));
+	len = (size_t)strtonum(field, 0, BODY_MAX, NULL);
+	header(head, "Expect", field, sizeof(field));
+	if (field[0] != '\0')
+		write_all(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	if (len > 0 && fill(c, &in, len) == 0)
+		goto out;
+	if (!authorized(head))
+		answer_plain(c, 401, "", "{\"error\":{\"message\":\"Incorrect API key "
+		    "provided\",\"type\":\"invalid_request_error\",\"param\":"
+		    "null,\"code\":\"invalid_api_key\"}}");
+	else if (strncmp(head, "POST /v1/chat/completions ", 26) == 0)
+		answer_completion(c, bytes_of(in.p, len));
+	else if (strncmp(head, "GET /v1/models ", 15) == 0)
+		answer_models(c);
+	else
+		answer_plain(c, 404, "", "{\"error\":{\"message\":\"no such path\","
+		    "\"type\":\"not_found_error\",\"code\":404}}");
+out:
+	free(head);
+	buf_free(&in);
+	json_decref(c->req);
+}
+
+static void *
+connection(void *arg)
+{
+	struct conn *c = arg;
+	char rest[4096];
+
+	if (standin.tls != NULL && ((c->ssl = SSL_new(standin.tls)) == NULL ||
+	    SSL_set_fd(c->ssl, c->fd) != 1 || SSL_accept(c->ssl) != 1))
+		c->gone = true;
+	if (!c->gone)
+		serve(c);
+	if (c->ssl != NULL && !c->gone)
+		(void)SSL_shutdown(c->ssl);
+	/* Let the peer read everything before a reset could reach it. */
+	(void)shutdown(c->fd, SHUT_WR);
+	while (!c->gone && read(c->fd, rest, sizeof(rest)) > 0)
+		;
+	SSL_free(c->ssl);
+	(void)close(c->fd);
+	free(c);
+	return NULL;
+}
+
+static void
+on_term(int sig)
+{
+	(void)sig;
+	_exit(0);
+}
+
+static int
+listen_on(uint16_t port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+	    .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(sin);
+	int fd, on = 1;
+
+	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    listen(fd, 128) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1)
+		fatal("listen");
+	(void)printf("listening %u\n", ntohs(sin.sin_port));
+	(void)fflush(stdout);
+	return fd;
+}
+
+static void
+use_tls(const char *cert, const char *key)
+{
+	if ((standin.tls = SSL_CTX_new(TLS_server_method())) == NULL ||
+	    SSL_CTX_use_certificate_chain_file(standin.tls, cert) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(standin.tls, key, SSL_FILETYPE_PEM) != 1)
+		fatalx("cannot use %s and %s", cert, key);
+}
+
+static uint16_t
+options(int argc, char **argv)
+{
+	uint16_t port = 0;
+
+	for (int i = 1; i < argc; i++) {
+		const char *o = argv[i], *v = argv[i + 1], *e = NULL;
+
+		if (v == NULL)
+			fatalx("%s needs a value", o);
+		if (strcmp(o, "--port") == 0)
+			port = (uint16_t)strtonum(v, 0, UINT16_MAX, &e);
+		else if (strcmp(o, "--key") == 0)
+			standin.key = v;
+		else if (strcmp(o, "--delay-ms") == 0)
+			standin.delay_ms = (int)strtonum(v, 0, 60000, &e);
+		else if (strcmp(o, "--log") == 0) {
+			if ((standin.log_fd = open(v, O_WRONLY | O_APPEND |
+			    O_CREAT | O_CLOEXEC, 0600)) == -1)
+				fatal("%s", v);
+		} else if (strcmp(o, "--tls") == 0 && argv[i + 2] != NULL)
+			use_tls(v, argv[++i + 1]);
+		else
+			fatalx("unknown option %s", o);
+		if (e != NULL)
+			fatalx("%s %s is %s", o, v, e);
+		i++;
+	}
+	return port;
+}
+
+int
+main(int argc, char **argv)
+{
+	pthread_attr_t detached;
+	pthread_t t;
+	int fd, on = 1;
+
+	log_set_name("standin");
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    signal(SIGTERM, on_term) == SIG_ERR ||
+	    pthread_attr_init(&detached) != 0 ||
+	    pthread_attr_setdetachstate(&detached,
+	    PTHREAD_CREATE_DETACHED) != 0)
+		fatal("start");
+	fd = listen_on(options(argc, argv));
+	for (;;) {
+		struct conn *c = calloc(1, sizeof(*c));
+
+		if (c == NULL)
+			fatal("calloc");
+		if ((c->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) == -1 ||
+		    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on,
+		    sizeof(on)) == -1 ||
+		    pthread_create(&t, &detached, connection, c) != 0) {
+			log_warn("connection: %s", strerror(errno));
+			if (c->fd != -1)
+				(void)close(c->fd);
+			free(c);
+		}
+	}
+}

@@ -1,0 +1,54 @@
+/*
+ * What standin's two halves share: standin.c moves bytes, standin_answer.c says
+ * what a model of that name answers.
+ */
+#ifndef REGRESS_STANDIN_H
+#define REGRESS_STANDIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+#include <openssl/ssl.h>
+
+#include "bytes.h"
+
+/* One connection and its one request. */
+struct conn {
+	int	 fd;
+	SSL	*ssl;		/* NULL: plain */
+	bool	 gone;		/* the peer has closed: writes do nothing */
+	bool	 sent;		/* the whole answer went out before that */
+	bool	 chunked;	/* the body of the answer goes out in chunks */
+	bool	 crlf;		/* event streams end lines in CRLF ... */
+	bool	 dribble;	/* ... and go out byte by byte */
+	/* the request */
+	char	 model[64];
+	const char *last;	/* the last user's message, owned by req */
+	size_t	 nmsgs;
+	bool	 stream;
+	json_t	*req;
+};
+
+/* The options. */
+struct standin {
+	const char	*key;		/* NULL: everybody may ask */
+	int		 delay_ms;	/* between two words */
+	int		 log_fd;	/* or -1 */
+	SSL_CTX		*tls;		/* or NULL */
+};
+extern struct standin standin;
+
+/* Wait ms milliseconds; c->gone is set, and ends it, when the peer closes. */
+void nap(struct conn *c, int ms);
+/* Write n bytes, or set c->gone. */
+void write_all(struct conn *c, const void *p, size_t n);
+/* Answer a completion request whose body this is, and log it. */
+void answer_completion(struct conn *c, struct bytes body);
+/* Answer GET /v1/models. */
+void answer_models(struct conn *c);
+/* A JSON body; extra is header lines, each with its CRLF. */
+void answer_plain(struct conn *c, int status, const char *extra,
+    const char *body);
+
+#endif

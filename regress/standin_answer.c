@@ -1,0 +1,558 @@
+#include "standin.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define PIECE_MAX	(4 * 1024 * 1024)
+#define QUOTE_MAX	80		/* bytes of the user's message quoted */
+#define HANG_MS		600000
+
+/* A piece of the answer's body. */
+static void
+put(struct conn *c, const char *s, size_t n)
+{
+	char head[24];
+	struct buf b = BUF_INIT(PIECE_MAX);
+
+	if (c->chunked) {
+		(void)snprintf(head, sizeof(head), "%zx\r\n", n);
+		buf_str(&b, head);
+	}
+	buf_put(&b, s, n);
+	if (c->chunked)
+		buf_str(&b, "\r\n");
+	/* Before, not after: a client may well leave once it has the last byte. */
+	nap(c, 0);
+	write_all(c, b.p, b.n);
+	buf_free(&b);
+}
+
+/* A piece of an event stream, as the line ends and the pace have it. */
+static void
+say(struct conn *c, const char *s)
+{
+	if (!c->dribble) {
+		put(c, s, strlen(s));
+		return;
+	}
+	for (; *s != '\0'; s++) {
+		if (c->crlf && *s == '\n')
+			put(c, "\r", 1);
+		put(c, s, 1);
+	}
+}
+
+/* The end of a chunked body. */
+static void
+put_end(struct conn *c)
+{
+	c->sent = !c->gone;
+	put(c, "", 0);
+}
+
+/* Steals v. */
+static void
+say_json(struct conn *c, json_t *v)
+{
+	char *s = json_dumps(v, JSON_COMPACT);
+
+	if (s == NULL)
+		fatalx("json");
+	say(c, "data: ");
+	say(c, s);
+	say(c, "\n\n");
+	free(s);
+	json_decref(v);
+}
+
+/* Steals choices and usage, which may be NULL. */
+static json_t *
+chunk(struct conn *c, json_t *choices, json_t *usage)
+{
+	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o*}",
+	    "id", "chatcmpl-standin", "object", "chat.completion.chunk",
+	    "created", (json_int_t)time(NULL), "model", c->model,
+	    "choices", choices, "usage", usage);
+}
+
+static void
+delta(struct conn *c, const char *member, const char *text)
+{
+	say_json(c, chunk(c, json_pack("[{s:i, s:{s:s?}, s:n}]", "index", 0,
+	    "delta", member, text, "finish_reason"), NULL));
+}
+
+static void
+finish(struct conn *c, const char *reason)
+{
+	say_json(c, chunk(c, json_pack("[{s:i, s:{}, s:s}]", "index", 0,
+	    "delta", "finish_reason", reason), NULL));
+}
+
+static json_t *
+counts(int prompt, int completion)
+{
+	return json_pack("{s:i, s:i, s:i}", "prompt_tokens", prompt,
+	    "completion_tokens", completion, "total_tokens",
+	    prompt + completion);
+}
+
+static void
+answer_head(struct conn *c, int status, const char *type, const char *extra)
+{
+	char head[512];
+
+	(void)snprintf(head, sizeof(head), "HTTP/1.1 %d Standin\r\n"
+	    "Content-Type: %s\r\n%s%sConnection: close\r\n\r\n", status, type,
+	    c->chunked ? "Transfer-Encoding: chunked\r\n" : "", extra);
+	write_all(c, head, strlen(head));
+}
+
+static void
+stream_head(struct conn *c)
+{
+	c->chunked = true;
+	answer_head(c, 200, "text/event-stream", "");
+}
+
+/* The stream's proper end. */
+static void
+stream_end(struct conn *c, const char *reason, int prompt, int completion)
+{
+	finish(c, reason);
+	say_json(c, chunk(c, json_array(), counts(prompt, completion)));
+	say(c, "data: [DONE]\n\n");
+	put_end(c);
+}
+
+void
+answer_plain(struct conn *c, int status, const char *extra, const char *body)
+{
+	c->chunked = false;
+	answer_head(c, status, "application/json", extra);
+	put(c, body, strlen(body));
+}
+
+/* Text in words, each with its blank, at the configured pace; how many. */
+static int
+words(struct conn *c, const char *member, const char *text)
+{
+	char *w;
+	int n = 0;
+
+	while (*text != '\0' && !c->gone) {
+		size_t len = strcspn(text, " \n");
+
+		len += strspn(text + len, " \n");
+		if ((w = strndup(text, len)) == NULL)
+			fatal("strndup");
+		delta(c, member, w);
+		free(w);
+		text += len;
+		n++;
+		nap(c, standin.delay_ms);
+	}
+	return n;
+}
+
+static void
+whole(struct conn *c, const char *text)
+{
+	json_t *v = json_pack("{s:s, s:s, s:s, s:[{s:i, s:{s:s, s:s}, s:s}],"
+	    "s:o}", "id", "chatcmpl-standin", "object", "chat.completion",
+	    "model", c->model, "choices", "index", 0, "message", "role",
+	    "assistant", "content", text, "finish_reason", "stop", "usage",
+	    counts((int)c->nmsgs, 1));
+	char *s = json_dumps(v, JSON_COMPACT);
+
+	if (s == NULL)
+		fatalx("json");
+	answer_plain(c, 200, "", s);
+	free(s);
+	json_decref(v);
+}
+
+static void
+reply(struct conn *c, const char *text)
+{
+	if (!c->stream) {
+		whole(c, text);
+		return;
+	}
+	stream_head(c);
+	delta(c, "role", "assistant");
+	stream_end(c, "stop", (int)c->nmsgs, words(c, "content", text));
+}
+
+static void
+do_default(struct conn *c)
+{
+	char text[512];
+	size_t n = strlen(c->last);
+
+	if (n > QUOTE_MAX)
+		for (n = QUOTE_MAX; n > 0 && (c->last[n] & 0xc0) == 0x80; n--)
+			;
+	(void)snprintf(text, sizeof(text), "This is Cloister's bundled "
+	    "stand-in, not a language model. You wrote: \"%.*s%s\". "
+	    "The request held %zu message%s.", (int)n, c->last,
+	    c->last[n] != '\0' ? "..." : "", c->nmsgs,
+	    c->nmsgs == 1 ? "" : "s");
+	reply(c, text);
+}
+
+static void
+do_echo(struct conn *c)
+{
+	reply(c, c->last);
+}
+
+/* "long" is 300 deltas, "long-N" N hundred. */
+static void
+do_long(struct conn *c)
+{
+	int hundreds = c->model[4] == '-' ?
+	    (int)strtonum(c->model + 5, 1, 10000, NULL) : 3;
+	char text[32];
+	int i;
+
+	stream_head(c);
+	for (i = 0; i < hundreds * 100 && !c->gone; i++) {
+		(void)snprintf(text, sizeof(text), "word%d ", i);
+		delta(c, "content", text);
+		nap(c, standin.delay_ms);
+	}
+	stream_end(c, "stop", (int)c->nmsgs, i);
+}
+
+static void
+do_slow(struct conn *c)
+{
+	nap(c, 2000);
+	reply(c, "slow but here");
+}
+
+static void
+do_err200(struct conn *c)
+{
+	stream_head(c);
+	(void)words(c, "content", "It begins well ");
+	say(c, "data: {\"error\":{\"message\":\"the slot failed\","
+	    "\"type\":\"server_error\",\"code\":500}}\n\n");
+	put_end(c);
+}
+
+/* The connection ends inside of the chunked body. */
+static void
+do_trunc(struct conn *c)
+{
+	stream_head(c);
+	(void)words(c, "content", "This sentence has no ");
+}
+
+/* The same where the end of the connection is the end of the body. */
+static void
+do_trunceof(struct conn *c)
+{
+	answer_head(c, 200, "text/event-stream", "");
+	(void)words(c, "content", "This sentence has no ");
+}
+
+static void
+do_doneonly(struct conn *c)
+{
+	stream_head(c);
+	(void)words(c, "content", "No reason given ");
+	say(c, "data: [DONE]\n\n");
+	put_end(c);
+}
+
+static void
+do_length(struct conn *c)
+{
+	stream_head(c);
+	stream_end(c, "length", 7, words(c, "content", "Cut by the limit of "));
+}
+
+static void
+do_crlf(struct conn *c)
+{
+	c->crlf = c->dribble = true;
+	stream_head(c);
+	say(c, ": STANDIN PROCESSING\n\n:\n\nid: 1\nretry: 5\nnonsense\n");
+	delta(c, "role", "assistant");
+	delta(c, "content", "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac ");
+	say(c, ":\n\n");
+	delta(c, "content", "\xf0\x9f\x8f\xb0 end");
+	stream_end(c, "stop", 5, 2);
+}
+
+static void
+do_reason(struct conn *c)
+{
+	stream_head(c);
+	(void)words(c, "reasoning_content", "First I think ");
+	stream_end(c, "stop", 5, words(c, "content", "Then I speak."));
+}
+
+static void
+do_nullc(struct conn *c)
+{
+	stream_head(c);
+	delta(c, "content", NULL);
+	delta(c, "content", "");
+	stream_end(c, "stop", 5, words(c, "content", "After nothing."));
+}
+
+static void
+do_raw(struct conn *c, const char *event)
+{
+	stream_head(c);
+	(void)words(c, "content", "Before ");
+	say(c, event);
+	stream_end(c, "stop", 5, 1);
+}
+
+static void
+do_garbage(struct conn *c)
+{
+	do_raw(c, "data: {\"choices\":[{\"delta\":]}\n\n");
+}
+
+static void
+do_badutf8(struct conn *c)
+{
+	do_raw(c, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+	    "\"a\xff\xc3(\"},\"finish_reason\":null}]}\n\n");
+}
+
+static void
+do_nul(struct conn *c)
+{
+	do_raw(c, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+	    "\"a\\u0000b\"},\"finish_reason\":null}]}\n\n");
+}
+
+static void
+do_tools(struct conn *c)
+{
+	stream_head(c);
+	say(c, "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":"
+	    "[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}"
+	    ",\"finish_reason\":null}]}\n\n");
+	stream_end(c, "tool_calls", 5, 1);
+}
+
+static void
+do_huge(struct conn *c)
+{
+	size_t n = 2 * 1024 * 1024;
+	char *s = malloc(n + 1);
+
+	if (s == NULL)
+		fatal("malloc");
+	memset(s, 'x', n);
+	s[n] = '\0';
+	stream_head(c);
+	delta(c, "content", s);
+	stream_end(c, "stop", 5, 1);
+	free(s);
+}
+
+static void
+do_hang(struct conn *c)
+{
+	stream_head(c);
+	nap(c, HANG_MS);
+}
+
+static void
+do_stall(struct conn *c)
+{
+	stream_head(c);
+	(void)words(c, "content", "Wait for ");
+	nap(c, HANG_MS);
+}
+
+static void
+do_usage(struct conn *c)
+{
+	stream_head(c);
+	(void)words(c, "content", "counted");
+	stream_end(c, "stop", 1234, 567);
+}
+
+static void
+do_nostream(struct conn *c)
+{
+	whole(c, "This came in one piece.");
+}
+
+static void
+do_err429(struct conn *c)
+{
+	answer_plain(c, 429, "Retry-After: 1\r\n", "{\"error\":{\"message\":"
+	    "\"Rate limit reached\",\"type\":\"requests\",\"param\":null,"
+	    "\"code\":\"rate_limit_exceeded\"}}");
+}
+
+#define LOADING	"{\"error\":{\"code\":503,\"message\":\"Loading model\"," \
+		"\"type\":\"unavailable_error\"}}"
+
+/* Every other request finds the model loading: a retry succeeds. */
+static void
+do_flaky(struct conn *c)
+{
+	static atomic_uint n;
+
+	if (atomic_fetch_add(&n, 1) % 2 == 0)
+		answer_plain(c, 503, "", LOADING);
+	else
+		reply(c, "loaded now");
+}
+
+static void
+do_redirect(struct conn *c)
+{
+	answer_plain(c, 302, "Location: http://169.254.169.254/\r\n", "");
+}
+
+static const struct {
+	const char	*model;
+	void		(*run)(struct conn *);
+	int		 status;	/* with run NULL: this and body */
+	const char	*body;
+} behaviours[] = {
+	{ "standin", do_default, 0, NULL },
+	{ "echo", do_echo, 0, NULL },
+	{ "long", do_long, 0, NULL },
+	{ "slow", do_slow, 0, NULL },
+	{ "err200", do_err200, 0, NULL },
+	{ "trunc", do_trunc, 0, NULL },
+	{ "trunceof", do_trunceof, 0, NULL },
+	{ "doneonly", do_doneonly, 0, NULL },
+	{ "length", do_length, 0, NULL },
+	{ "crlf", do_crlf, 0, NULL },
+	{ "reason", do_reason, 0, NULL },
+	{ "nullc", do_nullc, 0, NULL },
+	{ "garbage", do_garbage, 0, NULL },
+	{ "badutf8", do_badutf8, 0, NULL },
+	{ "nul", do_nul, 0, NULL },
+	{ "tools", do_tools, 0, NULL },
+	{ "huge", do_huge, 0, NULL },
+	{ "hang", do_hang, 0, NULL },
+	{ "stall", do_stall, 0, NULL },
+	{ "usage", do_usage, 0, NULL },
+	{ "nostream", do_nostream, 0, NULL },
+	{ "flaky", do_flaky, 0, NULL },
+	{ "redirect", do_redirect, 0, NULL },
+	{ "err429", do_err429, 0, NULL },
+	{ "err400", NULL, 400, "{\"error\":{\"code\":400,\"message\":"
+	    "\"the request exceeds the available context size\",\"type\":"
+	    "\"exceed_context_size_error\",\"n_prompt_tokens\":9000,"
+	    "\"n_ctx\":4096}}" },
+	{ "err401", NULL, 401, "{\"error\":{\"message\":\"Incorrect API key "
+	    "provided\",\"type\":\"invalid_request_error\",\"param\":null,"
+	    "\"code\":\"invalid_api_key\"}}" },
+	{ "err404", NULL, 404, "{\"error\":{\"message\":\"no such model\","
+	    "\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":"
+	    "\"model_not_found\"}}" },
+	{ "errquota", NULL, 429, "{\"error\":{\"message\":\"You exceeded your "
+	    "current quota\",\"type\":\"insufficient_quota\",\"param\":null,"
+	    "\"code\":\"insufficient_quota\"}}" },
+	{ "err500", NULL, 500, "{\"error\":{\"code\":500,\"message\":"
+	    "\"internal failure\",\"type\":\"server_error\"}}" },
+	{ "err503loading", NULL, 503, LOADING },
+	{ "errstr", NULL, 400, "{\"error\":\"a plain text\"}" },
+	{ "errobj", NULL, 400, "{\"object\":\"error\",\"message\":"
+	    "\"the older shape\",\"type\":\"BadRequestError\",\"param\":null,"
+	    "\"code\":400}" },
+};
+#define NBEHAVIOURS	(sizeof(behaviours) / sizeof(behaviours[0]))
+
+void
+answer_models(struct conn *c)
+{
+	json_t *list = json_array(), *v;
+	char *s;
+
+	for (size_t i = 0; i < NBEHAVIOURS; i++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}",
+		    "id", behaviours[i].model, "object", "model", "owned_by",
+		    "cloister"));
+	v = json_pack("{s:s, s:o}", "object", "list", "data", list);
+	if ((s = json_dumps(v, JSON_COMPACT)) == NULL)
+		fatalx("json");
+	answer_plain(c, 200, "", s);
+	free(s);
+	json_decref(v);
+}
+
+static void
+log_request(const struct conn *c)
+{
+	char line[128];
+	int n = snprintf(line, sizeof(line), "%s %zu %s\n", c->model, c->nmsgs,
+	    c->gone && !c->sent ? "aborted" : "done");
+
+	if (standin.log_fd != -1 && write(standin.log_fd, line, (size_t)n) != n)
+		fatal("log");
+}
+
+/* What matters of the request; -1 when it is no chat completion. */
+static int
+read_request(struct conn *c, struct bytes body)
+{
+	const char *model, *role, *text;
+	json_t *msgs;
+
+	c->req = json_loadb((const char *)body.p, body.n, 0, NULL);
+	model = json_string_value(json_object_get(c->req, "model"));
+	msgs = json_object_get(c->req, "messages");
+	if (model == NULL || !json_is_array(msgs))
+		return -1;
+	(void)strlcpy(c->model, model, sizeof(c->model));
+	for (char *p = c->model; *p != '\0'; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			*p = '?';
+	c->stream = json_is_true(json_object_get(c->req, "stream"));
+	c->nmsgs = json_array_size(msgs);
+	c->last = "";
+	for (size_t i = 0; i < c->nmsgs; i++) {
+		const json_t *m = json_array_get(msgs, i);
+
+		role = json_string_value(json_object_get(m, "role"));
+		text = json_string_value(json_object_get(m, "content"));
+		if (role != NULL && text != NULL && strcmp(role, "user") == 0)
+			c->last = text;
+	}
+	return 0;
+}
+
+void
+answer_completion(struct conn *c, struct bytes body)
+{
+	size_t i, len;
+
+	if (read_request(c, body) == -1) {
+		answer_plain(c, 400, "", "{\"error\":{\"message\":\"malformed request\""
+		    ",\"type\":\"invalid_request_error\",\"code\":null}}");
+		return;
+	}
+	len = strncmp(c->model, "long-", 5) == 0 ? 4 : strlen(c->model);
+	for (i = NBEHAVIOURS - 1; i > 0; i--)
+		if (strlen(behaviours[i].model) == len &&
+		    memcmp(behaviours[i].model, c->model, len) == 0)
+			break;
+	if (behaviours[i].run != NULL)
+		behaviours[i].run(c);
+	else
+		answer_plain(c, behaviours[i].status, "", behaviours[i].body);
+	log_request(c);
+}

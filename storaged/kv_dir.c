@@ -1,0 +1,176 @@
+#include "kv_dir.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define DIR_FLAGS	(O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+/* Log why, by errno, and fail. */
+static int
+fail(const char *what)
+{
+	log_err("store: %s: %s", what, strerror(errno));
+	return -1;
+}
+
+int
+kv_dir_lock(struct kv_dir *d, const char *dir)
+{
+	struct stat st;
+
+	*d = (struct kv_dir){ .fd = -1, .logfd = -1 };
+	if (dir[0] != '/') {
+		log_err("store: %s is not an absolute path", dir);
+		return -1;
+	}
+	if ((d->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return fail(dir);
+	if (flock(d->fd, LOCK_EX | LOCK_NB) == -1) {
+		if (errno != EWOULDBLOCK)
+			return fail(dir);
+		log_err("store: %s is in use by another process", dir);
+		return -1;
+	}
+	/* It would change any setting; a dangling link is no better. */
+	if (fstatat(d->fd, "DB_CONFIG", &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		log_err("store: %s holds a DB_CONFIG file", dir);
+		return -1;
+	}
+	return errno == ENOENT ? 0 : fail("DB_CONFIG");
+}
+
+static int
+open_logs(struct kv_dir *d)
+{
+	d->logfd = openat(d->fd, KV_LOG_DIR, DIR_FLAGS);
+	return d->logfd == -1 ? fail(KV_LOG_DIR) : 0;
+}
+
+static int
+make_ballast(int dirfd, uint64_t bytes)
+{
+	int fd, ret;
+
+	fd = openat(dirfd, KV_BALLAST, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	    0600);
+	if (fd == -1)
+		return fail(KV_BALLAST);
+	ret = posix_fallocate(fd, 0, (off_t)bytes);
+	if (ret == 0 && fsync(fd) == -1)
+		ret = errno;
+	if (close(fd) == -1 && ret == 0)
+		ret = errno;
+	errno = ret;
+	return ret != 0 ? fail(KV_BALLAST) : 0;
+}
+
+int
+kv_dir_make(struct kv_dir *d, uint64_t ballast_bytes)
+{
+	if (mkdirat(d->fd, KV_DATA_DIR, 0700) == -1 ||
+	    mkdirat(d->fd, KV_LOG_DIR, 0700) == -1) {
+		if (errno != EEXIST)
+			return fail("mkdir");
+		log_err("store: there is a store already");
+		return -1;
+	}
+	if (ballast_bytes > 0 && make_ballast(d->fd, ballast_bytes) == -1)
+		return -1;
+	return open_logs(d);
+}
+
+int
+kv_dir_sync(const struct kv_dir *d)
+{
+	int fd, ret = 0;
+
+	if ((fd = openat(d->fd, KV_DATA_DIR, DIR_FLAGS)) == -1)
+		return fail(KV_DATA_DIR);
+	if (fsync(fd) == -1 || fsync(d->logfd) == -1 || fsync(d->fd) == -1)
+		ret = fail("sync");
+	(void)close(fd);
+	return ret;
+}
+
+/* Whether there is a regular file that is not empty. */
+static bool
+has_content(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+static bool
+logs_exist(int logfd)
+{
+	struct dirent *e;
+	bool found = false;
+	DIR *dir;
+	int fd;
+
+	/* closedir() takes the descriptor with it, so not logfd itself. */
+	if ((fd = openat(logfd, ".", DIR_FLAGS)) == -1)
+		return false;
+	if ((dir = fdopendir(fd)) == NULL) {
+		(void)close(fd);
+		return false;
+	}
+	while (!found && (e = readdir(dir)) != NULL)
+		found = strncmp(e->d_name, "log.", 4) == 0 &&
+		    has_content(logfd, e->d_name);
+	(void)closedir(dir);
+	return found;
+}
+
+int
+kv_dir_check(struct kv_dir *d)
+{
+	if (!has_content(d->fd, KV_DATA_DIR "/" KV_DB_NAME)) {
+		log_err("store: there is no database; if there never was one, "
+		    "initialize it");
+		return -1;
+	}
+	if (open_logs(d) == -1)
+		return -1;
+	if (!logs_exist(d->logfd)) {
+		log_err("store: there is a database but no logs; restore both "
+		    "from a backup");
+		return -1;
+	}
+	if (!has_content(d->fd, KV_BALLAST))
+		log_warn("store: there is no ballast file");
+	return 0;
+}
+
+bool
+kv_dir_low(const struct kv_dir *d, uint64_t floor_bytes)
+{
+	struct statvfs st;
+
+	if (fstatvfs(d->fd, &st) == -1) {
+		(void)fail("statvfs");
+		return true;
+	}
+	return (uint64_t)st.f_bavail * st.f_frsize < floor_bytes;
+}
+
+void
+kv_dir_close(struct kv_dir *d)
+{
+	if (d->logfd != -1)
+		(void)close(d->logfd);
+	if (d->fd != -1)
+		(void)close(d->fd);
+	*d = (struct kv_dir){ .fd = -1, .logfd = -1 };
+}
