@@ -5,7 +5,7 @@
 #   make deps         install the Debian packages that building and tests need
 #   make demo         a whole service with a throw-away state, and a real chat
 #   make check        every test
-#   make bench        what things cost
+#   make bench        what things cost, in numbers
 #   make install      DESTDIR and PREFIX as usual
 
 PREFIX	?= /usr/local
@@ -80,8 +80,48 @@ $(UNIT): $(B)/tests/%: $(B)/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
 	    $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
 unit: $(UNIT)
 
+# Helpers of the end-to-end tests.
+STANDIN	 = $(B)/regress/standin.o $(B)/regress/standin_answer.o
+$(B)/standin: $(STANDIN) $(B)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
+	    $(shell $(PKG_CONFIG) --libs libssl) $(LIBS) -pthread
+$(B)/freeport: $(B)/regress/freeport.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $<
+$(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/regress/%.o \
+    $(B)/libstoraged.a $(B)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/regress/%.o: ALL_CFLAGS += -Istoraged -Iclient
+$(B)/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
+helpers: $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood
+
+deps:
+	@sh regress/deps.sh
+
+# What needs packages that may not be there yet is a second make.
+demo: deps
+	@$(MAKE) -s all helpers
+	@B=$(B) sh regress/demo.sh
+
+check: deps
+	@$(MAKE) -s all unit helpers
+	@$(MAKE) -s all unit helpers B=$(B)/sanitized SANITIZE=1
+	@sh regress/check.sh $(B) $(B)/sanitized
+
+bench: deps
+	@$(MAKE) -s all helpers benchmarks
+	@B=$(B) sh regress/bench.sh
+
+ROLES	 = logger keyd engine storaged connector llmproxy zygote sessiond
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
+	    $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SYSCONFDIR)
+	install -m 755 $(B)/cloister $(DESTDIR)$(BINDIR)
+	install -m 755 $(B)/cloisterd $(B)/cloisterctl $(DESTDIR)$(SBINDIR)
+	install -m 755 $(ROLES:%=$(B)/%) $(DESTDIR)$(LIBEXECDIR)
+	install -m 644 dist/cloisterd.conf.sample $(DESTDIR)$(SYSCONFDIR)
+
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit clean
+.PHONY: all unit helpers deps demo check bench install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -97,6 +97,61 @@ conf_read(int fd, const char *path, struct buf *b, char *err, size_t errlen)
 	return rv;
 }
 
+/* The end of the string or comment at p; libconfuse knows five kinds. */
+static uint8_t *
+token_end(uint8_t *p, uint8_t *end)
+{
+	uint8_t *q;
+
+	if (*p == '#' || (*p == '/' && p[1] == '/')) {
+		q = memchr(p, '\n', (size_t)(end - p));
+		return q != NULL ? q : end;
+	}
+	if (*p == '/') {
+		q = memmem(p + 2, (size_t)(end - p - 2), "*/", 2);
+		return q != NULL ? q + 2 : NULL;
+	}
+	for (q = p + 1; q < end && *q != *p; q++)
+		if (*q == '\\')
+			q++;
+	return q < end ? q + 1 : NULL;
+}
+
+/*
+ * Blank the comments of the NUL-terminated text, after which libconfuse 3.3
+ * counts lines wrongly, and refuse what it would take from the environment:
+ * the file alone says what is configured.  NULL, or what is wrong in *line.
+ */
+static const char *
+blank_comments(struct buf *b, int *line)
+{
+	uint8_t *p = b->p, *end = b->p + b->n - 1, *q;
+	bool word = false;	/* inside an unquoted string */
+
+	for (*line = 1; p < end; p = q) {
+		bool comment = *p == '#' ||
+		    (!word && *p == '/' && (p[1] == '/' || p[1] == '*'));
+		bool quoted = *p == '"' || *p == '\'';
+
+		q = comment || quoted ? token_end(p, end) : p + 1;
+		if (q == NULL)
+			return quoted ? "a string that does not end" :
+			    "a comment that does not end";
+		if (!comment && *p != '\'' && memmem(p,
+		    (size_t)(q - p) + !quoted, "${", 2) != NULL)
+			return "\"${\": variables are not used; for these "
+			    "characters themselves use single quotes";
+		word = !comment && !quoted &&
+		    strchr(" \t\n={}()+,*", *p) == NULL;
+		for (; p < q; p++) {
+			*line += *p == '\n';
+			if (comment && *p != '\n')
+				*p = ' ';
+		}
+	}
+	return NULL;
+}
+
 /* libconfuse's own complaints. */
 __attribute__((format(printf, 2, 0)))
 static void
@@ -179,7 +234,8 @@ conf_load(struct conf *c, const char *path, cfg_opt_t *opts, char *err,
     size_t errlen)
 {
 	struct buf b = BUF_INIT(CONF_FILE_MAX + 2);
-	int fd, rv = -1;
+	const char *wrong;
+	int fd, line, rv = -1;
 
 	memset(c, 0, sizeof(*c));
 	c->path = path;
@@ -194,6 +250,10 @@ conf_load(struct conf *c, const char *path, cfg_opt_t *opts, char *err,
 	if (b.n > 0 && b.p[b.n - 1] != '\n')
 		buf_u8(&b, '\n');
 	buf_u8(&b, '\0');
+	if (!b.err && (wrong = blank_comments(&b, &line)) != NULL) {
+		snprintf(err, errlen, "%s:%d: %s", path, line, wrong);
+		goto out;
+	}
 	set_callbacks(opts);
 	if (b.err || (c->cfg = cfg_init(opts, CFGF_NONE)) == NULL) {
 		snprintf(err, errlen, "%s: no memory", path);

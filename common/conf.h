@@ -18,7 +18,7 @@ struct conf_mark;
 
 struct conf {
 	const char		*path;		/* borrowed */
-	char			*err;		/* borrowed; the first complaint */
+	char			*err;		/* borrowed: the complaint */
 	size_t			 errlen;
 	cfg_t			*cfg;		/* the parsed file */
 	struct conf_mark	*marks;		/* where each option was set */
@@ -40,11 +40,12 @@ int conf_read(int fd, const char *path, struct buf *b, char *err,
     size_t errlen);
 
 /*
- * conf_open(path, 022), conf_read() and parse by opts, whose validating
+ * conf_open(path, 022), conf_read() and parse by opts (without libconfuse's
+ * ${VARIABLE}, which is an error outside of single quotes), whose validating
  * callbacks it sets itself.  An option that is set twice is an error, so is a
- * section without CFGF_MULTI.  A list in a section must have no default.  Returns
- * 0, or -1 with err (and errno ENOENT when there is no file).  In both cases the
- * caller calls conf_free().  path and err must outlive c.
+ * section without CFGF_MULTI.  A list in a section must have no default.
+ * Returns 0, or -1 with err (and errno ENOENT when there is no file).  In both
+ * cases the caller calls conf_free().  path and err must outlive c.
  */
 int conf_load(struct conf *c, const char *path, cfg_opt_t *opts, char *err,
     size_t errlen);

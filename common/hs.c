@@ -204,7 +204,10 @@ agree(struct hs *hs, uint8_t ss[HS_X25519])
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, hs->eph, NULL);
 	if (peer == NULL || ctx == NULL)
 		crypto_fatalx("X25519");
-	/* The library refuses the all-zero secret too; that is not relied upon. */
+	/*
+	 * The library refuses the all-zero secret too; that is not relied
+	 * upon.
+	 */
 	if (EVP_PKEY_derive_init(ctx) == 1 &&
 	    EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
 	    EVP_PKEY_derive(ctx, ss, &n) == 1 && n == HS_X25519 &&

@@ -2,10 +2,11 @@
  * The handshake: messages, transcript and key schedule, for both ends
  * (docs/protocol.md, Handshake and Key schedule).
  *
- * Functions over bytes.  The caller moves them: CH and SH travel in clear as they
- * are; every flight from SA on is the content of one RECORD_HANDSHAKE record of
- * epoch 0 under hs->s_hs (server) or hs->c_hs (client), see record.h.  Long-term
- * keys are elsewhere: keyd signs and unwraps, the vault checks the client.
+ * Functions over bytes.  The caller moves them: CH and SH travel in clear as
+ * they are; every flight from SA on is the content of one RECORD_HANDSHAKE
+ * record of epoch 0 under hs->s_hs (server) or hs->c_hs (client), see
+ * record.h.  Long-term keys are elsewhere: keyd signs and unwraps, the vault
+ * checks the client.
  *
  *	server				client
  *					hs_client_make_ch
@@ -29,7 +30,8 @@
  *	hs_session			hs_session
  *
  * Each step is allowed once and in this order.  A step that fails returns -1,
- * leaves the reason in hs->why for the log alone, and every later step fails too.
+ * leaves the reason in hs->why for the log alone, and every later step fails
+ * too.
  */
 #ifndef COMMON_HS_H
 #define COMMON_HS_H
@@ -42,7 +44,7 @@
 
 enum hs_suite {
 	HS_SUITE_X25519 = 1,	/* S1 */
-	HS_SUITE_HYBRID = 2	/* S2, X25519 + ML-KEM-768: named, not offered yet */
+	HS_SUITE_HYBRID = 2	/* S2, with ML-KEM-768: not offered */
 };
 
 enum hs_type {
@@ -59,8 +61,14 @@ enum hs_type {
 #define HS_CERTS_MAX	4
 #define HS_CERT_MAX	2560	/* bytes of one certificate */
 #define HS_FLIGHT_MAX	12288	/* a buf with this bound holds any flight */
-#define HS_CA_PAD	2304	/* inner plaintext of the record with {CA, CF} */
+#define HS_CA_PAD	2304	/* inner plaintext of the CA, CF record */
 #define HS_TBS_MAX	320	/* bytes to be signed, at most */
+
+/*
+ * hs->why when the server showed another key than hs_client_make_ch() was
+ * given.
+ */
+#define HS_WHY_PIN	"SA: not the pinned server key"
 
 /* What to do with the peer after a message. */
 enum hs_verdict {
@@ -93,15 +101,15 @@ struct hs {
 	uint8_t		 random_s[HS_RANDOM];
 	uint8_t		 suite;			/* after SH */
 	bool		 first_contact;		/* mac1 under the zero key */
-	uint8_t		 server_hash[HASH_LEN];	/* H(server SPKI); client: after SA */
+	uint8_t		 server_hash[HASH_LEN];	/* H(server SPKI) */
 	uint8_t		 client_hash[HASH_LEN];	/* H(client SPKI), after CA */
 	uint8_t		 wrap_hash[HASH_LEN];	/* H(wrap SPKI), after CA */
-	uint8_t		 th_sh[HASH_LEN];	/* the server's signature covers it */
-	uint8_t		 th_sf[HASH_LEN];	/* the client's signature covers it */
+	uint8_t		 th_sh[HASH_LEN];	/* the server signs it */
+	uint8_t		 th_sf[HASH_LEN];	/* the client signs it */
 	uint8_t		 th_cf[HASH_LEN];	/* in OAEP label and Wd */
 	uint8_t		 c_hs[HASH_LEN];	/* flight secrets, after SH */
 	uint8_t		 s_hs[HASH_LEN];
-	const char	*why;			/* reason of the failure, or NULL */
+	const char	*why;			/* of the failure, or NULL */
 
 	/* private to hs*.c */
 	int		 state;
@@ -125,34 +133,34 @@ void hs_client_init(struct hs *hs, int flags);
 /* Wipe every secret and free.  Also for one that is all zeros. */
 void hs_free(struct hs *hs);
 /*
- * For known-answer tests alone: take the ephemeral key, ticket fields and W from *fixed,
- * which outlives hs, instead of from the random generator.
+ * For known-answer tests alone: take the ephemeral key, ticket fields and W
+ * from *fixed, which outlives hs, instead of from the random generator.
  */
 void hs_fix(struct hs *hs, const struct hs_fixed *fixed);
 
 /*
- * The length of the clear message (CH, SH) whose first HS_MSG_HDR bytes are hdr, header
- * included, or 0 if it cannot be a message of this type.
+ * The length of the clear message (CH, SH) whose first HS_MSG_HDR bytes are
+ * hdr, header included, or 0 if it cannot be a message of this type.
  */
 size_t hs_clear_len(const uint8_t hdr[HS_MSG_HDR], enum hs_type type);
 
 /*
- * Server.  msg is the whole CH, of HS_CH_LEN bytes.  spki_hash is the hash of this
- * server's SPKI.  A CH whose mac1 is under the zero key is accepted if first_contact
- * says so.  Costs hashing alone.  HS_SILENT leaves hs dead.
+ * Server.  msg is the whole CH, of HS_CH_LEN bytes.  spki_hash is the hash of
+ * this server's SPKI.  A CH whose mac1 is under the zero key is accepted if
+ * first_contact says so.  Costs hashing alone.  HS_SILENT leaves hs dead.
  */
 enum hs_verdict hs_server_read_ch(struct hs *hs, struct bytes msg,
     const uint8_t spki_hash[HASH_LEN], bool first_contact);
 /*
- * Append SH to out.  random_s is keyd's.  Makes the ephemeral key, agrees, and derives
- * c_hs and s_hs; afterwards keyd signs hs->suite and hs->th_sh.
+ * Append SH to out.  random_s is keyd's.  Makes the ephemeral key, agrees, and
+ * derives c_hs and s_hs; afterwards keyd signs hs->suite and hs->th_sh.
  */
 int hs_server_make_sh(struct hs *hs, const uint8_t random_s[HS_RANDOM],
     struct buf *out);
 /*
- * Append the flight SA, SF to out.  spki must hash to the spki_hash given before.  seal
- * is the sealing key that was signed (HS_SEAL bytes) or empty.  sig is keyd's
- * signature over hs_tbs_server(); it is not verified here.
+ * Append the flight SA, SF to out.  spki must hash to the spki_hash given
+ * before.  seal is the sealing key that was signed (HS_SEAL bytes) or empty.
+ * sig is keyd's signature over hs_tbs_server(); it is not verified here.
  */
 int hs_server_make_sa(struct hs *hs, struct bytes spki, struct bytes seal,
     struct bytes sig, struct buf *out);
@@ -165,18 +173,21 @@ struct hs_ca {
 };
 
 /*
- * Take the flight CA, CF.  On success CF was right and the wrap key is one that rsa.h
- * accepts; the signature and who the client is are for the vault to decide.
+ * Take the flight CA, CF.  On success CF was right and the wrap key is one
+ * that rsa.h accepts; the signature and who the client is are for the vault to
+ * decide.
  */
 int hs_server_read_ca(struct hs *hs, struct bytes flight, struct hs_ca *ca);
 /* Append the flight KW, SF2 to out.  Only after the vault's grant. */
 int hs_server_make_kw(struct hs *hs, struct buf *out);
-/* Take the flight CC; the client then has proved that it holds both its keys. */
+/*
+ * Take the flight CC; the client then has proved that it holds both its keys.
+ */
 int hs_server_read_cc(struct hs *hs, struct bytes flight);
 
 /*
- * Client.  Append CH to out.  random_c is keyd's.  server_hash is the hash of the pinned
- * server SPKI, or NULL at first contact or with a certificate.
+ * Client.  Append CH to out.  random_c is keyd's.  server_hash is the hash of
+ * the pinned server SPKI, or NULL at first contact or with a certificate.
  */
 int hs_client_make_ch(struct hs *hs, const uint8_t random_c[HS_RANDOM],
     const uint8_t *server_hash, struct buf *out);
@@ -188,30 +199,30 @@ struct hs_sa {
 	struct bytes	spki;
 	struct bytes	cert[HS_CERTS_MAX];
 	size_t		ncerts;
-	struct bytes	seal;		/* HS_SEAL bytes, or empty: no passwords */
+	struct bytes	seal;		/* HS_SEAL bytes or empty */
 };
 
 /*
- * Take the flight SA, SF.  On success the holder of the key in sa->spki signed this
- * handshake and SF was right; hs->server_hash is that key's hash.  If a hash was
- * given to hs_client_make_ch(), any other key is an error.
+ * Take the flight SA, SF.  On success the holder of the key in sa->spki signed
+ * this handshake and SF was right; hs->server_hash is that key's hash.  If a
+ * hash was given to hs_client_make_ch(), any other key is an error.
  */
 int hs_client_read_sa(struct hs *hs, struct bytes flight, struct hs_sa *sa);
 /*
- * The caller's word that it trusts the key with this hash, from its pins, from its user,
- * or from a certificate that it verified.  -1 if the server showed another
- * one.  Nothing of the client's identity can be sent before.
+ * The caller's word that it trusts the key with this hash, from its pins, from
+ * its user, or from a certificate that it verified.  -1 if the server showed
+ * another one.  Nothing of the client's identity can be sent before.
  */
 int hs_client_trust(struct hs *hs, const uint8_t server_hash[HASH_LEN]);
 /*
- * Append the flight CA, CF to out; the record is padded to HS_CA_PAD.  sig is keyd's
- * signature over hs_tbs_client() with hs->th_sf and hs->server_hash.
+ * Append the flight CA, CF to out; the record is padded to HS_CA_PAD.  sig is
+ * keyd's signature over hs_tbs_client() with hs->th_sf and hs->server_hash.
  */
 int hs_client_make_ca(struct hs *hs, struct bytes spki, struct bytes wrap_spki,
     struct bytes sig, struct buf *out);
 /*
- * Take the flight KW, SF2.  *ct, for keyd's UNWRAP with hs->random_s and hs->th_cf,
- * points into the flight.  SF2 is kept until hs_client_finish().
+ * Take the flight KW, SF2.  *ct, for keyd's UNWRAP with hs->random_s and
+ * hs->th_cf, points into the flight.  SF2 is kept until hs_client_finish().
  */
 int hs_client_read_kw(struct hs *hs, struct bytes flight, struct bytes *ct);
 /* Give keyd's Wd, and verify SF2 with it. */
@@ -223,15 +234,19 @@ int hs_client_make_cc(struct hs *hs, struct buf *out);
 int hs_session(const struct hs *hs, struct hs_session *s);
 
 /*
- * What keyd and the vault compute themselves.  The signed bytes, appended to out (bound
- * HS_TBS_MAX): 64 times 0x20 | context | 0 | suite | ...
+ * What keyd and the vault compute themselves.  The signed bytes, appended to
+ * out (bound HS_TBS_MAX): 64 times 0x20 | context | 0 | suite | ...
  *
- * The server: random_s | TH(SH) | H(SPKI) | H(seal), where seal is HS_SEAL bytes or empty.
+ * The server: random_s | TH(SH) | H(SPKI) | H(seal), where seal is HS_SEAL
+ * bytes or empty.
  */
 void hs_tbs_server(struct buf *out, uint8_t suite,
     const uint8_t random_s[HS_RANDOM], const uint8_t th_sh[HASH_LEN],
     const uint8_t spki_hash[HASH_LEN], struct bytes seal);
-/* The client: random_c | random_s | TH(SF) | H(SPKI) | H(wrap SPKI) | H(server SPKI). */
+/*
+ * The client: random_c | random_s | TH(SF) | H(SPKI) | H(wrap SPKI) | H(server
+ * SPKI).
+ */
 void hs_tbs_client(struct buf *out, uint8_t suite,
     const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
     const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],

@@ -146,7 +146,7 @@ hs_client_read_sa(struct hs *hs, struct bytes flight, struct hs_sa *sa)
 		return hs_fail(hs, "SA: malformed");
 	rsa_fingerprint(hs->server_hash, sa->spki);
 	if (hs->pinned && !bytes_eq_ct(hs->server_hash, hs->pin, HASH_LEN))
-		return hs_fail(hs, "SA: not the pinned server key");
+		return hs_fail(hs, HS_WHY_PIN);
 	if (verify_sa(hs, sa, sig) != 0)
 		return hs_fail(hs, "SA: signature or key not acceptable");
 	hs->state = HS_C_TRUST;

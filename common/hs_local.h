@@ -21,11 +21,14 @@ int hs_step(struct hs *hs, enum hs_state step);
 
 /* Write the header of a message; returns where it starts, for hs_msg_end(). */
 size_t hs_msg_begin(struct buf *out, enum hs_type type);
-/* Fill in the length and take the message into the transcript; 0 or hs_fail(). */
+/*
+ * Fill in the length and take the message into the transcript; 0 or hs_fail().
+ */
 int hs_msg_end(struct hs *hs, struct buf *out, size_t start);
 /*
- * The next message of a flight, which must have this type: a reader over its body, and
- * the whole of it for hs_absorb().  Errors show in r->err and in the result's err.
+ * The next message of a flight, which must have this type: a reader over its
+ * body, and the whole of it for hs_absorb().  Errors show in r->err and in the
+ * result's err.
  */
 struct rd hs_msg_next(struct rd *r, enum hs_type type, struct bytes *msg);
 void hs_absorb(struct hs *hs, struct bytes msg);
@@ -39,7 +42,9 @@ void hs_mac(const struct hs *hs, uint8_t mac[HASH_LEN],
 int hs_make_mac(struct hs *hs, struct buf *out, enum hs_type type,
     const uint8_t secret[HASH_LEN], const char *label);
 
-/* Make (or take from hs->fixed) the ephemeral key; its public half into share. */
+/*
+ * Make (or take from hs->fixed) the ephemeral key; its public half into share.
+ */
 void hs_make_eph(struct hs *hs, uint8_t share[HS_X25519]);
 /* After SH: agree with hs->peer_share, derive th_sh, c_hs, s_hs. */
 int hs_derive_hs(struct hs *hs);

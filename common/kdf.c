@@ -67,8 +67,8 @@ sha256v(uint8_t out[HASH_LEN], const struct bytes *part, size_t n)
 }
 
 /*
- * A context with its digest chosen and no key: copying it is several times cheaper
- * than choosing again, and no key stays behind in it.
+ * A context with its digest chosen and no key: copying it is several times
+ * cheaper than choosing again, and no key stays behind in it.
  */
 static const EVP_MAC_CTX *
 hmac_blank(void)
@@ -142,7 +142,8 @@ kdf_expand(void *out, size_t n, const uint8_t prk[HASH_LEN], struct bytes info)
 	if (info.n > 0)
 		memcpy(text, info.p, info.n);
 	param[0] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
-	param[1] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, md, 0);
+	param[1] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, md,
+	    0);
 	param[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, secret,
 	    sizeof(secret));
 	param[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, text,

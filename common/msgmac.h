@@ -1,6 +1,7 @@
 /*
  * The message MAC chain: each application message of one direction is bound to
- * the session, its number and every message before it (docs/protocol.md, Records).
+ * the session, its number and every message before it (docs/protocol.md,
+ * Records).
  *
  *	mac_0 = 32 zero bytes
  *	mac_i = HMAC(msgmac, u8 direction | u64 i | mac_{i-1} | SHA-256(body_i))

@@ -32,7 +32,9 @@ set_key(struct record_dir *d)
 
 	kdf_xl(key, sizeof(key), d->secret, "key", none);
 	kdf_xl(d->iv, sizeof(d->iv), d->secret, "iv", none);
-	/* The one context serves either way: GCM's key schedule is the same. */
+	/*
+	 * The one context serves either way: GCM's key schedule is the same.
+	 */
 	if (EVP_CipherInit_ex2(d->ctx, gcm(), key, NULL, 1, NULL) != 1)
 		crypto_fatalx("AES-256-GCM");
 	OPENSSL_cleanse(key, sizeof(key));
@@ -117,7 +119,9 @@ make_nonce(uint8_t nonce[NONCE_LEN], const struct record_dir *d)
 		nonce[NONCE_LEN - sizeof(seq) + i] ^= seq[i];
 }
 
-/* Encrypt the inner plaintext at p[0..n) in place and write the tag behind it. */
+/*
+ * Encrypt the inner plaintext at p[0..n) in place and write the tag behind it.
+ */
 static void
 encrypt(struct record_dir *d, const uint8_t hdr[RECORD_HDR], uint8_t *p, int n)
 {
@@ -198,7 +202,8 @@ record_frame(struct bytes in, size_t *total)
 	if (in.n < RECORD_HDR)
 		return 0;
 	len = get_be16(in.p + 2);
-	if (len < RECORD_INNER_HDR + RECORD_TAG || len > RECORD_MAX - RECORD_HDR)
+	if (len < RECORD_INNER_HDR + RECORD_TAG ||
+	    len > RECORD_MAX - RECORD_HDR)
 		return -1;
 	*total = RECORD_HDR + len;
 	return in.n >= *total;

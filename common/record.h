@@ -1,15 +1,16 @@
 /*
- * The record layer: AES-256-GCM (NIST SP 800-38D) under a key for each direction and
- * epoch, laid out as docs/protocol.md, Records, says.
+ * The record layer: AES-256-GCM (NIST SP 800-38D) under a key for each
+ * direction and epoch, laid out as docs/protocol.md, Records, says.
  *
  *	u8 0x17 | u8 epoch | u16 length			associated data
  *	u8 type | u16 content length | content | zeros	encrypted
  *	tag[16]
  *
- * length counts what follows it, tag included.  key = XL(secret, "key", ""), iv =
- * XL(secret, "iv", ""), nonce = iv XOR the record's number under this key.
+ * length counts what follows it, tag included.  key = XL(secret, "key", ""),
+ * iv = XL(secret, "iv", ""), nonce = iv XOR the record's number under this
+ * key.
  *
- * Any failure is final: the direction then refuses everything.
+ * A record that does not open is final: the direction then refuses everything.
  */
 #ifndef COMMON_RECORD_H
 #define COMMON_RECORD_H
@@ -37,11 +38,13 @@ enum record_type {
 	RECORD_HANDSHAKE = 22,	/* content: the messages of one flight */
 	RECORD_APP = 23,	/* last or only fragment of a message */
 	RECORD_APP_MORE = 24,	/* fragment, more follow */
-	RECORD_REKEY = 25,	/* no content; the sender's next record is under the next key */
+	RECORD_REKEY = 25,	/* no content; then the next key */
 	RECORD_DUMMY = 26	/* no content */
 };
 
-/* One direction of one connection, at one of its ends: it seals or it opens. */
+/*
+ * One direction of one connection, at one of its ends: it seals or it opens.
+ */
 struct record_dir {
 	uint8_t		 secret[HASH_LEN];
 	uint8_t		 iv[12];
@@ -56,8 +59,9 @@ struct record_dir {
 };
 
 /*
- * Start a direction with a traffic secret, which is copied.  epoch is RECORD_EPOCH_HS
- * or RECORD_EPOCH_AP (any up to RECORD_EPOCH_LAST).  d need not be initialised.
+ * Start a direction with a traffic secret, which is copied.  epoch is
+ * RECORD_EPOCH_HS or RECORD_EPOCH_AP (any up to RECORD_EPOCH_LAST).  d need
+ * not be initialised.
  */
 void record_dir_init(struct record_dir *d, const uint8_t secret[HASH_LEN],
     uint8_t epoch);
@@ -66,37 +70,40 @@ void record_dir_free(struct record_dir *d);
 
 /*
  * Append one record to out.  content: 1 to RECORD_CONTENT_MAX bytes, none for
- * RECORD_REKEY and RECORD_DUMMY, either for RECORD_CLOSE.  With pad > 0 the inner
- * plaintext (RECORD_INNER_HDR + content) is filled with zeros to exactly pad bytes.
- * -1: content does not fit pad or the record, out is full, the direction is dead,
- * or its limit is reached and this is neither RECORD_REKEY nor RECORD_CLOSE.
+ * RECORD_REKEY and RECORD_DUMMY, either for RECORD_CLOSE.  With pad > 0 the
+ * inner plaintext (RECORD_INNER_HDR + content) is filled with zeros to exactly
+ * pad bytes. -1: content does not fit pad or the record, out is full, the
+ * direction is dead, or its limit is reached and this is neither RECORD_REKEY
+ * nor RECORD_CLOSE.
  */
 int record_seal(struct record_dir *d, enum record_type type,
     struct bytes content, size_t pad, struct buf *out);
 /*
- * How far the record at the start of in has arrived.  1: *total is its length and
- * all of it is there.  0: read on (*total is its length, or 0 while the header is
- * short).  -1: no acceptable header.
+ * How far the record at the start of in has arrived.  1: *total is its length
+ * and all of it is there.  0: read on (*total is its length, or 0 while the
+ * header is short).  -1: no acceptable header.
  */
 int record_frame(struct bytes in, size_t *total);
 /*
- * Open the one whole record rec[0..n) in place.  0: *type is known, *content points into
- * rec and obeys what record_seal() says of it.  -1: not authentic, out of order,
- * wrong epoch, malformed inside, or over the limit; the direction is dead.
+ * Open the one whole record rec[0..n) in place.  0: *type is known, *content
+ * points into rec and obeys what record_seal() says of it.  -1: not authentic,
+ * out of order, wrong epoch, malformed inside, or over the limit; the
+ * direction is dead.
  */
 int record_open(struct record_dir *d, uint8_t *rec, size_t n,
     enum record_type *type, struct bytes *content);
 
 /*
  * Whether the sender must now send RECORD_REKEY and call record_rekey(): the
- * key has done max_records records or max_bytes bytes.  To be asked before every
- * record; the limit of one hour is the caller's.
+ * key has done max_records records or max_bytes bytes.  To be asked before
+ * every record; the limit of one hour is the caller's.
  */
 bool record_need_rekey(const struct record_dir *d);
 /*
- * Go on to the next epoch: secret = XL(secret, "upd", ""), new key, number 0, the old
- * ones wiped.  The sender calls it after sealing RECORD_REKEY, the receiver after
- * opening it.  -1 after RECORD_EPOCH_LAST: the direction is dead, the session ends.
+ * Go on to the next epoch: secret = XL(secret, "upd", ""), new key, number 0,
+ * the old ones wiped.  The sender calls it after sealing RECORD_REKEY, the
+ * receiver after opening it.  -1 after RECORD_EPOCH_LAST: the direction is
+ * dead, the session ends.
  */
 int record_rekey(struct record_dir *d);
 

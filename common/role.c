@@ -152,8 +152,10 @@ log_to_logger(enum log_level level, const char *event, uint64_t session,
 		do
 			n = send(FD_LOG, b.p, b.n, MSG_NOSIGNAL);
 		while (n == -1 && errno == EINTR);
-		if (n == -1 && event != NULL)
-			_exit(1);	/* no audit, no service */
+		if (n == -1 && event != NULL) {
+			log_set_sink(NULL);	/* no audit, no service */
+			fatal("the logger is gone; %s: %s", event, text);
+		}
 	}
 	buf_free(&b);
 }

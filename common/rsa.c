@@ -19,7 +19,7 @@
 #define RSA_BITS_MIN_2048	2048
 #define SALT_LEN		32	/* of RSA-PSS */
 
-#define SCRYPT_N	16384		/* 16 MiB: more exceeds OpenSSL's bound */
+#define SCRYPT_N	16384		/* 16 MiB; OpenSSL's bound is 32 */
 #define SCRYPT_R	8
 #define SCRYPT_P	5
 #define SCRYPT_SALT	16
@@ -28,8 +28,8 @@
 #define PEM_ENCRYPTED	"ENCRYPTED PRIVATE KEY"
 
 /*
- * The two AlgorithmIdentifiers (RFC 4055): id-RSASSA-PSS with [0] SHA-256, [1] MGF1 with
- * SHA-256, [2] 32; and rsaEncryption with NULL.
+ * The two AlgorithmIdentifiers (RFC 4055): id-RSASSA-PSS with [0] SHA-256, [1]
+ * MGF1 with SHA-256, [2] 32; and rsaEncryption with NULL.
  */
 static const uint8_t alg_pss[] = {
 	0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01,
@@ -57,7 +57,8 @@ rsa_generate(enum rsa_use use, unsigned bits, int flags)
 	EVP_PKEY_CTX *ctx;
 	EVP_PKEY *key = NULL;
 
-	if (bits > RSA_BITS_MAX || (int)bits < bits_min(flags) || bits % 64 != 0)
+	if (bits > RSA_BITS_MAX || (int)bits < bits_min(flags) ||
+	    bits % 64 != 0)
 		return NULL;
 	/* The default public exponent is 65537. */
 	if ((ctx = EVP_PKEY_CTX_new_id(id, NULL)) == NULL ||
@@ -185,7 +186,8 @@ rsa_private_decode(EVP_PKEY **key, struct bytes pem, enum rsa_use use,
 	if ((bio = BIO_new_mem_buf(pem.p, (int)pem.n)) == NULL)
 		crypto_fatalx("BIO_new");
 	/* PEM_FLAG_SECURE makes it wipe its own copies. */
-	if (PEM_read_bio_ex(bio, &name, &header, &der, &n, PEM_FLAG_SECURE) != 1)
+	if (PEM_read_bio_ex(bio, &name, &header, &der, &n,
+	    PEM_FLAG_SECURE) != 1)
 		goto out;
 	if (strcmp(name, PEM_ENCRYPTED) == 0) {
 		if ((rv = decrypt_pkcs8(&p8, der, n, passphrase)) != 0)
@@ -291,9 +293,9 @@ rsa_spki_parse(struct bytes spki, enum rsa_use use, int flags)
 	EVP_PKEY *key;
 
 	/*
-	 * SEQUENCE with a two-byte length, then the one AlgorithmIdentifier: so that a
-	 * hostile key of another type or with other parameters is gone
-	 * before any general parser sees it.
+	 * SEQUENCE with a two-byte length, then the one AlgorithmIdentifier:
+	 * so that a hostile key of another type or with other parameters is
+	 * gone before any general parser sees it.
 	 */
 	if (spki.n > RSA_SPKI_MAX || spki.n < 4 + alg_n ||
 	    p[0] != 0x30 || p[1] != 0x82 || get_be16(p + 2) != spki.n - 4 ||

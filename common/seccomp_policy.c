@@ -100,7 +100,8 @@ static const struct rule makes_pairs[] = {
 
 /* Files that are open already and written in place. */
 static const struct rule writes_files[] = {
-	ALLOW(pread64), ALLOW(pwrite64), ALLOW(fdatasync), ALLOW(lseek),
+	ALLOW(pread64), ALLOW(pwrite64), ALLOW(fdatasync), ALLOW(fsync),
+	ALLOW(lseek),
 	RULES_END
 };
 

@@ -5,8 +5,8 @@
 #include "record.h"
 
 /*
- * A known answer for RSA: two public keys of 2048 bits, made for this and their
- * private halves thrown away, and a signature.
+ * A known answer for RSA: two public keys of 2048 bits, made for this and
+ * their private halves thrown away, and a signature.
  */
 static const char rsa_msg[] = "cloister warm-up";
 static const uint8_t rsa_sign_spki[] = {
@@ -140,7 +140,10 @@ warm_record(void)
 	buf_free(&rec);
 }
 
-/* The first half of a handshake: X25519 on both sides, transcript and schedule. */
+/*
+ * The first half of a handshake: X25519 on both sides, transcript and
+ * schedule.
+ */
 static void
 warm_hs(void)
 {

@@ -1,11 +1,12 @@
 /*
  * The audit log as it is written: batches, the state file and recovery.
  *
- * A slot of the state file: "CLAUDST1" | u64 generation | u64 seq | u64 bytes of
- * the log | key[32] | prev[32] | SHA-256 of these; slots at 0 and 4096.  Each commit
- * writes one slot, syncs, and then overwrites the other, whose key is old.  The
- * next commit begins with that other slot, so that the synced one stays whole
- * until its turn, whatever a power failure does to the second write.
+ * A slot of the state file: "CLSTAUD1" | u64 generation | u64 seq | u64 bytes
+ * of the log | key[32] | prev[32] | SHA-256 of these; slots at 0 and 4096.
+ * Each commit writes one slot, syncs, and then overwrites the other, whose key
+ * is old.  The next commit begins with that other slot, so that the synced one
+ * stays whole until its turn, whatever a power failure does to the second
+ * write.
  */
 #include "audit.h"
 
@@ -19,7 +20,7 @@
 #include "audit_chain.h"
 #include "kdf.h"
 
-#define MAGIC		"CLAUDST1"
+#define MAGIC		"CLSTAUD1"
 #define SLOT_BYTES	(8 + 3 * 8 + 2 * 32 + HASH_LEN)
 #define SLOT_DISTANCE	4096
 

@@ -40,7 +40,7 @@ struct audit_event {
 	const char	*role;
 	pid_t		 pid;
 	uint64_t	 session;	/* 0: none */
-	const char	*user;		/* NULL: none, an empty string in JSON */
+	const char	*user;		/* NULL: none, "" in JSON */
 	const char	*event;
 	const char	*detail;
 };
@@ -70,10 +70,10 @@ struct audit_report {
 
 /* The log that is being written. */
 struct audit_log {
-	int			log_fd;		/* O_RDWR | O_APPEND; borrowed */
-	int			state_fd;	/* O_RDWR; borrowed */
+	int			log_fd;		/* O_RDWR | O_APPEND */
+	int			state_fd;	/* O_RDWR */
 	struct audit_chain	chain;		/* the batch included */
-	uint64_t		log_bytes;	/* of the file as last committed */
+	uint64_t		log_bytes;	/* as last committed */
 	uint64_t		generation;	/* of the state file */
 	struct buf		batch;		/* lines not yet committed */
 };
@@ -82,11 +82,12 @@ struct audit_log {
 enum audit_start {
 	AUDIT_CLEAN,		/* the log ends where the state says */
 	AUDIT_RECOVERED,	/* a crash between log and state, mended */
-	AUDIT_TAMPERED		/* it does not; an audit.tamper line was added */
+	AUDIT_TAMPERED		/* it does not; audit.tamper was added */
 };
 
 /* Begin a chain with the initial key. */
-void audit_chain_init(struct audit_chain *c, const uint8_t key[AUDIT_KEY_BYTES]);
+void audit_chain_init(struct audit_chain *c,
+    const uint8_t key[AUDIT_KEY_BYTES]);
 /*
  * Append the event's line and its newline to out and move the chain on.  Any
  * byte is safe in the strings: what is not UTF-8 becomes U+FFFD, control

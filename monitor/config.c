@@ -25,7 +25,6 @@ static const char *const role_names[CONFIG_ROLES] = {
 	[CONFIG_ZYGOTE] = "zygote",
 	[CONFIG_VAULT] = "vault",
 	[CONFIG_ENGINE] = "engine",
-	[CONFIG_HASHER] = "hasher",
 	[CONFIG_LLMPROXY] = "llmproxy",
 	[CONFIG_CONNECTOR] = "connector"
 };
@@ -37,7 +36,6 @@ static cfg_opt_t role_opts[] = {
 	CFG_STR("zygote", NULL, CFGF_NONE),
 	CFG_STR("vault", NULL, CFGF_NONE),
 	CFG_STR("engine", NULL, CFGF_NONE),
-	CFG_STR("hasher", NULL, CFGF_NONE),
 	CFG_STR("llmproxy", NULL, CFGF_NONE),
 	CFG_STR("connector", NULL, CFGF_NONE),
 	CFG_END()
@@ -287,8 +285,8 @@ load_control(struct conf *c, struct server_config *cfg)
 	if (get_path(c, c->cfg, "control_socket", max,
 	    &cfg->control_socket) == -1)
 		return -1;
-	if (cfg->control_socket == NULL &&
-	    asprintf(&cfg->control_socket, "%s/control", cfg->state_dir) == -1) {
+	if (cfg->control_socket == NULL && asprintf(&cfg->control_socket,
+	    "%s/control", cfg->state_dir) == -1) {
 		cfg->control_socket = NULL;
 		return conf_fail(c, c->cfg, NULL, "no memory");
 	}

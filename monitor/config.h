@@ -31,7 +31,6 @@ enum config_role {
 	CONFIG_ZYGOTE,		/* and the workers that it forks */
 	CONFIG_VAULT,
 	CONFIG_ENGINE,
-	CONFIG_HASHER,
 	CONFIG_LLMPROXY,	/* the first; see config_provider.user */
 	CONFIG_CONNECTOR,
 	CONFIG_ROLES
@@ -45,13 +44,13 @@ struct config_user {
 struct config_listen {
 	struct sockaddr_storage	addr;	/* AF_INET or AF_INET6, port set */
 	socklen_t		addrlen;
-	char			text[64];	/* "0.0.0.0:7464", "[::]:7464" */
+	char			text[64];	/* "[::]:7464" */
 };
 
 /* A provider's base address: scheme://host:port/path. */
 struct config_url {
 	bool		 tls;		/* https */
-	char		*host;		/* name or numeric address, no brackets */
+	char		*host;		/* name or address, no brackets */
 	uint16_t	 port;
 	char		*path;		/* "" or "/v1": never a final slash */
 };

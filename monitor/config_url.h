@@ -11,8 +11,8 @@
 const char *config_listen_parse(struct config_listen *l, const char *text);
 /*
  * Parse http://host[:port][/path] or https://... (RFC 3986 without user
- * information, query, fragment, percent-encoding and dot segments).  Returns NULL, or
- * what is wrong; in both cases the caller frees u->host and u->path.
+ * information, query, fragment, percent-encoding and dot segments).  Returns
+ * NULL, or what is wrong; in both cases the caller frees u->host and u->path.
  */
 const char *config_url_parse(struct config_url *u, const char *text);
 /* Whether the host is a loopback address or "localhost". */

@@ -124,6 +124,20 @@ let_go(struct proc *p)
 		(void)chan_send(p->ctl, MSG_ctl_go, NULL, -1);
 }
 
+/* Its sandbox stands. */
+static void
+on_ready(struct proc *p)
+{
+	char name[64];
+
+	proc_name(p, name, sizeof(name));
+	audit("role.start", 0, NULL, "%s pid %d landlock %u", name, p->pid,
+	    p->abi);
+	configure(p);
+	if (mon->init || p->role != ROLE_SESSIOND || all_running())
+		let_go(p);
+}
+
 static void
 on_running(struct proc *p)
 {
@@ -240,11 +254,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_ready:
 		p->abi = m->u.ctl_ready.abi;
 		chan_set_state(c, CTL_CONF);
-		audit("role.start", 0, NULL, "%s pid %d landlock %u", name,
-		    p->pid, p->abi);
-		configure(p);
-		if (mon->init || p->role != ROLE_SESSIOND || all_running())
-			let_go(p);
+		on_ready(p);
 		break;
 	case MSG_ctl_running:
 		on_running(p);
@@ -290,19 +300,44 @@ on_ctl_closed(struct chan *c, const char *why, void *arg)
 
 /* ---- starting and stopping ---------------------------------------------- */
 
+/*
+ * The logger is waited for: whatever fails afterwards, there is somebody to
+ * write it down.
+ */
+static void
+wait_for_logger(struct chan *c, struct proc *p)
+{
+	struct msg m;
+	const char *why;
+
+	if (chan_recv(c, &m, START_TIMEOUT_MS, &why) != 0 ||
+	    m.type != MSG_ctl_ready) {
+		log_set_sink(NULL);
+		fatalx("the logger does not start");
+	}
+	p->abi = m.u.ctl_ready.abi;
+}
+
 static void
 start_process(struct proc *p)
 {
 	int fd;
 	struct chan *blocking;
+	unsigned state = CTL_START;
 
 	spawn(mon, p);
 	blocking = p->ctl;
+	if (p->role == ROLE_LOGGER) {
+		wait_for_logger(blocking, p);
+		state = CTL_CONF;
+	}
 	if ((fd = dup(chan_fd(blocking))) == -1)
 		fatal("dup");
 	chan_free(blocking);
-	p->ctl = chan_new(mon->loop, fd, CH_CTL, END_A, CTL_START, 0, on_ctl,
+	p->ctl = chan_new(mon->loop, fd, CH_CTL, END_A, state, 0, on_ctl,
 	    on_ctl_closed, NULL);
+	if (state == CTL_CONF)
+		on_ready(p);
 }
 
 static void

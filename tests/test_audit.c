@@ -21,8 +21,8 @@ static const uint8_t other_key[AUDIT_KEY_BYTES] = { 9 };
 static struct audit_event
 event(const char *detail)
 {
-	return (struct audit_event){ .time_us = 1767323045678901, .role = "vault",
-	    .pid = 77, .session = 5, .user = "alice", .event = "auth.accept",
+	return (struct audit_event){ .time_us = 1767323045678901,
+	    .role = "vault", .pid = 77, .session = 5, .user = "alice", .event = "auth.accept",
 	    .detail = detail };
 }
 
@@ -472,7 +472,8 @@ test_crash(void **state)
 static void
 test_torn_state(void **state)
 {
-	uint8_t a[AUDIT_STATE_BYTES], b[AUDIT_STATE_BYTES], t[AUDIT_STATE_BYTES];
+	uint8_t a[AUDIT_STATE_BYTES], b[AUDIT_STATE_BYTES];
+	uint8_t t[AUDIT_STATE_BYTES];
 	struct files f;
 	struct audit_log l;
 	struct audit_report r;

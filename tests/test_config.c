@@ -115,7 +115,6 @@ test_good(void **state)
 	assert_int_equal(c.user[CONFIG_KEYD].gid, 6002);
 	assert_int_equal(c.user[CONFIG_VAULT].uid, 1000);
 	assert_int_equal(c.user[CONFIG_VAULT].gid, 1001);
-	assert_int_equal(c.user[CONFIG_HASHER].uid, 900 + CONFIG_HASHER);
 	assert_int_equal(c.nproviders, 3);
 	assert_true(c.providers[0].url.tls);
 	assert_string_equal(c.providers[0].url.host, "api.example.org");
@@ -245,8 +244,8 @@ static const struct mistake {
 	{ HEAD "provider 'a/b' {\n}\n" MODEL, 3, "name" },
 	{ HEAD "provider p { url = 'http://h'\n key_file = k\n}\n" MODEL, 3,
 	    "absolute" },
-	{ HEAD "provider p { url = 'http://h'\n key_file = '/a/../k'\n}\n" MODEL,
-	    3, "absolute" },
+	{ HEAD "provider p { url = 'http://h'\n key_file = '/a/../k'\n}\n"
+	    MODEL, 3, "absolute" },
 	{ HEAD "provider p { key_file = '/k'\n url = 'http://h' }\n" MODEL, 3,
 	    "in clear" },
 	{ HEAD "provider p { url = 'http://h'\n ca_file = '/k' }\n" MODEL, 3,
@@ -272,7 +271,16 @@ static const struct mistake {
 	{ URL("http://h/a%2f"), 4, "path" },
 	{ URL("http://h/a b"), 4, "path" },
 	{ HEAD MODEL "limits {\n", 4, "" },
-	{ HEAD MODEL "log_level = 'x\n", 4, "" },
+	{ HEAD MODEL "log_level = 'x\n\n", 3, "string" },
+	{ HEAD MODEL "log_level = \"x\\\"\n\n", 3, "string" },
+	{ HEAD MODEL "\n/* x\n\n", 4, "comment" },
+	{ HEAD "log_level = ${HOME}\n", 2, "${" },
+	{ HEAD "#\nlog_level = \"x${HOME}\"\n", 3, "${" },
+	/* Comments of each kind do not move the line. */
+	{ "# a\n#\n\n// 'b\n/* \"c\n\nd */ " HEAD "x # ${\n", 8, "'x'" },
+	{ "log_level = a/b//c # d\nx\n", 2, "'x'" },
+	{ "log_level = \"# // /*\" // \"\nstate_dir = '/* \\' #'\nx\n", 3,
+	    "'x'" },
 	{ HEAD "}\n", 2, "" },
 	{ HEAD "a\x01\n", 2, "UTF-8" },
 	{ HEAD "\n#\xff\n", 3, "UTF-8" },

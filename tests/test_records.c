@@ -12,6 +12,7 @@
 #include "../storaged/records.h"
 
 static struct seal_bundle bundle;
+static uint8_t dk[SEAL_KEYLEN];
 static uint8_t uid[REC_ID], uid2[REC_ID], conv[REC_ID], conv2[REC_ID];
 
 static int
@@ -22,6 +23,7 @@ setup(void **state)
 	memset(bundle.chain, 0xb2, 32);
 	memset(bundle.mset, 0xc3, 32);
 	memset(bundle.meta, 0xd4, 32);
+	memset(dk, 0x5d, sizeof(dk));
 	memset(uid, 0xaa, sizeof(uid));
 	memset(uid2, 0xab, sizeof(uid2));
 	memset(conv, 0xcc, sizeof(conv));
@@ -164,23 +166,23 @@ test_key_parse(void **state)
 typedef int seal_fn(struct buf *, struct bytes, uint64_t, const void *);
 typedef int open_fn(void *, uint64_t *, struct bytes, struct bytes);
 
-#define WRAP(name, type)						\
+#define WRAP(name, secret)						\
 static int								\
 seal_##name(struct buf *out, struct bytes key, uint64_t v, const void *r) \
 {									\
-	return rec_seal_##name(out, &bundle, key, v, r);		\
+	return rec_seal_##name(out, secret, key, v, r);		\
 }									\
 static int								\
 open_##name(void *r, uint64_t *v, struct bytes key, struct bytes value)	\
 {									\
-	return rec_open_##name(r, v, &bundle, key, value);		\
+	return rec_open_##name(r, v, secret, key, value);		\
 }
-WRAP(user, struct rec_user)
-WRAP(enrolled, struct rec_enrolled)
-WRAP(userkey, struct rec_userkey)
-WRAP(head, struct rec_head)
-WRAP(list, struct rec_list)
-WRAP(mset, struct rec_mset)
+WRAP(user, &bundle)
+WRAP(enrolled, &bundle)
+WRAP(userkey, &bundle)
+WRAP(head, &bundle)
+WRAP(list, dk)
+WRAP(mset, &bundle)
 
 static void
 make_user(void *p)
@@ -234,7 +236,6 @@ make_head(void *p)
 	memset(h->chain, 0x99, sizeof(h->chain));
 	h->created_us = 1;
 	h->updated_us = 2;
-	strcpy(h->title, "A title");
 }
 
 static void
@@ -406,13 +407,13 @@ static void
 test_lengths_hidden(void **state)
 {
 	struct buf v1 = BUF_INIT(SEAL_VALUE_MAX), v2 = BUF_INIT(SEAL_VALUE_MAX);
-	struct rec_key key = rec_key_head(uid, conv);
-	struct rec_head h = { 0 };
+	struct rec_key key = rec_key_list(uid, 0, conv);
+	struct rec_list l = { 0 };
 
 	(void)state;
-	assert_int_equal(rec_seal_head(&v1, &bundle, rec_bytes(&key), 1, &h), 0);
-	memset(h.title, 'x', 60);
-	assert_int_equal(rec_seal_head(&v2, &bundle, rec_bytes(&key), 1, &h), 0);
+	assert_int_equal(rec_seal_list(&v1, dk, rec_bytes(&key), 1, &l), 0);
+	memset(l.title, 'x', 60);
+	assert_int_equal(rec_seal_list(&v2, dk, rec_bytes(&key), 1, &l), 0);
 	assert_int_equal(v1.n, v2.n);
 	buf_free(&v1);
 	buf_free(&v2);
@@ -455,7 +456,7 @@ test_invalid_not_sealed(void **state)
 	assert_int_equal(rec_seal_enrolled(&v, &bundle, rec_bytes(&kk), 1, &e),
 	    SEAL_EFORMAT);
 	make_list(&l);			/* updated 2, its key says 3 */
-	assert_int_equal(rec_seal_list(&v, &bundle, rec_bytes(&kl), 1, &l),
+	assert_int_equal(rec_seal_list(&v, dk, rec_bytes(&kl), 1, &l),
 	    SEAL_EFORMAT);
 	/* A key of another kind. */
 	assert_int_equal(rec_seal_user(&v, &bundle, rec_bytes(&kk), 1, &u),
@@ -602,6 +603,51 @@ test_mset_algebra(void **state)
 	}
 }
 
+/* A title goes with the data key: the storage key alone does not open it. */
+static void
+test_list_shredded(void **state)
+{
+	struct buf v = BUF_INIT(SEAL_VALUE_MAX);
+	struct rec_key key = rec_key_list(uid, 2, conv);
+	struct rec_list l = { 0 };
+	uint64_t version;
+
+	(void)state;
+	make_list(&l);
+	assert_int_equal(rec_seal_list(&v, dk, rec_bytes(&key), 1, &l), 0);
+	assert_int_equal(rec_open_list(&l, &version, bundle.meta,
+	    rec_bytes(&key), buf_bytes(&v)), SEAL_EAUTH);
+	assert_int_equal(rec_open_list(&l, &version, dk, rec_bytes(&key),
+	    buf_bytes(&v)), 0);
+	assert_int_equal(l.count, 12);
+	buf_free(&v);
+}
+
+/* An enrolled key's older record is another element: no un-revoking. */
+static void
+test_mset_records(void **state)
+{
+	static const uint8_t zero[REC_HASH];
+	uint8_t fp[REC_FP] = { 3 }, a[REC_HASH] = { 0 }, b[REC_HASH] = { 0 };
+	struct rec_key k = rec_key_key(&bundle, fp);
+	struct rec_key u = rec_key_user(&bundle, "alice");
+
+	(void)state;
+	mset_add_record(a, &bundle, rec_bytes(&k), 1);
+	assert_hex(a, 32, "fe532bded17f836a4525a289b3ed9557"
+	    "f9bb2c90a8924848db6405316a7b1a1d");
+	mset_add_record(a, &bundle, rec_bytes(&u), 1);
+	mset_add_record(b, &bundle, rec_bytes(&u), 1);
+	mset_add_record(b, &bundle, rec_bytes(&k), 2);
+	assert_memory_not_equal(a, b, sizeof(a));
+	mset_sub_record(b, &bundle, rec_bytes(&k), 2);
+	mset_add_record(b, &bundle, rec_bytes(&k), 1);
+	assert_memory_equal(a, b, sizeof(a));
+	mset_sub_record(a, &bundle, rec_bytes(&u), 1);
+	mset_sub_record(a, &bundle, rec_bytes(&k), 1);
+	assert_memory_equal(a, zero, sizeof(a));
+}
+
 /* Each thing that a head is must change its element. */
 static void
 test_mset_inputs(void **state)
@@ -657,6 +703,8 @@ main(void)
 		cmocka_unit_test(test_known_value),
 		cmocka_unit_test(test_mset_known),
 		cmocka_unit_test(test_mset_algebra),
+		cmocka_unit_test(test_list_shredded),
+		cmocka_unit_test(test_mset_records),
 		cmocka_unit_test(test_mset_inputs),
 	};
 

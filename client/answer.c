@@ -1,0 +1,183 @@
+#include "answer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "convs.h"
+#include "exits.h"
+#include "intr.h"
+#include "ui.h"
+
+/* One question on its way. */
+struct answer {
+	struct client	*cl;
+	uint32_t	 req;
+	uint8_t		*conv;
+	bool		 some;		/* text of the answer was printed */
+	bool		 cancelled;	/* c_cancel was sent */
+	bool		 gone;
+};
+
+static int
+cancel(struct answer *a)
+{
+	struct m_c_cancel q = { .req = a->req };
+
+	a->cancelled = true;
+	return conn_send(a->cl->conn, MSG_c_cancel, &q);
+}
+
+/* After output: RC_OK, or RC_ERROR when nobody reads it any more. */
+static int
+printed(struct answer *a, int rv)
+{
+	if (rv == 0)
+		return RC_OK;
+	ui_err("standard output: %s", strerror(errno));
+	a->gone = true;
+	return RC_ERROR;
+}
+
+static void
+stored(struct answer *a, const uint8_t conv[CONV_LEN])
+{
+	static const uint8_t none[CONV_LEN];
+
+	if (memcmp(conv, none, CONV_LEN) == 0)
+		return;
+	memcpy(a->conv, conv, CONV_LEN);
+	convs_remember(a->cl, conv);
+}
+
+/* How it ended, in words and as an exit code. */
+static int
+finish(struct answer *a, const struct m_s_end *e)
+{
+	ui_step("%.*s: %u tokens in, %u tokens out", (int)e->model.n,
+	    (const char *)e->model.p, e->prompt_tokens, e->completion_tokens);
+	switch (e->finish) {
+	case FINISH_STOP:
+		return RC_OK;
+	case FINISH_LENGTH:
+		ui_err("the answer ends here because the model's limit of "
+		    "tokens was reached; ask it to go on");
+		return RC_OK;
+	case FINISH_CANCELLED:
+		ui_err("cancelled");
+		return a->cancelled ? RC_INTERRUPTED : RC_INCOMPLETE;
+	case FINISH_TRUNCATED:
+		ui_err("TRUNCATED: the model's server broke off; the answer is "
+		    "incomplete");
+		return RC_INCOMPLETE;
+	case FINISH_TOOL_CALLS:
+		ui_err("the model asked for a tool, and there are none here; "
+		    "the answer may be incomplete");
+		return RC_INCOMPLETE;
+	case FINISH_FILTER:
+		ui_err("the provider withheld the rest of the answer");
+		return RC_INCOMPLETE;
+	default:
+		ui_err("the answer ended by an error and is incomplete");
+		return RC_INCOMPLETE;
+	}
+}
+
+static int
+delta(struct answer *a, const struct m_s_delta *d)
+{
+	int rc;
+
+	if (d->kind != DELTA_ANSWER) {
+		ui_aside(d->text);
+		return -1;
+	}
+	a->some = a->some || d->text.n > 0;
+	rc = printed(a, ui_out(d->text));
+	return rc == RC_OK ? -1 : rc;
+}
+
+static int
+failed(struct answer *a, const struct m_s_error *e)
+{
+	(void)ui_newline();
+	(void)server_error(e);
+	if (!a->some)
+		return RC_SERVER;
+	ui_err("the answer is incomplete");
+	return RC_INCOMPLETE;
+}
+
+/* Take one message: -1 to go on, or the exit code of the whole. */
+static int
+take(struct answer *a, const struct msg *m)
+{
+	int rc;
+
+	if (m->type == MSG_s_stored && m->u.s_stored.req == a->req) {
+		stored(a, m->u.s_stored.conv);
+		return -1;
+	}
+	if (m->type == MSG_s_delta && m->u.s_delta.req == a->req)
+		return delta(a, &m->u.s_delta);
+	if (m->type == MSG_s_end && m->u.s_end.req == a->req) {
+		rc = printed(a, ui_newline());
+		return rc == RC_OK ? finish(a, &m->u.s_end) : rc;
+	}
+	if (m->type == MSG_s_error && m->u.s_error.req == a->req)
+		return failed(a, &m->u.s_error);
+	return conn_violation(a->cl->conn, m);
+}
+
+/* ^C: the first cancels, the second waits no more. */
+static int
+interrupted(struct answer *a)
+{
+	intr_clear();
+	if (!a->cancelled)
+		return cancel(a) == RC_OK ? -1 : RC_LOST;
+	a->gone = true;
+	return RC_INTERRUPTED;
+}
+
+/* Read until the answer ends. */
+static int
+receive(struct answer *a)
+{
+	struct msg m;
+	int fd = intr_fd(), r, rc = -1;
+
+	while (rc == -1) {
+		r = conn_wait(a->cl->conn, &fd, 1, &m);
+		if (r == CONN_MESSAGE)
+			rc = take(a, &m);
+		else
+			rc = r == CONN_LOST ? RC_LOST : interrupted(a);
+	}
+	if (!a->gone || rc == RC_INTERRUPTED)
+		(void)ui_newline();
+	return rc;
+}
+
+int
+answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
+    bool *gone)
+{
+	struct answer a = { .cl = cl, .req = conn_request(cl->conn),
+	    .conv = conv };
+	const char *model = cl->args.model != NULL ? cl->args.model :
+	    cl->conf.model;
+	struct m_c_prompt q = { .req = a.req, .text = text,
+	    .flags = cl->args.nostore ? PROMPT_NOSTORE : 0,
+	    .model = bytes_str(model != NULL ? model : "") };
+	int rc;
+
+	memcpy(q.conv, conv, CONV_LEN);
+	intr_clear();
+	rc = conn_send(cl->conn, MSG_c_prompt, &q);
+	if (rc == RC_OK)
+		rc = receive(&a);
+	if (a.gone && !a.cancelled)
+		(void)cancel(&a);
+	*gone = a.gone;
+	return rc;
+}

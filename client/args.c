@@ -1,0 +1,236 @@
+#include "args.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exits.h"
+
+#define BIT(c)		(1u << (c))
+#define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
+			 BIT(CMD_SHOW) | BIT(CMD_MODELS))
+#define TALK		(BIT(CMD_ASK) | BIT(CMD_CHAT))
+#define ANY		(~0u)
+
+enum { OPT_CID = 256, OPT_NO_STORE };
+
+static const struct {
+	const char	*name;
+	int		 min_words;
+	int		 max_words;	/* -1: any number */
+	const char	*usage;
+	const char	*help;
+} commands[] = {
+	[CMD_ASK] = { "ask", 0, -1, "ask [-m MODEL] [-c | --cid ID] "
+	    "[--no-store] [WORDS...]",
+	    "ask once; what is piped in is added after the words" },
+	[CMD_CHAT] = { "chat", 0, 0, "chat [-m MODEL] [-c | --cid ID] "
+	    "[--no-store]", "talk; ^C cancels an answer, ^D ends" },
+	[CMD_LIST] = { "list", 0, 0, "list [-n N]",
+	    "list your conversations, newest first" },
+	[CMD_SHOW] = { "show", 1, 1, "show ID",
+	    "print a conversation; ID may be shortened to 4 digits" },
+	[CMD_MODELS] = { "models", 0, 0, "models",
+	    "list the models that you may use" },
+	[CMD_KEYGEN] = { "keygen", 0, 0, "keygen [-N]",
+	    "make your keys (-N: without a passphrase)" },
+	[CMD_FINGERPRINT] = { "fingerprint", 0, 0, "fingerprint",
+	    "show the fingerprints of the server's key and yours" },
+	[CMD_HELP] = { "help", 0, 0, "help", "print this" },
+	[CMD_VERSION] = { "version", 0, 0, "version", "print the version" }
+};
+#define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static const struct {
+	int		 opt;
+	unsigned	 allowed;	/* commands, a bit each */
+	const char	*name;
+	const char	*arg;		/* what follows it, or "" */
+	const char	*help;
+} options[] = {
+	{ 'H', SESSION | BIT(CMD_FINGERPRINT), "-H, --host", "HOST[:PORT]",
+	    "the server (else `server' in config)" },
+	{ 'k', ANY, "-k, --key", "FILE", "your keys (else `key' in config)" },
+	{ 'm', TALK, "-m, --model", "MODEL",
+	    "ask this model (else `model' in config)" },
+	{ 'c', TALK, "-c, --continue", "",
+	    "go on with the last conversation" },
+	{ OPT_CID, TALK, "--cid", "ID", "go on with this conversation" },
+	{ OPT_NO_STORE, TALK, "--no-store", "",
+	    "do not keep question and answer" },
+	{ 'n', BIT(CMD_LIST), "-n, --number", "N",
+	    "list N conversations at most" },
+	{ 'N', BIT(CMD_KEYGEN), "-N, --no-passphrase", "",
+	    "store the keys in clear" },
+	{ 'v', ANY, "-v, --verbose", "", "say what is going on" },
+	{ 'h', ANY, "-h, --help", "", "print this" },
+	{ 'V', ANY, "-V, --version", "", "print the version" }
+};
+#define OPTION_WIDTH	23	/* columns of name and argument in --help */
+#define NOPTIONS	(sizeof(options) / sizeof(options[0]))
+
+static const struct option long_options[] = {
+	{ "host", required_argument, NULL, 'H' },
+	{ "key", required_argument, NULL, 'k' },
+	{ "model", required_argument, NULL, 'm' },
+	{ "continue", no_argument, NULL, 'c' },
+	{ "cid", required_argument, NULL, OPT_CID },
+	{ "no-store", no_argument, NULL, OPT_NO_STORE },
+	{ "number", required_argument, NULL, 'n' },
+	{ "no-passphrase", no_argument, NULL, 'N' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static int
+set_number(struct args *a, const char *text, char *err, size_t errlen)
+{
+	const char *why;
+
+	a->limit = (unsigned)strtonum(text, 1, 1000000, &why);
+	if (why == NULL)
+		return 0;
+	(void)snprintf(err, errlen, "-n %s: the number is %s", text, why);
+	return -1;
+}
+
+static int
+set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
+{
+	switch (opt) {
+	case 'H':
+		a->host = optarg;
+		return 0;
+	case 'k':
+		a->key = optarg;
+		return 0;
+	case 'm':
+		a->model = optarg;
+		return 0;
+	case 'c':
+		a->cont = true;
+		return 0;
+	case OPT_CID:
+		a->cid = optarg;
+		return 0;
+	case OPT_NO_STORE:
+		a->nostore = true;
+		return 0;
+	case 'n':
+		return set_number(a, optarg, err, errlen);
+	case 'N':
+		a->nopass = true;
+		return 0;
+	case 'v':
+		a->verbose = true;
+		return 0;
+	case ':':
+		(void)snprintf(err, errlen, "%s needs an argument",
+		    argv[optind - 1]);
+		return -1;
+	default:
+		if (optopt > 0 && optopt < OPT_CID)
+			(void)snprintf(err, errlen, "unknown option -%c", optopt);
+		else
+			(void)snprintf(err, errlen, "unknown option %s",
+			    argv[optind - 1]);
+		return -1;
+	}
+}
+
+static int
+set_command(struct args *a, const char *name, char *err, size_t errlen)
+{
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0) {
+			a->command = (enum command)i;
+			return 0;
+		}
+	(void)snprintf(err, errlen, "unknown command %s", name);
+	return -1;
+}
+
+/* What cannot be said of an option or a word alone. */
+static int
+check(const struct args *a, const bool seen[], char *err, size_t errlen)
+{
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (seen[i] && (options[i].allowed & BIT(a->command)) == 0) {
+			(void)snprintf(err, errlen, "`%s' does not take %s",
+			    commands[a->command].name, options[i].name);
+			return -1;
+		}
+	if (a->cont && a->cid != NULL) {
+		(void)snprintf(err, errlen, "-c and --cid exclude each other");
+		return -1;
+	}
+	if (a->nwords < commands[a->command].min_words ||
+	    (commands[a->command].max_words != -1 &&
+	    a->nwords > commands[a->command].max_words)) {
+		(void)snprintf(err, errlen, "usage: cloister %s",
+		    commands[a->command].usage);
+		return -1;
+	}
+	return 0;
+}
+
+int
+args_parse(struct args *a, int argc, char **argv, char *err, size_t errlen)
+{
+	bool seen[NOPTIONS] = { false }, help = false, version = false;
+	int opt;
+
+	memset(a, 0, sizeof(*a));
+	opterr = 0;
+	optind = 0;		/* glibc: start afresh, also in a second call */
+	while ((opt = getopt_long(argc, argv, ":H:k:m:cn:NvhV", long_options,
+	    NULL)) != -1) {
+		if (opt == 'h')
+			help = true;
+		else if (opt == 'V')
+			version = true;
+		else if (set_option(a, opt, argv, err, errlen) == -1)
+			return -1;
+		for (size_t i = 0; i < NOPTIONS; i++)
+			if (options[i].opt == opt)
+				seen[i] = true;
+	}
+	a->words = argv + optind;
+	a->nwords = argc - optind;
+	if (help || version) {
+		a->command = help ? CMD_HELP : CMD_VERSION;
+		return 0;
+	}
+	if (a->nwords == 0) {
+		(void)snprintf(err, errlen, "no command");
+		return -1;
+	}
+	if (set_command(a, a->words[0], err, errlen) == -1)
+		return -1;
+	a->words++;
+	a->nwords--;
+	return check(a, seen, err, errlen);
+}
+
+void
+args_help(FILE *fp)
+{
+	(void)fprintf(fp, "usage: cloister [-v] [-H HOST[:PORT]] COMMAND\n\n"
+	    "Commands:\n");
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		(void)fprintf(fp, "  %s\n        %s\n", commands[i].usage,
+		    commands[i].help);
+	(void)fprintf(fp, "\nOptions:\n");
+	for (size_t i = 0; i < NOPTIONS; i++)
+		(void)fprintf(fp, "  %s%s %-*s %s\n",
+		    options[i].opt < OPT_CID ? "" : "    ", options[i].name,
+		    (int)(OPTION_WIDTH - strlen(options[i].name) -
+		    (options[i].opt < OPT_CID ? 0 : 4)), options[i].arg,
+		    options[i].help);
+	(void)fprintf(fp, "\nExit codes:\n");
+#define SHOW_EXIT(name, code, text) (void)fprintf(fp, "  %3d  %s\n", code, text);
+	CLIENT_EXITS(SHOW_EXIT)
+#undef SHOW_EXIT
+}

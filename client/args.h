@@ -1,0 +1,41 @@
+/*
+ * The command line, as a pure function.
+ */
+#ifndef CLIENT_ARGS_H
+#define CLIENT_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum command {
+	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_KEYGEN,
+	CMD_FINGERPRINT, CMD_HELP, CMD_VERSION
+};
+
+/* Strings point into argv; those that were not given are NULL. */
+struct args {
+	enum command	 command;
+	bool		 verbose;	/* -v */
+	const char	*host;		/* -H HOST[:PORT] */
+	const char	*key;		/* -k FILE */
+	const char	*model;		/* -m MODEL */
+	bool		 cont;		/* -c: go on with the last conversation */
+	const char	*cid;		/* --cid ID */
+	bool		 nostore;	/* --no-store */
+	unsigned	 limit;		/* -n N; 0: no limit */
+	bool		 nopass;	/* -N */
+	char		**words;	/* what follows the command */
+	int		 nwords;
+};
+
+/*
+ * Parse.  argv may be reordered.  Returns 0, or -1 with a message in err.
+ * Options are allowed before and after the command, between its words too; "--"
+ * ends them.
+ */
+int args_parse(struct args *a, int argc, char **argv, char *err, size_t errlen);
+/* Print usage, commands, options and exit codes. */
+void args_help(FILE *fp);
+
+#endif

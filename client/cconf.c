@@ -1,0 +1,292 @@
+#include "cconf.h"
+
+#include <sys/stat.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf.h"
+
+static cfg_opt_t client_opts[] = {
+	CFG_STR("server", NULL, CFGF_NONE),
+	CFG_STR("key", "id_cloister", CFGF_NONE),
+	CFG_STR("model", NULL, CFGF_NONE),
+	CFG_STR("first_contact", "ask", CFGF_NONE),
+	CFG_STR("keyd", NULL, CFGF_NONE),
+	CFG_END()
+};
+
+/* The home directory, which the caller frees; NULL when there is none. */
+static char *
+home_dir(void)
+{
+	const char *home = getenv("HOME");
+	struct passwd *pw;
+
+	if (home != NULL && home[0] == '/')
+		return strdup(home);
+	pw = getpwuid(getuid());
+	return pw != NULL ? strdup(pw->pw_dir) : NULL;
+}
+
+static char *
+join(const char *dir, const char *name)
+{
+	char *p;
+
+	return asprintf(&p, "%s/%s", dir, name) == -1 ? NULL : p;
+}
+
+/* path as it is when absolute, under home after "~/", under dir else. */
+static char *
+resolve(const char *dir, const char *path)
+{
+	char *home, *p = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	if (strncmp(path, "~/", 2) != 0)
+		return join(dir, path);
+	if ((home = home_dir()) != NULL)
+		p = join(home, path + 2);
+	free(home);
+	return p;
+}
+
+/* The directory's path, absolute, or NULL with err. */
+static char *
+find_dir(char *err, size_t errlen)
+{
+	const char *set = getenv("CLOISTER_HOME");
+	char *home, *parent, *dir = NULL;
+
+	if (set != NULL && set[0] != '\0') {
+		if (set[0] != '/') {
+			snprintf(err, errlen,
+			    "CLOISTER_HOME must be an absolute path");
+			return NULL;
+		}
+		if ((dir = strdup(set)) == NULL)
+			snprintf(err, errlen, "no memory");
+		return dir;
+	}
+	if ((home = home_dir()) == NULL) {
+		snprintf(err, errlen, "HOME is not set");
+		return NULL;
+	}
+	if ((parent = join(home, ".config")) == NULL ||
+	    (dir = join(parent, "cloister")) == NULL)
+		snprintf(err, errlen, "no memory");
+	else if (mkdir(parent, 0700) == -1 && errno != EEXIST) {
+		snprintf(err, errlen, "%s: %s", parent, strerror(errno));
+		free(dir);
+		dir = NULL;
+	}
+	free(home);
+	free(parent);
+	return dir;
+}
+
+/* Make the directory if need be; nobody else may write it. */
+static int
+check_dir(const char *dir, char *err, size_t errlen)
+{
+	struct stat st;
+
+	if ((mkdir(dir, 0700) == -1 && errno != EEXIST) ||
+	    stat(dir, &st) == -1) {
+		snprintf(err, errlen, "%s: %s", dir, strerror(errno));
+		return -1;
+	}
+	if (!S_ISDIR(st.st_mode))
+		snprintf(err, errlen, "%s: not a directory", dir);
+	else if (st.st_uid != 0 && st.st_uid != geteuid())
+		snprintf(err, errlen, "%s: belongs to somebody else", dir);
+	else if ((st.st_mode & 022) != 0)
+		snprintf(err, errlen,
+		    "%s: can be written by group or others", dir);
+	else
+		return 0;
+	return -1;
+}
+
+/* What the parsed file, or the defaults, say. */
+static int
+take_options(struct cconf *c, struct conf *f)
+{
+	static const char *const first[] = {
+		[CCONF_FIRST_ASK] = "ask", [CCONF_FIRST_ACCEPT] = "accept",
+		[CCONF_FIRST_REFUSE] = "refuse"
+	};
+	const char *server = cfg_getstr(f->cfg, "server");
+	const char *model = cfg_getstr(f->cfg, "model");
+	const char *keyd = cfg_getstr(f->cfg, "keyd");
+	const char *key = cfg_getstr(f->cfg, "key");
+	const char *contact = cfg_getstr(f->cfg, "first_contact");
+	int i;
+
+	if (server != NULL && cconf_server_parse(&c->server, server) == -1)
+		return conf_fail(f, f->cfg, "server",
+		    "server \"%s\" is not HOST or HOST:PORT", server);
+	c->has_server = server != NULL;
+	for (i = CCONF_FIRST_REFUSE; i >= 0; i--)
+		if (strcmp(contact, first[i]) == 0)
+			break;
+	if (i < 0)
+		return conf_fail(f, f->cfg, "first_contact",
+		    "first_contact must be ask, accept or refuse");
+	c->first_contact = (enum cconf_first)i;
+	if (key[0] == '\0' || strlen(key) >= PATH_MAX - 16)
+		return conf_fail(f, f->cfg, "key", "key must be a path");
+	if (keyd != NULL && keyd[0] != '/')
+		return conf_fail(f, f->cfg, "keyd",
+		    "keyd must be an absolute path");
+	if (model != NULL && (model[0] == '\0' || strlen(model) > 64))
+		return conf_fail(f, f->cfg, "model",
+		    "model must have 1 to 64 characters");
+	if ((c->key = resolve(c->dir, key)) == NULL ||
+	    (model != NULL && (c->model = strdup(model)) == NULL) ||
+	    (keyd != NULL && (c->keyd = strdup(keyd)) == NULL))
+		return conf_fail(f, f->cfg, NULL, "no memory");
+	return 0;
+}
+
+int
+cconf_load(struct cconf *c, char *err, size_t errlen)
+{
+	struct conf f = { .cfg = NULL };
+	char *path = NULL;
+	int rv = -1;
+
+	memset(c, 0, sizeof(*c));
+	if ((c->dir = find_dir(err, errlen)) == NULL ||
+	    check_dir(c->dir, err, errlen) == -1)
+		goto out;
+	if ((path = join(c->dir, "config")) == NULL ||
+	    (c->known_servers = join(c->dir, "known_servers")) == NULL ||
+	    (c->history = join(c->dir, "history")) == NULL ||
+	    (c->last = join(c->dir, "last")) == NULL) {
+		snprintf(err, errlen, "no memory");
+		goto out;
+	}
+	if (conf_load(&f, path, client_opts, err, errlen) == -1) {
+		if (errno != ENOENT)
+			goto out;
+		err[0] = '\0';
+		if ((f.cfg = cfg_init(client_opts, CFGF_NONE)) == NULL) {
+			snprintf(err, errlen, "no memory");
+			goto out;
+		}
+	}
+	rv = take_options(c, &f);
+out:
+	conf_free(&f);
+	free(path);
+	if (rv == -1)
+		cconf_free(c);
+	return rv;
+}
+
+void
+cconf_free(struct cconf *c)
+{
+	free(c->dir);
+	free(c->key);
+	free(c->model);
+	free(c->keyd);
+	free(c->known_servers);
+	free(c->history);
+	free(c->last);
+	memset(c, 0, sizeof(*c));
+}
+
+/* Letters, digits, '-', '_' and '.', no empty label; made lower case. */
+static bool
+take_name(char *s)
+{
+	char last = '.';
+
+	for (; *s != '\0'; last = *s++) {
+		if (*s >= 'A' && *s <= 'Z')
+			*s = (char)(*s - 'A' + 'a');
+		if (!(*s >= 'a' && *s <= 'z') && !(*s >= '0' && *s <= '9') &&
+		    *s != '-' && *s != '_' && *s != '.')
+			return false;
+		if (last == '.' && (*s == '.' || *s == '-'))
+			return false;
+	}
+	return last != '.' && last != '-';
+}
+
+int
+cconf_server_parse(struct cconf_server *s, const char *text)
+{
+	const char *host = text, *end, *port = NULL, *e;
+	struct in6_addr a6;
+	struct in_addr a4;
+	bool v6 = true;
+	size_t n;
+
+	memset(s, 0, sizeof(*s));
+	if (text[0] == '[') {
+		host = text + 1;
+		if ((end = strchr(host, ']')) == NULL)
+			return -1;
+		if (end[1] != '\0' && end[1] != ':')
+			return -1;
+		if (end[1] == ':')
+			port = end + 2;
+	} else if (inet_pton(AF_INET6, text, &a6) == 1) {
+		end = text + strlen(text);
+	} else {
+		v6 = false;
+		end = text + strcspn(text, ":");
+		if (*end == ':')
+			port = end + 1;
+	}
+	n = (size_t)(end - host);
+	if (n == 0 || n > CCONF_HOST_MAX)
+		return -1;
+	memcpy(s->host, host, n);
+	s->port = CCONF_PORT;
+	if (port != NULL) {
+		if (*port < '1' || *port > '9')
+			return -1;
+		s->port = (uint16_t)strtonum(port, 1, UINT16_MAX, &e);
+		if (e != NULL)
+			return -1;
+	}
+	/* One spelling of an address, so that known_servers finds it. */
+	if (v6 ? inet_pton(AF_INET6, s->host, &a6) != 1 : !take_name(s->host))
+		return -1;
+	s->numeric = v6 || inet_pton(AF_INET, s->host, &a4) == 1;
+	if (v6)
+		inet_ntop(AF_INET6, &a6, s->host, sizeof(s->host));
+	snprintf(s->text, sizeof(s->text), v6 ? "[%s]:%u" : "%s:%u", s->host,
+	    s->port);
+	return 0;
+}
+
+int
+cconf_key_open(const char *path, char *err, size_t errlen)
+{
+	struct stat st;
+	int fd;
+
+	if ((fd = conf_open(path, 077, err, errlen)) == -1)
+		return -1;
+	if (fstat(fd, &st) == -1 || st.st_uid != geteuid()) {
+		snprintf(err, errlen, "%s: belongs to somebody else", path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}

@@ -1,0 +1,336 @@
+#include "conn.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "appconn.h"
+#include "exits.h"
+#include "handshake.h"
+#include "log.h"
+#include "loop.h"
+#include "tcp.h"
+#include "trust.h"
+#include "ui.h"
+
+#define CONNECT_MS	10000	/* for each address */
+#define WELCOME_MS	30000
+#define CLOSE_MS	2000
+
+struct conn {
+	struct appconn	*app;
+	int		 fd;
+	char		*name;		/* the server's, for messages */
+	bool		 over;		/* lost or closed: nothing more to say */
+	uint32_t	 last_request;
+	uint32_t	 max_prompt;
+};
+
+struct conn *
+conn_attach(int fd, const char *name, const struct hs_session *s)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL || (c->name = strdup(name)) == NULL)
+		fatal("memory");
+	c->fd = fd;
+	c->app = appconn_new(END_A, s->c_ap, s->s_ap, s->msgmac);
+	return c;
+}
+
+void
+conn_close(struct conn *c)
+{
+	if (c == NULL)
+		return;
+	if (!c->over && appconn_close(c->app) == 0)
+		/* Whether it arrives is the server's to notice. */
+		(void)tcp_write(c->fd, appconn_output(c->app),
+		    mono_ms() + CLOSE_MS);
+	appconn_free(c->app);
+	(void)close(c->fd);
+	free(c->name);
+	free(c);
+}
+
+uint32_t
+conn_max_prompt(const struct conn *c)
+{
+	return c->max_prompt;
+}
+
+uint32_t
+conn_request(struct conn *c)
+{
+	return ++c->last_request;
+}
+
+/* The session is over, for a reason. */
+static int
+lost(struct conn *c, const char *why)
+{
+	if (!c->over)
+		ui_err("%s: connection lost: %s", c->name, why);
+	c->over = true;
+	return RC_LOST;
+}
+
+int
+conn_violation(struct conn *c, const struct msg *m)
+{
+	ui_step("unexpected message %s", msg_desc(m->type)->name);
+	return lost(c, "the server sent a message that was not asked for");
+}
+
+int
+conn_send(struct conn *c, enum msg_type type, const void *body)
+{
+	if (c->over)
+		return RC_LOST;
+	ui_step("sending %s", msg_desc(type)->name);
+	if (appconn_send(c->app, type, body) == -1)
+		return lost(c, appconn_why(c->app) != NULL ?
+		    appconn_why(c->app) : "the session has come to its end");
+	return RC_OK;
+}
+
+/* Take what the socket has; RC_OK or RC_LOST. */
+static int
+fill(struct conn *c)
+{
+	uint8_t *p;
+	size_t room;
+	ssize_t n;
+
+	p = appconn_room(c->app, &room);
+	n = read(c->fd, p, room);
+	if (n > 0) {
+		appconn_arrived(c->app, (size_t)n);
+		return RC_OK;
+	}
+	if (n == -1)
+		return errno == EAGAIN || errno == EINTR ? RC_OK :
+		    lost(c, strerror(errno));
+	return lost(c, appconn_eof(c->app) != NULL ?
+	    "TRUNCATED: it ended without a word from the server, and what came "
+	    "may be incomplete" : "closed by the server");
+}
+
+/* Give the socket what it takes; RC_OK or RC_LOST. */
+static int
+flush(struct conn *c)
+{
+	struct bytes b = appconn_output(c->app);
+	ssize_t n;
+
+	if (b.n == 0)
+		return RC_OK;
+	n = send(c->fd, b.p, b.n, MSG_NOSIGNAL);
+	if (n >= 0) {
+		appconn_written(c->app, (size_t)n);
+		return RC_OK;
+	}
+	return errno == EAGAIN || errno == EINTR ? RC_OK :
+	    lost(c, strerror(errno));
+}
+
+/* A message that has arrived: CONN_MESSAGE, CONN_LOST, or 0 when there is none. */
+static int
+take(struct conn *c, struct msg *m)
+{
+	switch (appconn_next(c->app, m)) {
+	case APPCONN_MESSAGE:
+		return CONN_MESSAGE;
+	case APPCONN_AGAIN:
+		return 0;
+	case APPCONN_CLOSED:
+		(void)lost(c, "the server closed the session (it was idle for "
+		    "too long, or the server is going down)");
+		return CONN_LOST;
+	case APPCONN_BROKEN:
+		break;
+	}
+	(void)lost(c, appconn_why(c->app));
+	return CONN_LOST;
+}
+
+/*
+ * One wait for the socket and the descriptors, until deadline_ms (0: none).
+ * Returns the index of a readable descriptor, n when there is none, or CONN_LOST.
+ */
+static int
+wait_once(struct conn *c, const int *fds, int n, uint64_t deadline_ms)
+{
+	struct pollfd pfd[CONN_FDS_MAX + 1];
+	uint64_t now = mono_ms();
+	int r;
+
+	for (int i = 0; i < n; i++)
+		pfd[i] = (struct pollfd){ fds[i], POLLIN, 0 };
+	pfd[n] = (struct pollfd){ c->fd, POLLIN, 0 };
+	if (appconn_output(c->app).n > 0)
+		pfd[n].events |= POLLOUT;
+	r = poll(pfd, (nfds_t)n + 1, deadline_ms == 0 ? -1 :
+	    deadline_ms > now ? (int)(deadline_ms - now) : 0);
+	if (r == -1 && errno != EINTR)
+		fatal("poll");
+	if (r == 0) {
+		(void)lost(c, "the server does not answer");
+		return CONN_LOST;
+	}
+	if (r == -1)
+		return n;
+	for (int i = 0; i < n; i++)
+		if (pfd[i].revents != 0)
+			return i;
+	if (((pfd[n].revents & POLLOUT) != 0 && flush(c) != RC_OK) ||
+	    ((pfd[n].revents & ~POLLOUT) != 0 && fill(c) != RC_OK))
+		return CONN_LOST;
+	return n;
+}
+
+static int
+wait_until(struct conn *c, const int *fds, int n, uint64_t deadline_ms,
+    struct msg *m)
+{
+	int r;
+
+	if (c->over)
+		return CONN_LOST;
+	for (;;) {
+		r = take(c, m);
+		if (r != 0)
+			return r;
+		r = wait_once(c, fds, n, deadline_ms);
+		if (r != n)
+			return r;
+	}
+}
+
+int
+conn_wait(struct conn *c, const int *fds, int n, struct msg *m)
+{
+	return wait_until(c, fds, n, 0, m);
+}
+
+int
+conn_next(struct conn *c, struct msg *m)
+{
+	return wait_until(c, NULL, 0, 0, m) == CONN_MESSAGE ? RC_OK : RC_LOST;
+}
+
+/* The server's first message. */
+static int
+welcome(struct conn *c)
+{
+	struct msg m;
+
+	if (wait_until(c, NULL, 0, mono_ms() + WELCOME_MS, &m) == CONN_LOST)
+		return RC_LOST;
+	if (m.type != MSG_s_hello)
+		return conn_violation(c, &m);
+	c->max_prompt = m.u.s_hello.max_prompt_bytes;
+	ui_step("welcome, %.*s: server version %.*s",
+	    (int)m.u.s_hello.user.n, (const char *)m.u.s_hello.user.p,
+	    (int)m.u.s_hello.version.n, (const char *)m.u.s_hello.version.p);
+	return RC_OK;
+}
+
+/*
+ * A server that knows another key than the pinned one says nothing at all.  Have a
+ * look at its key without showing ours; trust_decide() tells about a change.
+ */
+static int
+look(struct handshake *h, const struct trust *t)
+{
+	char err[512];
+	int rc;
+
+	ui_step("no answer for the known key; looking which key the server has");
+	h->keyd = NULL;
+	h->pin = NULL;
+	h->silent = false;
+	h->fd = tcp_connect(t->server, CONNECT_MS, err, sizeof(err));
+	if (h->fd == -1) {
+		ui_err("%s", err);
+		return RC_LOST;
+	}
+	rc = handshake_run(h);
+	(void)close(h->fd);
+	if (rc == RC_OK || h->silent) {
+		ui_err("%s: the server closed the connection without an answer. "
+		    "It may refuse or be overloaded: try again later. Or its key "
+		    "has changed: compare `cloister fingerprint' with what its "
+		    "administrator says", h->server);
+		rc = RC_LOST;
+	}
+	return rc;
+}
+
+static int
+connect_and_shake(struct conn **c, struct handshake *h, const struct trust *t)
+{
+	char err[512];
+	int rc;
+
+	h->fd = tcp_connect(t->server, CONNECT_MS, err, sizeof(err));
+	if (h->fd == -1) {
+		ui_err("cannot connect to %s", err);
+		return RC_LOST;
+	}
+	rc = handshake_run(h);
+	if (rc == RC_OK) {
+		*c = conn_attach(h->fd, h->server, &h->session);
+		OPENSSL_cleanse(&h->session, sizeof(h->session));
+		return RC_OK;
+	}
+	(void)close(h->fd);
+	if (h->silent && h->pin != NULL)
+		return look(h, t);
+	if (h->silent)
+		ui_err("%s: the server closed the connection without an answer; "
+		    "if it takes no first contacts, get its line for %s from its "
+		    "administrator", h->server, t->conf->known_servers);
+	return rc;
+}
+
+int
+conn_open(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key)
+{
+	struct trust trust = { conf, server };
+	struct keyd keyd;
+	struct handshake h = { .server = server->text, .keyd = &keyd,
+	    .trust = trust_decide, .arg = &trust };
+	uint8_t pin[HASH_LEN];
+	char err[512];
+	int known, rc;
+
+	*c = NULL;
+	known = cconf_known_get(conf, server, pin, err, sizeof(err));
+	if (known == -1) {
+		ui_err("%s", err);
+		return RC_SERVER_KEY;
+	}
+	if (known == 1)
+		h.pin = pin;
+	/* First, so that the server need not wait for a passphrase. */
+	rc = keyd_start(&keyd, conf, key);
+	if (rc == RC_OK)
+		rc = keyd_open(&keyd);
+	if (rc == RC_OK)
+		rc = connect_and_shake(c, &h, &trust);
+	keyd_stop(&keyd);
+	if (rc == RC_OK)
+		rc = welcome(*c);
+	if (rc != RC_OK) {
+		conn_close(*c);
+		*c = NULL;
+	}
+	return rc;
+}

@@ -1,0 +1,63 @@
+/*
+ * An authenticated session with the server: messages (channel APP) over a socket.
+ */
+#ifndef CLIENT_CONN_H
+#define CLIENT_CONN_H
+
+#include <poll.h>
+
+#include "cconf.h"
+#include "hs.h"
+#include "msg.h"
+
+struct conn;
+
+/*
+ * Connect, check the server's key, authenticate by the keys in the file key,
+ * and wait for the server's welcome.  Returns RC_OK with *c, or another exit code
+ * after telling the user.
+ */
+int conn_open(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key);
+/*
+ * A session over fd (non-blocking), which is taken over, with the secrets that the
+ * handshake left (copied).  name is for messages.  conn_open() calls it.
+ */
+struct conn *conn_attach(int fd, const char *name, const struct hs_session *s);
+/*
+ * Say CLOSE, if the session still stands, and wait a moment for it to go out;
+ * wipe the secrets and free.  NULL is allowed.
+ */
+void conn_close(struct conn *c);
+
+/* The most bytes of a prompt that the server takes. */
+uint32_t conn_max_prompt(const struct conn *c);
+/* A request id that was not used before. */
+uint32_t conn_request(struct conn *c);
+
+/*
+ * Send a message.  Returns RC_OK, or RC_LOST after telling the user.
+ */
+int conn_send(struct conn *c, enum msg_type type, const void *body);
+
+/* What conn_wait() returns, besides the index of a descriptor. */
+#define CONN_MESSAGE	(-1)	/* *m is the next message */
+#define CONN_LOST	(-2)	/* the session is over; the user was told */
+
+/*
+ * Wait for the next message, or until one of the n <= CONN_FDS_MAX descriptors
+ * (-1: none) is readable.  Messages that are here already go first.  m is valid
+ * until the next call.
+ */
+#define CONN_FDS_MAX	2
+int conn_wait(struct conn *c, const int *fds, int n, struct msg *m);
+/*
+ * Wait for the next message.  Returns RC_OK or RC_LOST after telling the user.
+ */
+int conn_next(struct conn *c, struct msg *m);
+/*
+ * The server sent what makes no sense here: tell the user; RC_LOST.
+ */
+int conn_violation(struct conn *c, const struct msg *m);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * The client's side of the handshake over a connected socket: hs.h does the
+ * cryptography, keyd_child.h has the user's keys, this moves the messages.
+ */
+#ifndef CLIENT_HANDSHAKE_H
+#define CLIENT_HANDSHAKE_H
+
+#include "hs.h"
+#include "keyd_child.h"
+
+#define HANDSHAKE_MS	30000	/* without the time in which a user is asked */
+
+/*
+ * Whether the server's key with this fingerprint is to be trusted, under the suite
+ * that was agreed.  The server has proved that it holds the key.  Returns RC_OK, or
+ * another exit code after telling the user: then nothing of the client's
+ * identity is sent.
+ */
+typedef int handshake_trust(const uint8_t fp[HASH_LEN], int suite, void *arg);
+
+struct handshake {
+	int		 fd;		/* connected, non-blocking; the caller's */
+	const char	*server;	/* its name, for messages */
+	struct keyd	*keyd;		/* opened; NULL: only see the server's key */
+	const uint8_t	*pin;		/* the key to expect, or NULL */
+	handshake_trust	*trust;
+	void		*arg;		/* of trust */
+	/* results */
+	bool		 silent;	/* closed without one byte of answer */
+	struct hs_session session;	/* after RC_OK; the caller wipes it */
+};
+
+/*
+ * Do it.  Returns RC_OK with h->session, or another exit code after telling the
+ * user; only after silence (h->silent, RC_LOST) the telling is left to the caller.
+ * Without keyd it ends after trust was asked, whose answer it then returns.
+ */
+int handshake_run(struct handshake *h);
+
+#endif

@@ -1,0 +1,236 @@
+#include "keyd_child.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exits.h"
+#include "log.h"
+#include "ui.h"
+
+#define REPLY_MS	30000	/* no reply but the first waits for the user */
+
+char *
+keyd_program(const struct cconf *c)
+{
+	const char *dir = getenv("CLOISTER_LIBEXEC");
+	char *path;
+
+	if (c->keyd != NULL)
+		path = strdup(c->keyd);
+	else if (asprintf(&path, "%s/keyd", dir != NULL && dir[0] != '\0' ?
+	    dir : LIBEXECDIR) == -1)
+		path = NULL;
+	if (path == NULL)
+		fatal("memory");
+	return path;
+}
+
+/* In the child: become the program with a at 3, b at 4 and nothing else. */
+static void
+become(const char *program, char *const argv[], int a, int b)
+{
+	int null;
+
+	null = open("/dev/null", O_RDWR);
+	a = fcntl(a, F_DUPFD, 10);
+	b = fcntl(b, F_DUPFD, 10);
+	if (null == -1 || a == -1 || b == -1 ||
+	    dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 ||
+	    dup2(a, 3) == -1 || dup2(b, 4) == -1)
+		_exit(126);
+	closefrom(5);
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	(void)execv(program, argv);
+	ui_err("cannot run %s: %s; `keyd' in config or $CLOISTER_LIBEXEC says "
+	    "where it is", program, strerror(errno));
+	_exit(127);
+}
+
+static pid_t
+spawn(const char *program, char *const argv[], int a, int b)
+{
+	pid_t pid;
+
+	ui_step("running %s %s", program, argv[1]);
+	pid = fork();
+	if (pid == -1)
+		fatal("fork");
+	if (pid == 0)
+		become(program, argv, a, b);
+	return pid;
+}
+
+/* Wait for pid's end; its status, as waitpid(2) has it. */
+static int
+reap(pid_t pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			fatal("waitpid");
+	return status;
+}
+
+int
+keyd_start(struct keyd *k, const struct cconf *c, const char *path)
+{
+	char prog_name[] = "keyd", opt_c[] = "-c", err[512];
+	char *argv[] = { prog_name, opt_c, NULL };
+	char *program;
+	pid_t pid;
+	int file, pair[2];
+
+	memset(k, 0, sizeof(*k));
+	file = cconf_key_open(path, err, sizeof(err));
+	if (file == -1) {
+		ui_err("%s", err);
+		if (access(path, F_OK) == -1 && errno == ENOENT)
+			ui_err("make your keys with `cloister keygen', and "
+			    "give the .pub file to the server's administrator");
+		return RC_ERROR;
+	}
+	if (chan_pair(pair, false) == -1)
+		fatal("socketpair");
+	program = keyd_program(c);
+	pid = spawn(program, argv, pair[1], file);
+	free(program);
+	(void)close(pair[1]);
+	(void)close(file);
+	keyd_attach(k, pair[0], pid);
+	return RC_OK;
+}
+
+void
+keyd_attach(struct keyd *k, int fd, pid_t pid)
+{
+	memset(k, 0, sizeof(*k));
+	buf_init(&k->spki, RSA_SPKI_MAX);
+	buf_init(&k->wrap_spki, RSA_SPKI_MAX);
+	k->pid = pid;
+	k->chan = chan_new(NULL, fd, CH_CLI_KEYD, END_A, CLI_KEYD_NEW, 0, NULL,
+	    NULL, NULL);
+}
+
+void
+keyd_stop(struct keyd *k)
+{
+	if (k->chan == NULL)
+		return;
+	chan_free(k->chan);
+	k->chan = NULL;
+	if (k->pid != -1)
+		(void)reap(k->pid);
+	buf_free(&k->spki);
+	buf_free(&k->wrap_spki);
+}
+
+/* Send a question and wait for its one reply; NULL, or what went wrong. */
+static const char *
+call(struct keyd *k, enum msg_type question, const void *body, unsigned state,
+    int timeout_ms, struct msg *m)
+{
+	const char *why = NULL;
+	int r;
+
+	chan_set_state(k->chan, state);
+	if (chan_send(k->chan, question, body, -1) == -1)
+		return "keyd has ended";
+	r = chan_recv(k->chan, m, timeout_ms, &why);
+	return r == 0 ? NULL : r == 1 ? "keyd has ended" : why;
+}
+
+int
+keyd_open(struct keyd *k)
+{
+	const struct m_kc_opened *o;
+	const char *why;
+	struct msg m;
+
+	why = call(k, MSG_ck_open, NULL, CLI_KEYD_OPENED, -1, &m);
+	if (why != NULL) {
+		ui_err("your keys could not be read (%s): wrong passphrase, "
+		    "or a file that `cloister keygen' did not make", why);
+		return RC_ERROR;
+	}
+	o = &m.u.kc_opened;
+	memcpy(k->random_c, o->random_c, sizeof(k->random_c));
+	buf_put(&k->spki, o->spki.p, o->spki.n);
+	buf_put(&k->wrap_spki, o->wrap_spki.p, o->wrap_spki.n);
+	if (k->spki.err || k->wrap_spki.err) {
+		ui_err("your public keys are too large");
+		return RC_ERROR;
+	}
+	return RC_OK;
+}
+
+int
+keyd_sign(struct keyd *k, uint8_t suite, const uint8_t random_s[HASH_LEN],
+    const uint8_t th_sf[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    struct buf *sig)
+{
+	struct m_ck_sign q = { .suite = suite };
+	const char *why;
+	struct msg m;
+
+	memcpy(q.random_s, random_s, sizeof(q.random_s));
+	memcpy(q.th_sf, th_sf, sizeof(q.th_sf));
+	memcpy(q.server_hash, server_hash, sizeof(q.server_hash));
+	why = call(k, MSG_ck_sign, &q, CLI_KEYD_SIGNED, REPLY_MS, &m);
+	if (why == NULL) {
+		buf_put(sig, m.u.kc_sig.sig.p, m.u.kc_sig.sig.n);
+		if (!sig->err)
+			return RC_OK;
+		why = "no memory";
+	}
+	ui_err("your key could not sign: %s", why);
+	return RC_ERROR;
+}
+
+int
+keyd_unwrap(struct keyd *k, const uint8_t th_cf[HASH_LEN], struct bytes ct,
+    uint8_t wd[HASH_LEN])
+{
+	struct m_ck_unwrap q = { .wrapped = ct };
+	const char *why;
+	struct msg m;
+
+	memcpy(q.th_cf, th_cf, sizeof(q.th_cf));
+	why = call(k, MSG_ck_unwrap, &q, CLI_KEYD_DONE, REPLY_MS, &m);
+	if (why != NULL) {
+		ui_err("your key could not unwrap: %s", why);
+		return RC_ERROR;
+	}
+	memcpy(wd, m.u.kc_wd.wd, HASH_LEN);
+	explicit_bzero(&m, sizeof(m));
+	return RC_OK;
+}
+
+int
+keyd_generate(const struct cconf *c, int private_fd, int public_fd, bool nopass)
+{
+	char prog_name[] = "keyd", opt_g[] = "-g", opt_n[] = "-N";
+	char *argv[] = { prog_name, opt_g, nopass ? opt_n : NULL, NULL };
+	char *program = keyd_program(c);
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
+	int status;
+
+	/* keyd ends at ^C; we then have files to remove. */
+	if (sigaction(SIGINT, &ignore, &old) == -1)
+		fatal("sigaction");
+	status = reap(spawn(program, argv, private_fd, public_fd));
+	if (sigaction(SIGINT, &old, NULL) == -1)
+		fatal("sigaction");
+	free(program);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT)
+		return RC_INTERRUPTED;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? RC_OK : RC_ERROR;
+}

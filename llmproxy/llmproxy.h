@@ -1,0 +1,233 @@
+/*
+ * llmproxy: the one process that speaks with a provider and holds its key.
+ *
+ *	grant.c		channels of session workers; assembling requests
+ *	request.c	the life of a request: attempts, answer, verdict
+ *	transport.c	libcurl on the event loop, with the connector's sockets
+ *
+ * A request belongs to the grant channel that it came by; all text in it comes
+ * from that session's worker and all text of its answer goes there.
+ */
+#ifndef LLMPROXY_LLMPROXY_H
+#define LLMPROXY_LLMPROXY_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <curl/curl.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "bytes.h"
+#include "chan.h"
+#include "kdf.h"
+#include "loop.h"
+#include "openai.h"
+
+#define LLM_MODELS_MAX		64
+#define LLM_KEY_MAX		4096	/* bytes of an API key */
+#define LLM_CA_MAX		(4u << 20) /* bytes of a file of authorities */
+#define LLM_REQUESTS_MAX	64	/* in flight, all grants together */
+#define LLM_GRANT_REQUESTS_MAX	8	/* in flight on one grant channel */
+#define LLM_GRANT_REFUSED_MAX	64	/* refused, their text still coming */
+#define LLM_MESSAGES_MAX	16384	/* of one request */
+#define LLM_TEXT_MAX		(10u << 20) /* bytes of text of one request */
+#define LLM_TEXT_TOTAL_MAX	(128u << 20) /* of all requests together */
+#define LLM_BODY_MAX		(64u << 20) /* bytes of an HTTP body, each way */
+#define LLM_HEAD_MAX		65536	/* bytes of an answer's header */
+#define LLM_ERROR_BODY_MAX	65536	/* bytes kept of an error's body */
+#define LLM_DELTA_MAX		16000	/* bytes of one ls_delta */
+#define LLM_QUEUE_MAX		(1u << 20) /* waiting for a worker: pause */
+#define LLM_ATTEMPTS_MAX	3
+#define LLM_WAIT_MAX_MS		60000	/* between attempts, all together */
+
+/* Codes of ls_error and s_error. */
+enum llm_code {
+	LLM_E_INTERNAL = 1, LLM_E_NO_MODEL = 3, LLM_E_UPSTREAM = 4,
+	LLM_E_KEY = 5, LLM_E_CONTEXT = 6, LLM_E_BUSY = 7, LLM_E_LIMIT = 9,
+	LLM_E_REQUEST = 11, LLM_E_TRUNCATED = 12, LLM_E_QUOTA = 13
+};
+
+/* How an answer ended: ls_end and lv_usage. */
+enum llm_finish {
+	LLM_F_STOP = 1, LLM_F_LENGTH, LLM_F_CANCELLED, LLM_F_TRUNCATED,
+	LLM_F_ERROR, LLM_F_TOOL_CALLS, LLM_F_CONTENT_FILTER
+};
+
+struct llm_model {
+	char		 alias[65];	/* what users call it */
+	char		 upstream[257];	/* what the provider calls it */
+	char		*system;	/* sent first; "" for none */
+	uint32_t	 max_tokens;	/* 0: the provider's limit */
+};
+
+/* The provider. */
+struct upstream {
+	bool		 tls, has_key, has_ca;
+	uint16_t	 port;
+	uint32_t	 connect_s, first_byte_s, idle_s, total_s;
+	char		 name[65];
+	char		 host[257];	/* a name, or a numeric address */
+	char		 path[1025];	/* "" or "/v1" */
+	struct bytes	 key;		/* inside of headers; empty for none */
+	char		*url;
+	struct curl_slist *headers;
+	struct curl_slist *resolve;
+	X509_STORE	*store;		/* whom TLS believes */
+};
+
+struct llmproxy {
+	struct loop	*loop;
+	struct chan	*vault;
+	struct chan	*connector;
+	uint32_t	 generation;
+	struct upstream	 up;
+	struct llm_model model[LLM_MODELS_MAX];
+	size_t		 nmodels;
+	LIST_HEAD(, grant) grants;
+	LIST_HEAD(, request) flying;	/* started and not finished */
+	size_t		 nflying;
+	size_t		 text_bytes;	/* of all requests */
+	struct loop_timer *tick;	/* while anything flies */
+	/* transport */
+	CURLM		*multi;
+	X509_STORE	*system_store;	/* NULL: no system bundle */
+	bool		 welcome;	/* the connector knows us */
+	uint64_t	 connect_id;	/* of the newest lc_connect */
+	struct loop_timer *hello;	/* said again while unanswered */
+	struct loop_timer *curl_timer;
+	LIST_HEAD(, sock) socks;	/* what libcurl has open */
+	size_t		 nsocks;
+	size_t		 nrunning;	/* transfers inside of multi */
+	struct spare {
+		int	 fd;		/* -1: none */
+		uint64_t since_ms;
+	} spare[2];			/* connected, not used yet */
+};
+
+/* One vl_grant: what session n may ask one model. */
+struct grant {
+	LIST_ENTRY(grant) link;
+	struct llmproxy	*lp;
+	struct chan	*chan;
+	uint64_t	 n;
+	char		 user[65];
+	const struct llm_model *model;
+	LIST_HEAD(, request) requests;
+	size_t		 nrequests;	/* filling or started */
+	size_t		 nrefused;
+};
+
+enum request_state {
+	R_FILLING,	/* its messages arrive */
+	R_REFUSED,	/* the same, but they are thrown away */
+	R_CONNECTING,	/* waits for a socket from the connector */
+	R_RUNNING,	/* in libcurl's hands */
+	R_BACKOFF	/* waits before another attempt */
+};
+
+struct request_msg {
+	uint8_t		 kind;		/* 1 user, 2 assistant */
+	size_t		 off, len;	/* in text */
+};
+
+struct request {
+	LIST_ENTRY(request) link;	/* of the grant */
+	LIST_ENTRY(request) flight;	/* of lp->flying, once started */
+	struct grant	*grant;
+	struct llmproxy	*lp;
+	uint32_t	 req;
+	enum request_state state;
+	/* what is asked */
+	uint32_t	 messages;	/* announced */
+	uint32_t	 nmsgs;		/* begun */
+	uint32_t	 left;		/* bytes of the last one to come */
+	size_t		 announced;	/* bytes of all so far */
+	struct request_msg *msg;
+	struct buf	 text;
+	struct buf	 body;		/* JSON, once started */
+	EVP_MD_CTX	*sent;		/* hash of what was asked */
+	/* the attempt */
+	int		 attempt;	/* from 1 */
+	uint64_t	 waited_ms;	/* between attempts */
+	uint64_t	 connect_id;
+	int		 fd;		/* from the connector, not used yet */
+	bool		 no_fd;		/* libcurl wanted one, none was there */
+	CURL		*easy;
+	char		 curl_error[CURL_ERROR_SIZE];
+	size_t		 head_bytes, body_bytes;
+	bool		 answering;	/* bytes of the body have come */
+	bool		 ended;		/* [DONE]: nothing more is awaited */
+	struct openai	 answer;
+	struct buf	 error_body;	/* with another status than 200 */
+	/* what was answered */
+	uint8_t		 out_kind;
+	struct buf	 out;		/* the delta being gathered */
+	EVP_MD_CTX	*answered;
+	uint64_t	 started_ms, deadline_ms, total_ms;
+	struct loop_timer *timer;	/* back-off, or paused */
+};
+
+/* ---- grant.c ------------------------------------------------------------- */
+
+/* Handle vl_grant (taking m's descriptor) and vl_revoke. */
+void grant_on_vault(struct chan *c, struct msg *m, void *lp);
+/* Close a grant and everything in flight on it. */
+void grant_close(struct grant *g);
+
+/* ---- request.c ----------------------------------------------------------- */
+
+/* A new request in state R_FILLING on g, or R_REFUSED. */
+struct request *request_new(struct grant *g, uint32_t req, uint32_t messages,
+    bool refused);
+/* All text is there: build the body and make the first attempt.  r may be gone
+ * when this returns. */
+void request_start(struct request *r);
+/* Throw away what was gathered: the rest is read and dropped. */
+void request_refuse(struct request *r, const char *why);
+/* Stop at once (the connection to the provider closes, which ends generation)
+ * and say so by ls_end.  Frees r. */
+void request_cancel(struct request *r);
+/* Free r; what it has open with the provider is closed. */
+void request_free(struct request *r);
+/* Called by the transport: n bytes of the body came.  0 to go on, -1 to stop. */
+int request_body(struct request *r, const void *p, size_t n);
+/*
+ * Called by the transport: the attempt is over, with libcurl's result, or
+ * CURLE_COULDNT_CONNECT and the connector's text.  r->easy is still there.
+ */
+void request_attempt_done(struct request *r, CURLcode rc, const char *text);
+
+/* ---- transport.c --------------------------------------------------------- */
+
+/*
+ * Before the sandbox: libcurl, the system's authorities, TLS.  Everything that
+ * opens a file or makes a descriptor.
+ */
+void transport_prepare(struct llmproxy *lp);
+/*
+ * Take the provider's key and own authorities (contents of their files; empty
+ * for none) and make what all requests share.  Fatal when they are unusable.
+ * key is wiped.
+ */
+void transport_configure(struct llmproxy *lp, struct buf *key, struct bytes ca);
+/* Say hello to the connector; lp->loop and lp->connector are set. */
+void transport_start(struct llmproxy *lp);
+/* The connector's messages. */
+void transport_on_connector(struct chan *c, struct msg *m, void *lp);
+/*
+ * Make an attempt: at once when a connection is idle (and fresh is false), else
+ * when the connector has made one.  Ends in request_attempt_done(), never from
+ * inside of this call.
+ */
+void transport_begin(struct request *r, bool fresh);
+/* End the attempt, if there is one; a transfer under way is cut off. */
+void transport_end(struct request *r);
+/* Go on with a transfer that request_paused() held up. */
+void transport_resume(struct request *r);
+/* Called by the transport before each piece: whether the worker is behind. */
+bool request_paused(struct request *r);
+
+#endif

@@ -1,0 +1,58 @@
+#!/bin/sh
+# make check: run every test, then say how many passed and failed.
+#
+#   check.sh BUILD SANITIZED-BUILD
+#
+# Unit tests are cmocka programs; an end-to-end script prints a line "ok NAME"
+# or "FAIL NAME" for each thing that it checked.  A program that ends badly
+# without having said so counts as one failure.
+set -u
+cd "$(dirname "$0")/.."
+PLAIN=$1 SANE=$2
+OUT=$(mktemp -d "${TMPDIR:-/tmp}/cloister-check.XXXXXX")
+trap 'rm -rf "$OUT"' EXIT
+passed=0 failed=0
+
+count() {	# name, ok, bad, exit status
+	_bad=$3
+	[ "$_bad" -gt 0 ] || [ "$4" -eq 0 ] || _bad=1
+	[ "$2" -gt 0 ] || [ "$_bad" -gt 0 ] || _bad=1
+	passed=$((passed + $2))
+	failed=$((failed + _bad))
+	printf '%-52s %4d passed, %d failed\n' "$1" "$2" "$_bad"
+	[ "$_bad" -eq 0 ] || { sed 's/^/    /' "$OUT/out" | tail -n 60; }
+}
+
+number() {	# of "[  PASSED  ] N test(s)": the first such line
+	sed -n "s/^\[  $1  \] \([0-9]*\) test.*/\1/p" "$OUT/out" | head -n 1
+}
+
+unit() {	# build directory
+	for t in "$1"/tests/test_*; do
+		[ -x "$t" ] || continue
+		timeout 300 "$t" >"$OUT/out" 2>&1
+		_st=$?
+		_ok=$(number PASSED) _no=$(number FAILED)
+		count "$t" "${_ok:-0}" "${_no:-0}" $_st
+	done
+}
+
+script() {	# build directory, script
+	B=$1 timeout 600 sh "$2" >"$OUT/out" 2>&1
+	_st=$?
+	count "$2 ($1)" "$(grep -c '^ok ' "$OUT/out")" \
+	    "$(grep -c '^FAIL ' "$OUT/out")" $_st
+	grep '^count ' "$OUT/out" | sed 's/^count /    /'
+}
+
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0
+unit "$PLAIN"
+unit "$SANE"
+for s in regress/t_*.sh; do
+	script "$PLAIN" "$s"
+done
+for s in regress/t_*.sh; do
+	script "$SANE" "$s"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,154 @@
+/*
+ * The vault's metadata records: users, enrolled keys, conversation heads and
+ * summaries, the multiset hash.  Their keys are in rkey.h, messages in entry.h,
+ * data keys and the bundle in seal.h.  docs/storage.md has the formats byte by
+ * byte.
+ *
+ * Decoders are strict: unknown format or state, a bound exceeded, text that is
+ * not UTF-8, nonzero padding and trailing bytes are SEAL_EFORMAT.
+ */
+#ifndef STORAGED_RECORDS_H
+#define STORAGED_RECORDS_H
+
+#include <stdint.h>
+
+#include "bytes.h"
+#include "rkey.h"
+#include "seal.h"
+
+#define REC_HASH	32
+#define REC_NAME_MAX	64	/* bytes of UTF-8, all of these */
+#define REC_LABEL_MAX	64
+#define REC_TITLE_MAX	256
+#define REC_MODEL_MAX	64
+#define REC_SPKI_MAX	1024	/* RSA-4096 with PSS parameters: about 620 */
+#define REC_PWHASH_MAX	256
+
+enum { REC_USER_ENABLED = 1, REC_USER_DISABLED = 2 };
+enum { REC_KEY_ACTIVE = 1, REC_KEY_REVOKED = 2 };
+
+/* U: a user. */
+struct rec_user {
+	char		name[REC_NAME_MAX + 1];		/* not empty */
+	uint8_t		uid[REC_ID];
+	uint64_t	created_us;	/* microseconds since 1970, as all */
+	uint8_t		state;		/* REC_USER_* */
+	uint32_t	flags;		/* none defined: 0 */
+	uint32_t	max_sessions;	/* 0: the configured default */
+	uint16_t	pwhash_n;	/* 0: no password */
+	uint8_t		pwhash[REC_PWHASH_MAX];	/* peppered Argon2id, encoded */
+};
+
+/* A public key in DER (SubjectPublicKeyInfo); n may be 0. */
+struct rec_spki {
+	uint16_t	n;
+	uint8_t		p[REC_SPKI_MAX];
+};
+
+/* K: an enrolled key, found by its fingerprint. */
+struct rec_enrolled {
+	uint8_t		uid[REC_ID];
+	uint8_t		keyid[REC_KEYID];
+	uint8_t		state;		/* REC_KEY_* */
+	uint64_t	created_us;
+	char		label[REC_LABEL_MAX + 1];
+	struct rec_spki	sign;		/* handshake signatures */
+	struct rec_spki	wrap;		/* RSA-OAEP of session secrets */
+	struct rec_spki	message;	/* message signatures; may be empty */
+};
+
+/* k: the same key in the list of its user's keys. */
+struct rec_userkey {
+	uint8_t		fp[REC_FP];
+	uint8_t		state;
+	uint64_t	created_us;
+	char		label[REC_LABEL_MAX + 1];
+};
+
+/* C: the head of a conversation. */
+struct rec_head {
+	uint64_t	last;		/* number of the last message; 0: none */
+	uint8_t		chain[REC_HASH];	/* its chain value */
+	uint64_t	created_us;
+	uint64_t	updated_us;	/* also in the key of the L record */
+};
+
+/*
+ * L: the summary that `list` shows.  It has what the user wrote (the title), so
+ * it is sealed under the conversation's data key and is shredded with it.
+ */
+struct rec_list {
+	char		title[REC_TITLE_MAX + 1];
+	uint64_t	count;		/* messages: that of C's last */
+	uint64_t	updated_us;	/* must be that of the key */
+	char		model[REC_MODEL_MAX + 1];	/* of the last answer */
+};
+
+/* H: the state of all heads, users and keys. */
+struct rec_mset {
+	uint64_t	n;		/* counts commits; never falls */
+	uint8_t		mset[REC_HASH];
+};
+
+/*
+ * Seal a record's content: append the value for key and version (from 1) to
+ * out, which should be bounded by SEAL_VALUE_MAX.  dk is the conversation's data
+ * key.  0, SEAL_EFORMAT when the content or the key is not valid for its kind,
+ * or SEAL_ENOMEM.
+ */
+int rec_seal_user(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_user *u);
+int rec_seal_enrolled(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_enrolled *e);
+int rec_seal_userkey(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_userkey *k);
+int rec_seal_head(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_head *h);
+int rec_seal_list(struct buf *out, const uint8_t dk[SEAL_KEYLEN],
+    struct bytes key, uint64_t version, const struct rec_list *l);
+int rec_seal_mset(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_mset *m);
+
+/*
+ * Open a record: fill the structure and *version.  0, SEAL_EAUTH, SEAL_EFORMAT
+ * or SEAL_ENOMEM; the structure is zero unless 0 is returned.  That the version
+ * is the newest one is for the caller to know (mset_add).
+ */
+int rec_open_user(struct rec_user *u, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
+int rec_open_enrolled(struct rec_enrolled *e, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
+int rec_open_userkey(struct rec_userkey *k, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
+int rec_open_head(struct rec_head *h, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
+int rec_open_list(struct rec_list *l, uint64_t *version,
+    const uint8_t dk[SEAL_KEYLEN], struct bytes key, struct bytes value);
+int rec_open_mset(struct rec_mset *m, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
+
+/*
+ * Multiset hash of the live heads, users and keys: the sum modulo 2^256 of one
+ * HMAC a record (MSet-Add-Hash: Clarke, Devadas, van Dijk, Gassend, Suh,
+ * ASIACRYPT 2003).  The order of additions does not matter and a removal undoes
+ * an addition, so a changed record is sub(old), add(new).  The sum is secret: it
+ * is stored only sealed, in H.
+ */
+void mset_add(uint8_t mset[REC_HASH], const struct seal_bundle *b,
+    struct bytes head_key, uint64_t version, const struct rec_head *h);
+void mset_sub(uint8_t mset[REC_HASH], const struct seal_bundle *b,
+    struct bytes head_key, uint64_t version, const struct rec_head *h);
+/*
+ * The same for a U, K or k record, so that an old one (a revoked key that was
+ * active, a disabled user) cannot be put back: its content is bound to its
+ * version by its own encryption.
+ */
+void mset_add_record(uint8_t mset[REC_HASH], const struct seal_bundle *b,
+    struct bytes key, uint64_t version);
+void mset_sub_record(uint8_t mset[REC_HASH], const struct seal_bundle *b,
+    struct bytes key, uint64_t version);
+/* What the anchor keeps of an H record: HMAC(mset key, "root" | n | mset). */
+void mset_root(uint8_t root[REC_HASH], const struct seal_bundle *b,
+    const struct rec_mset *m);
+
+#endif

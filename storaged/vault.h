@@ -1,0 +1,353 @@
+/*
+ * The vault: accounts, authorization and the encryption of all that is stored.
+ * It trusts no peer: workers speak for themselves alone, the engine keeps
+ * ciphertext that the vault verifies.
+ *
+ *	vault_state.c	users, heads, the cache of data keys
+ *	vault_boot.c	keys, anchor, the check of everything at start; init
+ *	vault_commit.c	H and the anchor; several puts in one batch
+ *	vault_worker.c	the zygote's link, birth and end of workers
+ *	vault_auth.c	keyd's link, who may come in
+ *	vault_session.c	what a session worker asks; models; lists
+ *	vault_put.c	storing a message
+ *	vault_read.c	reading messages
+ *	vault_llm.c	grants to llmproxies, their reports
+ *	vault_admin.c	cloisterctl
+ *
+ * What was acknowledged is in the engine durably; memory holds users, heads
+ * and the state of H, so that a put needs nothing from the engine but, once,
+ * its data key.
+ */
+#ifndef STORAGED_VAULT_H
+#define STORAGED_VAULT_H
+
+#include <sys/queue.h>
+
+#include "anchor.h"
+#include "entry.h"
+#include "role.h"
+#include "vault_engine.h"
+
+/* Limits on a session worker, which may be hostile. */
+#define VAULT_REQS_MAX		32	/* requests in flight */
+#define VAULT_PUTS_MAX		4	/* texts that are being received */
+#define VAULT_LOGS_MAX		20	/* its lines in the log */
+#define VAULT_GRANTS_MAX	32	/* models opened in a minute */
+#define VAULT_LIST_MAX		100	/* conversations in a page */
+#define VAULT_READ_MAX		200	/* messages in a page */
+#define VAULT_READ_BYTES	(8u << 20)	/* text in one read */
+#define VAULT_QUEUE_BYTES	(1u << 20)	/* waiting in its socket */
+#define VAULT_ADMINS_MAX	8
+#define VAULT_MODELS_MAX	64
+#define VAULT_DKS		1024	/* data keys in memory */
+
+/* Codes of vs_error (docs/protocol.md, ERROR). */
+enum {
+	VE_INTERNAL = 1, VE_NO_CONV = 2, VE_NO_MODEL = 3, VE_OVERLOADED = 7,
+	VE_STORAGE = 8, VE_LIMIT = 9, VE_BUSY = 10, VE_BAD = 11
+};
+
+/* Everything secret that lives as long as the process; secret.h. */
+struct vault_keys {
+	uint8_t			sk[SEAL_KEYLEN];
+	uint8_t			ek[SEAL_KEYLEN];	/* of the epoch */
+	struct seal_bundle	bundle;
+	struct anchor		anchor;
+	uint8_t			dk[VAULT_DKS][SEAL_KEYLEN];
+};
+
+struct user {
+	LIST_ENTRY(user)	 link;
+	char			 name[REC_NAME_MAX + 1];
+	uint8_t			 uid[REC_ID];
+	uint64_t		 created_us;
+	uint8_t			 state;		/* REC_USER_* */
+	uint32_t		 max_sessions;	/* 0: the default */
+	uint32_t		 keys;
+	uint32_t		 live;		/* sessions */
+};
+
+struct put;
+struct worker;
+
+/* A conversation: its head, verified, and what is going on with it. */
+struct conv {
+	LIST_ENTRY(conv)	 link;
+	uint8_t			 id[REC_ID];
+	uint8_t			 uid[REC_ID];
+	struct user		*user;		/* NULL: record missing */
+	uint64_t		 version;	/* of C; 0: not stored yet */
+	uint64_t		 last;
+	uint8_t			 chain[REC_HASH];
+	uint64_t		 created_us;
+	uint64_t		 updated_us;
+	char			*title;
+	char			*model;		/* of the last message; or NULL */
+	int			 dk;		/* index of its data key, or -1 */
+	unsigned		 pins;		/* uses of dk and of this */
+	STAILQ_HEAD(, put)	 puts;		/* the first one is under way */
+};
+
+/* A request of a session worker that is not finished at once. */
+struct sreq {
+	TAILQ_ENTRY(sreq)	 link;
+	struct worker		*w;		/* NULL: the worker is gone */
+	uint32_t		 req;
+	void			(*gone)(struct sreq *);	/* w was just cleared */
+};
+
+/* A pair of workers, N; freed when both channels have ended. */
+struct worker {
+	LIST_ENTRY(worker)	 link;
+	struct vault		*v;
+	uint64_t		 n;
+	struct chan		*kex;
+	struct chan		*sess;
+	bool			 have_nonce;
+	uint8_t			 random_s[32];	/* keyd's, for one use */
+	char			 source[65];
+	struct user		*user;		/* not NULL: live */
+	uint64_t		 since_ms;
+	TAILQ_HEAD(, sreq)	 reqs;
+	unsigned		 nreqs;
+	TAILQ_HEAD(, put)	 receiving;
+	unsigned		 nreceiving;
+	unsigned		 logs;
+	uint64_t		 grants_since_ms;
+	unsigned		 grants;
+};
+
+/* A message on its way into the store. */
+struct put {
+	struct sreq		 sreq;
+	TAILQ_ENTRY(put)	 receiving;
+	STAILQ_ENTRY(put)	 link;		/* of its conversation, then */
+	STAILQ_ENTRY(put)	 commit;	/* of the commit too */
+	struct vault		*v;
+	struct conv		*conv;
+	unsigned		 refuse;	/* take the data, then this error */
+	bool			 complete;
+	uint32_t		 left;		/* bytes of text still to come */
+	struct buf		 text;
+	struct entry		 entry;		/* text is set when it is sealed */
+	struct wbatch		 ops;		/* all but H */
+	struct rec_head		 head;		/* afterwards */
+};
+
+struct model {
+	uint8_t	provider;
+	bool	is_default;
+	char	alias[65];
+	char	provider_name[65];
+};
+
+struct admin;
+
+struct vault {
+	struct role		*role;
+	struct loop		*loop;
+	struct vault_keys	*keys;
+	int			 anchor_fd;
+	char			 why[512];	/* a start that failed */
+	bool			 stopping;
+	uint64_t		 started_ms;
+
+	/* configuration */
+	uint32_t		 max_sessions_per_user;
+	uint32_t		 idle_timeout_s;
+	uint32_t		 max_prompt_bytes;
+	struct model		 models[VAULT_MODELS_MAX];
+	size_t			 nmodels;
+
+	/* links */
+	struct engine		*engine;
+	struct chan		*keyd;
+	struct chan		*zygote;
+	struct chan		*llm[ROLE_MAX_PROVIDERS];
+	int			 nllm;
+	uint8_t			 host_hash[32];	/* of the host key's SPKI */
+
+	/* state */
+	LIST_HEAD(, user)	 users;
+	size_t			 nusers;
+	LIST_HEAD(convs, conv)	*convs;		/* hash table */
+	size_t			 nbuckets;	/* a power of two */
+	size_t			 nconvs;
+	struct conv		*dk_owner[VAULT_DKS];
+	uint64_t		 dk_used[VAULT_DKS];
+	uint64_t		 dk_clock;
+	LIST_HEAD(, worker)	 workers[1024];
+	uint64_t		 last_n;
+	size_t			 nlive;
+	struct rec_mset		 h;		/* as committed */
+	uint64_t		 h_version;
+
+	/* commits */
+	STAILQ_HEAD(, put)	 waiting;
+	STAILQ_HEAD(, put)	 committing;
+	struct wbatch		 batch;		/* in flight */
+	struct rec_mset		 h_next;
+	unsigned		 retries;
+	bool			 anchor_dirty;
+	struct loop_timer	*anchor_timer;
+	struct loop_timer	*stop_timer;
+
+	/* administration */
+	LIST_HEAD(, admin)	 admins;
+	unsigned		 nadmins;
+	uint32_t		 status_id;
+
+	/* usage, since the start */
+	uint64_t		 answers;
+	uint64_t		 prompt_tokens;
+	uint64_t		 completion_tokens;
+};
+
+/* ---- vault_state.c ------------------------------------------------------ */
+
+/* An empty vault with its secret memory and engine client. */
+struct vault *vault_new(struct role *r, struct loop *l);
+/* Free everything and wipe the keys; channels and admins must be gone. */
+void vault_free(struct vault *v);
+
+/* A user's entry from the record; it belongs to v. */
+struct user *user_add(struct vault *v, const struct rec_user *rec);
+struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
+struct user *user_by_name(struct vault *v, const char *name);
+
+/* A conversation without a head, not in the table yet. */
+struct conv *conv_new(const uint8_t id[REC_ID], const uint8_t uid[REC_ID]);
+/* Put it into the table. */
+void conv_insert(struct vault *v, struct conv *c);
+/* Free one that is not in the table. */
+void conv_free(struct vault *v, struct conv *c);
+struct conv *conv_find(struct vault *v, const uint8_t id[REC_ID]);
+/* The head as a record, and the reverse (not the version). */
+void conv_head(const struct conv *c, struct rec_head *h);
+void conv_set_head(struct conv *c, const struct rec_head *h);
+
+/* The conversation's data key if it is in memory, else NULL. */
+const uint8_t *dk_find(struct vault *v, struct conv *c);
+/*
+ * Room for the key of a conversation that has none in memory; the least
+ * recently used one that is not pinned gives way.  NULL when all are in use.
+ */
+uint8_t *dk_make(struct vault *v, struct conv *c);
+void dk_drop(struct vault *v, struct conv *c);
+/* Wipe those of a user who has no live session any more. */
+void dk_drop_user(struct vault *v, const struct user *u);
+/*
+ * While it is pinned a conversation and its data key stay.  The last unpin wipes
+ * the key when the user has no live session.
+ */
+void conv_pin(struct conv *c);
+void conv_unpin(struct vault *v, struct conv *c);
+
+/* ---- vault_boot.c ------------------------------------------------------- */
+
+/*
+ * Open the storage key with keyd's help over `boot` (an asynchronous or
+ * blocking channel that is not used otherwise), then read and verify users, keys,
+ * every head, H and the anchor.  Blocks.  0, or -1 with the reason in v->why.
+ */
+int vault_boot(struct vault *v, struct chan *boot, int anchor_fd,
+    int keyfile_fd);
+/*
+ * Make a new storage: keys, key file, anchor, records R and H.  Blocks.  0, or
+ * -1 with the reason in v->why.
+ */
+int vault_init(struct vault *v, struct chan *boot, int anchor_fd,
+    int keyfile_fd);
+
+/* ---- vault_commit.c ----------------------------------------------------- */
+
+/*
+ * Queue a put whose operations are sealed.  When it is durable, or failed,
+ * put_done() is called.  Puts that come while a batch is in flight go together
+ * in the next one.
+ */
+void commit_add(struct vault *v, struct put *p);
+/* Start a batch if there is something to write and none is in flight: the
+ * loop's idle callback (arg: the vault). */
+void commit_kick(void *arg);
+/* Nothing is in flight or waits. */
+bool commit_idle(const struct vault *v);
+/* Write the anchor if it is behind H. */
+void anchor_sync(struct vault *v);
+/* Finish what is under way, write the anchor, then exit. */
+void vault_stop(struct vault *v);
+
+/* ---- vault_worker.c ----------------------------------------------------- */
+
+/* Callbacks of the zygote's link. */
+chan_msg_cb vault_on_zygote;
+
+struct worker *worker_find(struct vault *v, uint64_t n);
+/* Close one of its channels, and forget the worker when it was the last. */
+void worker_close_kex(struct worker *w);
+void worker_close_sess(struct worker *w);
+/* It broke a rule: audit, close, revoke. */
+void worker_violation(struct worker *w, const char *what);
+/* A line that a worker wants in the log. */
+void worker_log(struct worker *w, const char *which, struct bytes text);
+
+/* ---- vault_auth.c ------------------------------------------------------- */
+
+chan_msg_cb vault_on_keyd;
+/* Of a kex worker's channel; arg is the struct worker. */
+chan_msg_cb vault_on_kex;
+
+/* ---- vault_session.c ---------------------------------------------------- */
+
+/* Of a session worker's channel; arg is the struct worker. */
+chan_msg_cb vault_on_session;
+
+/* Count a request in flight of w. */
+void sreq_begin(struct sreq *s, struct worker *w, uint32_t req,
+    void (*gone)(struct sreq *));
+/* It ends; the memory is the caller's. */
+void sreq_end(struct sreq *s);
+/* Send to the worker of a request if it is still there. */
+void sreq_send(struct sreq *s, enum msg_type type, const void *body);
+void sess_error(struct worker *w, uint32_t req, uint16_t code);
+/*
+ * The conversation id of w's user, or NULL: then the attempt was audited.
+ */
+struct conv *sess_conv(struct worker *w, const uint8_t id[REC_ID]);
+
+/* ---- vault_put.c -------------------------------------------------------- */
+
+void put_begin(struct worker *w, const struct m_sv_put *m);
+void put_data(struct worker *w, const struct m_sv_data *m);
+/* The commit's answer: 0, or an error code of vs_error. */
+void put_done(struct put *p, uint16_t code);
+
+/* ---- vault_read.c ------------------------------------------------------- */
+
+void read_begin(struct worker *w, const struct m_sv_read *m);
+void list_begin(struct worker *w, const struct m_sv_list *m);
+/*
+ * Take a D record's row, the reply to a get: the data key goes to the cache.
+ * 0, or an error code of vs_error; tampering was audited.
+ */
+uint16_t conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
+    const struct engine_reply *r);
+/* Audit that a record of a conversation was changed. */
+void tamper(struct conv *c, uint64_t n, const char *what);
+
+/* ---- vault_llm.c -------------------------------------------------------- */
+
+chan_msg_cb vault_on_llm;
+/* The model with this alias, the default one for "", or NULL. */
+const struct model *model_find(const struct vault *v, struct bytes alias);
+/* sv_open_model. */
+void llm_open(struct worker *w, const struct m_sv_open_model *m);
+/* N is gone: no more answers for it. */
+void llm_revoke(struct vault *v, uint64_t n);
+
+/* ---- vault_admin.c ------------------------------------------------------ */
+
+/* Control messages once the role runs: ctl_admin, ctl_role, ctl_status_end. */
+void admin_on_ctl(struct vault *v, struct msg *m);
+
+#endif

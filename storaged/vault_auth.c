@@ -1,0 +1,239 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "hs.h"
+#include "log.h"
+#include "rsa.h"
+#include "vault.h"
+
+/* An xv_auth that waits for the K record. */
+struct attempt {
+	struct vault	*v;
+	uint64_t	 n;
+	uint8_t		 suite;
+	uint8_t		 random_c[32];
+	uint8_t		 th_sf[32];
+	uint8_t		 fp[HASH_LEN];
+	struct rec_spki	 spki;
+	struct rec_spki	 wrap;
+	size_t		 sig_n;
+	uint8_t		 sig[512];
+};
+
+void
+vault_on_keyd(struct chan *c, struct msg *m, void *arg)
+{
+	struct vault *v = arg;
+	struct worker *w;
+
+	if (m->type == MSG_kv_identity) {
+		memcpy(v->host_hash, m->u.kv_identity.spki_hash,
+		    sizeof(v->host_hash));
+		chan_set_state(c, KEYD_VAULT_UP);
+		return;
+	}
+	/* A worker that is gone already has no use for it. */
+	if ((w = worker_find(v, m->u.kv_nonce.n)) == NULL)
+		return;
+	if (w->have_nonce || w->kex == NULL) {
+		role_link_lost(c, "a second nonce for one worker", v);
+		return;
+	}
+	memcpy(w->random_s, m->u.kv_nonce.random_s, sizeof(w->random_s));
+	w->have_nonce = true;
+}
+
+static struct bytes
+spki_bytes(const struct rec_spki *s)
+{
+	return bytes_of(s->p, s->n);
+}
+
+static bool
+same_spki(const struct rec_spki *a, const struct rec_spki *b)
+{
+	return bytes_eq(spki_bytes(a), spki_bytes(b));
+}
+
+/* Verify the client's signature over what this process knows of N. */
+static bool
+signed_by(const struct attempt *a, const struct worker *w,
+    const struct rec_spki *signer)
+{
+	struct buf tbs = BUF_INIT(HS_TBS_MAX);
+	uint8_t wrap_hash[HASH_LEN];
+	EVP_PKEY *key;
+	bool ok = false;
+
+	if ((key = rsa_spki_parse(spki_bytes(signer), RSA_USE_SIGN, 0)) == NULL)
+		return false;
+	sha256(wrap_hash, spki_bytes(&a->wrap));
+	hs_tbs_client(&tbs, a->suite, a->random_c, w->random_s, a->th_sf, a->fp,
+	    wrap_hash, a->v->host_hash);
+	if (!tbs.err)
+		ok = rsa_pss_verify(key, bytes_of(a->sig, a->sig_n),
+		    buf_bytes(&tbs)) == 0;
+	buf_free(&tbs);
+	EVP_PKEY_free(key);
+	return ok;
+}
+
+static uint32_t
+max_sessions(const struct vault *v, const struct user *u)
+{
+	return u->max_sessions != 0 ? u->max_sessions :
+	    v->max_sessions_per_user;
+}
+
+/*
+ * Why not, or NULL.  Every way through here costs one verification, with the
+ * enrolled key or, when there is none, with the one that was sent.
+ */
+static const char *
+judge(const struct attempt *a, const struct worker *w,
+    const struct rec_enrolled *k, const struct user *u)
+{
+	bool good = signed_by(a, w, k != NULL ? &k->sign : &a->spki);
+
+	if (k == NULL)
+		return "unknown key";
+	if (!same_spki(&k->sign, &a->spki) || u == NULL)
+		return "the key's record does not fit";
+	if (!same_spki(&k->wrap, &a->wrap))
+		return "another wrap key than the enrolled one";
+	if (!good)
+		return "bad signature";
+	if (a->suite != HS_SUITE_X25519)
+		return "suite not allowed";
+	if (k->state != REC_KEY_ACTIVE)
+		return "key revoked";
+	if (u->state != REC_USER_ENABLED)
+		return "user disabled";
+	if (u->live >= max_sessions(a->v, u))
+		return "too many sessions";
+	if (a->v->stopping)
+		return "stopping";
+	return NULL;
+}
+
+static void
+refuse(struct worker *w, const struct attempt *a, const struct user *u,
+    const char *reason)
+{
+	char fp[RSA_FP_TEXT];
+
+	rsa_fingerprint_text(fp, a->fp);
+	audit("auth.refuse", w->n, u != NULL ? u->name : NULL,
+	    "%s, from %s, key %s", reason, w->source, fp);
+	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
+	if (chan_send(w->kex, MSG_vx_refuse, NULL, -1) == -1)
+		log_debug("worker %llu did not wait", (unsigned long long)w->n);
+	worker_close_sess(w);
+}
+
+/* The session channel comes to life, the kex channel ends. */
+static void
+grant(struct worker *w, const struct attempt *a, struct user *u)
+{
+	struct vault *v = w->v;
+	struct m_vs_user mu = {
+		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
+		.max_prompt_bytes = v->max_prompt_bytes,
+		.user = bytes_str(u->name)
+	};
+	char fp[RSA_FP_TEXT];
+
+	rsa_fingerprint_text(fp, a->fp);
+	audit("auth.accept", w->n, u->name, "from %s, key %s", w->source, fp);
+	w->user = u;
+	w->since_ms = mono_ms();
+	w->logs = 0;
+	u->live++;
+	v->nlive++;
+	chan_set_state(w->sess, SESS_VAULT_LIVE);
+	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
+	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1 ||
+	    chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
+		log_debug("worker %llu did not wait", (unsigned long long)w->n);
+	if (chan_queued(w->kex) == 0)
+		worker_close_kex(w);	/* else at its own end of file */
+}
+
+static void
+on_enrolled(void *arg, const struct engine_reply *r)
+{
+	struct attempt *a = arg;
+	struct vault *v = a->v;
+	struct worker *w = worker_find(v, a->n);
+	struct rec_enrolled k;
+	bool found = false;
+	const char *reason;
+	struct user *u = NULL;
+	uint64_t version;
+
+	if (w == NULL || w->kex == NULL)
+		goto out;
+	if (r->status == KV_OK && r->n == 1 && r->row[0].value.p != NULL) {
+		found = rec_open_enrolled(&k, &version, &v->keys->bundle,
+		    r->row[0].key, r->row[0].value) == 0;
+		if (!found)
+			audit("storage.tamper", w->n, NULL,
+			    "the record of an enrolled key does not verify");
+	}
+	if (found)
+		u = user_by_uid(v, k.uid);
+	reason = judge(a, w, found ? &k : NULL, u);
+	if (reason == NULL && !w->have_nonce)
+		reason = "no nonce from keyd";
+	else if (reason == NULL && w->sess == NULL)
+		reason = "the session worker is gone";
+	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
+	if (reason != NULL)
+		refuse(w, a, u, reason);
+	else
+		grant(w, a, u);
+out:
+	free(a);
+}
+
+static void
+auth(struct worker *w, const struct m_xv_auth *m)
+{
+	struct vault *v = w->v;
+	struct rec_key key;
+	struct attempt *a;
+
+	chan_set_state(w->kex, KEX_VAULT_ASKED);
+	if ((a = calloc(1, sizeof(*a))) == NULL)
+		fatal("calloc");
+	a->v = v;
+	a->n = w->n;
+	a->suite = m->suite;
+	memcpy(a->random_c, m->random_c, sizeof(a->random_c));
+	memcpy(a->th_sf, m->th_sf, sizeof(a->th_sf));
+	a->spki.n = (uint16_t)m->spki.n;	/* bounds of messages.def */
+	memcpy(a->spki.p, m->spki.p, m->spki.n);
+	a->wrap.n = (uint16_t)m->wrap_spki.n;
+	memcpy(a->wrap.p, m->wrap_spki.p, m->wrap_spki.n);
+	a->sig_n = m->sig.n;
+	memcpy(a->sig, m->sig.p, m->sig.n);
+	rsa_fingerprint(a->fp, m->spki);
+	/* keyd told of its nonce before the worker could have it. */
+	(void)chan_drain(v->keyd);
+	key = rec_key_key(&v->keys->bundle, a->fp);
+	engine_get(v->engine, rec_bytes(&key), on_enrolled, a);
+}
+
+void
+vault_on_kex(struct chan *c, struct msg *m, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)c;
+	if (m->type == MSG_xv_auth)
+		auth(w, &m->u.xv_auth);
+	else
+		worker_log(w, "kex", m->u.xv_log.text);
+}

@@ -1,0 +1,443 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "log.h"
+#include "rsa.h"
+#include "vault.h"
+
+#define GEN_FIRST	1
+#define EPOCH_FIRST	1
+#define PAGE_ROWS	1000
+#define BOOT_MS		60000	/* keyd answers within a minute */
+
+__attribute__((format(printf, 2, 3)))
+static int
+refuse(struct vault *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(v->why, sizeof(v->why), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+/* What binds a share to its generation of the storage key. */
+static void
+share_label(uint8_t label[HASH_LEN], uint32_t gen)
+{
+	uint8_t be[4];
+	const struct bytes in[2] = {
+		bytes_str("cl1 storage share"), { be, sizeof(be) }
+	};
+
+	put_be32(be, gen);
+	sha256v(label, in, 2);
+}
+
+/* Send to keyd and wait for the one answer. */
+static int
+ask_keyd(struct vault *v, struct chan *boot, enum msg_type type,
+    const void *body, struct msg *m, enum msg_type want)
+{
+	const char *why;
+
+	chan_set_state(boot, BOOT_WAIT);
+	if (chan_send(boot, type, body, -1) == -1 ||
+	    chan_recv(boot, m, BOOT_MS, &why) != 0 || m->type != want)
+		return refuse(v, "keyd does not answer about the storage key");
+	chan_set_state(boot, BOOT_ASK);
+	return 0;
+}
+
+/* SK from keyd's share and the anchor's; the anchor is believed afterwards. */
+static int
+open_storage_key(struct vault *v, struct chan *boot, int keyfile_fd)
+{
+	struct vault_keys *k = v->keys;
+	struct anchor *a = &k->anchor;
+	const struct keyfile_gen *kg;
+	struct m_boot_unwrap ask = { 0 };
+	struct keyfile kf;
+	struct msg m;
+
+	if (keyfile_read(keyfile_fd, &kf) != 0)
+		return refuse(v, "the key file cannot be read or is damaged");
+	if (anchor_read(v->anchor_fd, a) != 0)
+		return refuse(v, "the anchor cannot be read or is damaged");
+	if (a->nepochs != 1)
+		return refuse(v, "the anchor names an unfinished turn of the "
+		    "epoch, which this version cannot finish");
+	if ((kg = keyfile_find(&kf, a->epoch[0].gen)) == NULL)
+		return refuse(v, "the key file has no share of generation %u, "
+		    "which the anchor names: they do not belong together",
+		    a->epoch[0].gen);
+	ask.key_generation = kg->gen;
+	ask.wrapped = bytes_of(kg->ct, kg->ct_n);
+	if (ask_keyd(v, boot, MSG_boot_unwrap, &ask, &m, MSG_boot_share) == -1)
+		return -1;
+	seal_storage_key(k->sk, m.u.boot_share.share, a->epoch[0].share_b);
+	OPENSSL_cleanse(&m, sizeof(m));
+	if (chan_send(boot, MSG_boot_done, NULL, -1) == -1)
+		return refuse(v, "keyd is gone");
+	if (anchor_verify(a, k->sk) != 0)
+		return refuse(v, "the storage key is wrong: anchor, key file "
+		    "and keyd's wrap key do not belong together, or one of "
+		    "them was changed");
+	seal_epoch_key(k->ek, k->sk, a->epoch[0].secret, a->epoch[0].epoch);
+	return 0;
+}
+
+/* One record, copied; found tells whether there is one. */
+struct one {
+	struct buf	value;
+	bool		found;
+	bool		ok;
+};
+
+static void
+on_one(void *arg, const struct engine_reply *r)
+{
+	struct one *o = arg;
+
+	o->ok = r->status == KV_OK;
+	if (o->ok && r->n == 1 && r->row[0].value.p != NULL) {
+		buf_put(&o->value, r->row[0].value.p, r->row[0].value.n);
+		o->found = !o->value.err;
+	}
+}
+
+static int
+get_one(struct vault *v, const struct rec_key *key, struct one *o)
+{
+	*o = (struct one){ .value = BUF_INIT(SEAL_VALUE_MAX) };
+	engine_get(v->engine, rec_bytes(key), on_one, o);
+	if (engine_wait(v->engine) == -1 || !o->ok)
+		return refuse(v, "the engine does not answer");
+	return 0;
+}
+
+static int
+open_bundle(struct vault *v)
+{
+	uint32_t gen = v->keys->anchor.epoch[0].gen;
+	struct rec_key key = rec_key_bundle(gen);
+	uint8_t kek[SEAL_KEYLEN];
+	uint64_t version;
+	struct one o;
+	int rv = -1;
+
+	if (get_one(v, &key, &o) == -1)
+		return -1;
+	seal_kek(kek, v->keys->sk);
+	if (!o.found)
+		(void)refuse(v, "the database has no record R: it is not the "
+		    "one of this anchor, or was emptied");
+	else if (seal_bundle_open(&v->keys->bundle, &version, kek, gen,
+	    buf_bytes(&o.value)) != 0)
+		(void)refuse(v, "record R does not verify: the database is not "
+		    "the one of this anchor, or was changed");
+	else
+		rv = 0;
+	OPENSSL_cleanse(kek, sizeof(kek));
+	buf_free(&o.value);
+	return rv;
+}
+
+static int
+open_h(struct vault *v)
+{
+	struct rec_key key = rec_key_mset();
+	struct one o;
+	int rv = -1;
+
+	if (get_one(v, &key, &o) == -1)
+		return -1;
+	if (!o.found)
+		(void)refuse(v, "the database has no record H");
+	else if (rec_open_mset(&v->h, &v->h_version, &v->keys->bundle,
+	    rec_bytes(&key), buf_bytes(&o.value)) != 0)
+		(void)refuse(v, "record H does not verify: the database was "
+		    "changed");
+	else
+		rv = 0;
+	buf_free(&o.value);
+	return rv;
+}
+
+/* A scan of all records of a kind. */
+struct walk {
+	struct vault		*v;
+	int			(*row)(struct walk *, const struct kv_row *);
+	struct engine_pos	 at;
+	bool			 end;
+	bool			 failed;
+	struct user		*user;		/* of the last head */
+	uint8_t			 mset[REC_HASH];
+	size_t			 bad;		/* heads that do not verify */
+	char			 first_bad[2 * REC_ID + 1];
+};
+
+static void
+on_walk(void *arg, const struct engine_reply *r)
+{
+	struct walk *w = arg;
+
+	if (r->status != KV_OK)
+		w->failed = true;
+	for (size_t i = 0; i < r->n && !w->failed; i++) {
+		if (w->row(w, &r->row[i]) == -1)
+			w->failed = true;
+		w->at = engine_after(r->row[i].key);
+	}
+	if (r->last)
+		w->end = r->end;
+}
+
+static int
+walk(struct walk *w, uint8_t kind)
+{
+	struct rec_key lo = rec_prefix(kind), hi = rec_prefix_end(&lo);
+
+	w->at = engine_at(rec_bytes(&lo));
+	for (w->end = false; !w->end && !w->failed;) {
+		engine_scan(w->v->engine, &w->at, &hi, PAGE_ROWS, on_walk, w);
+		if (engine_wait(w->v->engine) == -1)
+			return refuse(w->v, "the engine does not answer");
+	}
+	return w->failed ? -1 : 0;
+}
+
+static int
+row_user(struct walk *w, const struct kv_row *row)
+{
+	struct rec_user rec;
+	uint64_t version;
+
+	if (rec_open_user(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0) {
+		audit("storage.tamper", 0, NULL, "a user record does not "
+		    "verify; that user is left out");
+		return 0;
+	}
+	if (user_by_name(w->v, rec.name) == NULL &&
+	    user_by_uid(w->v, rec.uid) == NULL)
+		(void)user_add(w->v, &rec);
+	OPENSSL_cleanse(&rec, sizeof(rec));
+	return 0;
+}
+
+static int
+row_userkey(struct walk *w, const struct kv_row *row)
+{
+	uint8_t uid[REC_ID], keyid[REC_KEYID];
+	struct rec_userkey rec;
+	uint64_t version;
+	struct user *u;
+
+	if (rec_parse_userkey(row->key, uid, keyid) != 0 ||
+	    rec_open_userkey(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0) {
+		audit("storage.tamper", 0, NULL,
+		    "an entry of a user's list of keys does not verify");
+		return 0;
+	}
+	if ((u = user_by_uid(w->v, uid)) != NULL)
+		u->keys++;
+	return 0;
+}
+
+static int
+row_head(struct walk *w, const struct kv_row *row)
+{
+	uint8_t uid[REC_ID], id[REC_ID];
+	struct rec_head h;
+	uint64_t version;
+	struct conv *c;
+
+	if (rec_parse_head(row->key, uid, id) != 0 ||
+	    rec_open_head(&h, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0 || conv_find(w->v, id) != NULL) {
+		if (w->bad++ == 0 && row->key.n == 1 + 2 * REC_ID)
+			hex_encode(w->first_bad, row->key.p + 1 + REC_ID,
+			    REC_ID);
+		return 0;
+	}
+	if (w->user == NULL || memcmp(w->user->uid, uid, REC_ID) != 0)
+		w->user = user_by_uid(w->v, uid);
+	c = conv_new(id, uid);
+	c->user = w->user;
+	c->version = version;
+	conv_set_head(c, &h);
+	conv_insert(w->v, c);
+	mset_add(w->mset, &w->v->keys->bundle, row->key, version, &h);
+	return 0;
+}
+
+/* What was found, in one place, for the one who must decide what to do. */
+#define NO_ROLLBACK	"; accepting an older state is not possible in this " \
+    "version: restore the newest backup of database and anchor together"
+
+/* Compare heads, H and the anchor. */
+static int
+judge(struct vault *v, const struct walk *w)
+{
+	const struct anchor *a = &v->keys->anchor;
+	uint8_t root[REC_HASH];
+
+	if (w->bad > 0) {
+		audit("storage.tamper", 0, NULL, "%zu heads do not verify, the "
+		    "first is of conversation %s", w->bad, w->first_bad);
+		return refuse(v, "%zu heads do not verify, the first is of "
+		    "conversation %s: the database was changed" NO_ROLLBACK,
+		    w->bad, w->first_bad);
+	}
+	if (!bytes_eq_ct(w->mset, v->h.mset, sizeof(w->mset))) {
+		audit("storage.tamper", 0, NULL,
+		    "the heads do not add up to record H");
+		return refuse(v, "the %zu heads found do not add up to record H "
+		    "of commit %llu: conversations were removed, added or "
+		    "exchanged for older states" NO_ROLLBACK, v->nconvs,
+		    (unsigned long long)v->h.n);
+	}
+	if (v->h.n < a->n) {
+		audit("storage.tamper", 0, NULL,
+		    "the database is at commit %llu, the anchor saw %llu",
+		    (unsigned long long)v->h.n, (unsigned long long)a->n);
+		return refuse(v, "the database is at commit %llu but the anchor "
+		    "has seen commit %llu: it was rolled back" NO_ROLLBACK,
+		    (unsigned long long)v->h.n, (unsigned long long)a->n);
+	}
+	mset_root(root, &v->keys->bundle, &v->h);
+	if (v->h.n == a->n && !bytes_eq_ct(root, a->root, sizeof(root))) {
+		audit("storage.tamper", 0, NULL,
+		    "commit %llu is not the one that the anchor saw",
+		    (unsigned long long)a->n);
+		return refuse(v, "commit %llu in the database is not the one "
+		    "that the anchor saw" NO_ROLLBACK, (unsigned long long)a->n);
+	}
+	return 0;
+}
+
+int
+vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
+{
+	struct anchor *a = &v->keys->anchor;
+	struct walk w = { .v = v };
+
+	v->anchor_fd = anchor_fd;
+	if (open_storage_key(v, boot, keyfile_fd) == -1 ||
+	    open_bundle(v) == -1 || open_h(v) == -1)
+		return -1;
+	w.row = row_user;
+	if (walk(&w, REC_USER) == -1)
+		return -1;
+	w.row = row_userkey;
+	if (walk(&w, REC_USERKEY) == -1)
+		return -1;
+	w.row = row_head;
+	if (walk(&w, REC_HEAD) == -1 || judge(v, &w) == -1)
+		return -1;
+	a->n = v->h.n;
+	mset_root(a->root, &v->keys->bundle, &v->h);
+	if (anchor_write_both(anchor_fd, a, v->keys->sk) != 0)
+		return refuse(v, "the anchor file cannot be written");
+	audit("vault.start", 0, NULL, "commit %llu, %zu users, %zu "
+	    "conversations", (unsigned long long)v->h.n, v->nusers, v->nconvs);
+	return 0;
+}
+
+/* A random share A, wrapped for keyd, into a new key file. */
+static int
+make_keyfile(struct vault *v, struct bytes spki, int keyfile_fd,
+    uint8_t share_a[SEAL_KEYLEN])
+{
+	struct keyfile kf = { .current = GEN_FIRST, .ngens = 1 };
+	struct buf ct = BUF_INIT(KEYFILE_CT_MAX);
+	uint8_t label[HASH_LEN];
+	EVP_PKEY *wrap;
+	int rv = -1;
+
+	if ((wrap = rsa_spki_parse(spki, RSA_USE_WRAP, 0)) == NULL)
+		return refuse(v, "keyd's wrap key is not acceptable");
+	share_label(label, GEN_FIRST);
+	crypto_random(share_a, SEAL_KEYLEN);
+	if (rsa_oaep_encrypt(&ct, wrap, label, share_a) == -1) {
+		(void)refuse(v, "the storage key's share cannot be wrapped");
+		goto out;
+	}
+	kf.gen[0].gen = GEN_FIRST;
+	kf.gen[0].ct_n = (uint16_t)ct.n;
+	memcpy(kf.gen[0].ct, ct.p, ct.n);
+	if (keyfile_create(keyfile_fd, &kf) != 0)
+		(void)refuse(v, "the key file cannot be created (is it empty?)");
+	else
+		rv = 0;
+out:
+	buf_free(&ct);
+	EVP_PKEY_free(wrap);
+	return rv;
+}
+
+/* R and H, the first records. */
+static int
+make_records(struct vault *v)
+{
+	struct vault_keys *k = v->keys;
+	struct rec_key rkey = rec_key_bundle(GEN_FIRST), hkey = rec_key_mset();
+	struct buf r = BUF_INIT(SEAL_VALUE_MAX), h = BUF_INIT(SEAL_VALUE_MAX);
+	struct wbatch b = { NULL, 0, 0 };
+	uint8_t kek[SEAL_KEYLEN];
+	struct one o = { .value = BUF_INIT(0) };
+	int rv = 0;
+
+	seal_kek(kek, k->sk);
+	if (seal_bundle(&r, kek, GEN_FIRST, 1, &k->bundle) != 0 ||
+	    rec_seal_mset(&h, &k->bundle, rec_bytes(&hkey), 1, &v->h) != 0)
+		fatalx("the first records cannot be sealed");
+	wb_put(&b, KV_ABSENT, 0, rec_bytes(&rkey), buf_bytes(&r));
+	wb_put(&b, KV_ABSENT, 0, rec_bytes(&hkey), buf_bytes(&h));
+	engine_write(v->engine, &b, on_one, &o);
+	if (engine_wait(v->engine) == -1 || !o.ok)
+		rv = refuse(v, "the first records cannot be written");
+	OPENSSL_cleanse(kek, sizeof(kek));
+	wb_free(&b);
+	buf_free(&r);
+	buf_free(&h);
+	return rv;
+}
+
+int
+vault_init(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
+{
+	struct vault_keys *k = v->keys;
+	struct anchor *a = &k->anchor;
+	uint8_t share_a[SEAL_KEYLEN];
+	struct msg m;
+
+	v->anchor_fd = anchor_fd;
+	if (ask_keyd(v, boot, MSG_boot_wrap, NULL, &m, MSG_boot_wrap_key) == -1 ||
+	    make_keyfile(v, m.u.boot_wrap_key.spki, keyfile_fd, share_a) == -1)
+		return -1;
+	a->nepochs = 1;
+	a->epoch[0].epoch = EPOCH_FIRST;
+	a->epoch[0].gen = GEN_FIRST;
+	crypto_random(a->epoch[0].secret, SEAL_KEYLEN);
+	crypto_random(a->epoch[0].share_b, SEAL_KEYLEN);
+	seal_storage_key(k->sk, share_a, a->epoch[0].share_b);
+	OPENSSL_cleanse(share_a, sizeof(share_a));
+	seal_bundle_new(&k->bundle);
+	memset(&v->h, 0, sizeof(v->h));
+	mset_root(a->root, &k->bundle, &v->h);
+	if (anchor_create(anchor_fd, a, k->sk) != 0)
+		return refuse(v, "the anchor cannot be created (is it empty?)");
+	if (make_records(v) == -1)
+		return -1;
+	if (chan_send(boot, MSG_boot_done, NULL, -1) == -1)
+		return refuse(v, "keyd is gone");
+	audit("vault.init", 0, NULL, "a new storage was made");
+	return 0;
+}
