@@ -37,9 +37,10 @@ CFLAGS	?= -g
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(HARDEN) $(WARN) -fPIE -Icommon \
 	   -D_GNU_SOURCE -DLIBEXECDIR='"$(LIBEXECDIR)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DSBINDIR='"$(SBINDIR)"' \
-	   $(shell $(PKG_CONFIG) --cflags $(PKGS))
+	   $(PKG_CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LIBS	 = $(shell $(PKG_CONFIG) --libs $(PKGS))
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+LIBS	:= $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
 DIRS	 = common keyd sessiond storaged llmproxy monitor client
 SRCS	 = $(foreach d,$(DIRS),$(wildcard $(d)/*.c))
@@ -47,26 +48,37 @@ MAINS	 = $(filter $(addsuffix /main_%,$(DIRS)),$(SRCS))
 PROGS	 = $(foreach m,$(MAINS),$(B)/$(patsubst main_%.c,%,$(notdir $(m))))
 LIBOBJ	 = $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(filter $(1)/%,$(SRCS))))
 
+# V=1 shows the commands.
+ifdef V
+Q	 =
+SAY	 = @:
+else
+Q	 = @
+SAY	 = @echo
+endif
+
 all: $(PROGS)
 
 .SECONDEXPANSION:
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(SAY) CC $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 # What a folder's programs link besides LIBS.
 LIBS_storaged = -ldb-5.3
-LIBS_llmproxy = $(shell $(PKG_CONFIG) --libs libcurl)
-LIBS_client   = $(shell $(PKG_CONFIG) --libs libedit)
+LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null)
+LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 
 define PROG
 $(B)/$(patsubst main_%.c,%,$(notdir $(1))): $(1:%.c=$(B)/%.o) \
     $(sort $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $(1:%.c=$(B)/%.o) \
+	$$(SAY) LD $$@
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $(1:%.c=$(B)/%.o) \
 	    $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a \
 	    $$(LIBS_$(patsubst %/,%,$(dir $(1)))) $$(LIBS)
 endef
@@ -75,7 +87,8 @@ $(foreach m,$(MAINS),$(eval $(call PROG,$(m))))
 # Unit tests: tests/test_X.c, each its own program.
 UNIT	 = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 $(UNIT): $(B)/tests/%: $(B)/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group \
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group \
 	    $(foreach d,$(DIRS),$(B)/lib$(d).a) -Wl,--end-group \
 	    $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
 unit: $(UNIT)
@@ -83,13 +96,16 @@ unit: $(UNIT)
 # Helpers of the end-to-end tests.
 STANDIN	 = $(B)/regress/standin.o $(B)/regress/standin_answer.o
 $(B)/standin: $(STANDIN) $(B)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
 	    $(shell $(PKG_CONFIG) --libs libssl) $(LIBS) -pthread
 $(B)/freeport: $(B)/regress/freeport.o
-	$(CC) $(ALL_LDFLAGS) -o $@ $<
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
 $(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/regress/%.o: ALL_CFLAGS += -Istoraged -Iclient
 $(B)/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
 helpers: $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood

@@ -21,6 +21,7 @@
 #define LL_FS_READ_FILE		(1ull << 2)
 #define LL_FS_READ_DIR		(1ull << 3)
 #define LL_FS_REMOVE_FILE	(1ull << 5)
+#define LL_FS_MAKE_DIR		(1ull << 7)
 #define LL_FS_MAKE_REG		(1ull << 8)
 #define LL_FS_ABI1		((1ull << 13) - 1)
 #define LL_FS_REFER		(1ull << 13)	/* ABI 2 */

@@ -166,7 +166,7 @@ enter_landlock(enum cell cell, const char *dir, unsigned min_abi)
 	if (cell == CELL_ENGINE)
 		grant_path(fd, dir, attr.handled_access_fs & (LL_FS_READ_FILE |
 		    LL_FS_READ_DIR | LL_FS_WRITE_FILE | LL_FS_MAKE_REG |
-		    LL_FS_REMOVE_FILE | LL_FS_TRUNCATE));
+		    LL_FS_MAKE_DIR | LL_FS_REMOVE_FILE | LL_FS_TRUNCATE));
 	if (cell == CELL_CONNECTOR)
 		for (size_t i = 0; i < sizeof(resolver_files) /
 		    sizeof(resolver_files[0]); i++)

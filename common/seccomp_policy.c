@@ -116,11 +116,13 @@ static const struct rule engine[] = {
 	ALLOW(access), ALLOW(faccessat2), ALLOW(statx),
 	ALLOW(unlink), ALLOW(unlinkat),	/* logs that a checkpoint freed */
 	ALLOW(rename), ALLOW(renameat),	/* kept inside by Landlock */
+	ALLOW(mkdir), ALLOW(mkdirat),	/* init: its subdirectories */
 	ALLOW(pread64), ALLOW(pwrite64), ALLOW(fdatasync), ALLOW(fsync),
 	ALLOW(lseek), ALLOW(ftruncate), ALLOW(fallocate),
 	ALLOW(fcntl),			/* record locks of the environment */
 	ALLOW(flock),			/* one engine for each database */
 	ALLOW(getcwd), ALLOW(getdents64),
+	ALLOW(sched_getaffinity),	/* how many spins for a mutex */
 	ALLOW(statfs), ALLOW(fstatfs),	/* free space before each write */
 	ALLOW(select), ALLOW(pselect6),	/* its short waits */
 	ALLOW(getuid), ALLOW(geteuid),

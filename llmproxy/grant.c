@@ -11,7 +11,7 @@ grant_close(struct grant *g)
 	struct request *r;
 
 	while ((r = LIST_FIRST(&g->requests)) != NULL)
-		request_free(r);
+		request_abandon(r);
 	LIST_REMOVE(g, link);
 	chan_free(g->chan);
 	free(g);
@@ -58,7 +58,7 @@ on_chat(struct grant *g, const struct m_sl_chat *m)
 	const char *why = NULL;
 
 	if (r != NULL && r->state == R_REFUSED) {
-		request_free(r);	/* its sender gave it up */
+		request_abandon(r);	/* its sender gave it up */
 		r = NULL;
 	}
 	if (r != NULL || m->messages == 0) {
@@ -71,11 +71,9 @@ on_chat(struct grant *g, const struct m_sl_chat *m)
 	}
 	if (g->nrequests >= LLM_GRANT_REQUESTS_MAX)
 		why = "too many questions at once in this session";
-	else if (g->lp->nflying >= LLM_REQUESTS_MAX)
-		why = "too many questions at once for this provider";
 	else if (m->messages > LLM_MESSAGES_MAX)
 		why = "the conversation has too many messages";
-	r = request_new(g, m->req, m->messages, false);
+	r = request_new(g, m->req, m->messages);
 	if (why != NULL)
 		request_refuse(r, why);
 }
@@ -87,16 +85,23 @@ filled(struct request *r)
 	if (r->left > 0 || r->nmsgs < r->messages)
 		return;
 	if (r->state == R_REFUSED)
-		request_free(r);
+		request_abandon(r);
 	else
 		request_start(r);
 }
 
 static void
-hash_message(struct request *r, uint8_t kind, uint32_t len)
+add_message(struct request *r, uint8_t kind, uint32_t len)
 {
 	uint8_t head[5] = { kind };
 
+	/* Doubled when full: a number announced is no reason to allocate. */
+	if ((r->nmsgs & (r->nmsgs - 1)) == 0 && (r->msg = reallocarray(r->msg,
+	    r->nmsgs == 0 ? 1 : (size_t)r->nmsgs * 2, sizeof(*r->msg))) == NULL)
+		fatal("reallocarray");
+	r->msg[r->nmsgs] = (struct request_msg){ kind, r->announced, len };
+	r->announced += len;
+	r->lp->text_bytes += len;
 	put_be32(head + 1, len);
 	if (EVP_DigestUpdate(r->sent, head, sizeof(head)) != 1)
 		crypto_fatalx("SHA-256");
@@ -121,13 +126,8 @@ on_msg(struct grant *g, const struct m_sl_msg *m)
 		    "the conversation is too long to be sent" :
 		    "too much text is under way to this provider");
 	r->left = m->len;
-	if (r->state == R_FILLING) {
-		r->msg[r->nmsgs] = (struct request_msg){ m->kind,
-		    r->announced, m->len };
-		r->announced += m->len;
-		g->lp->text_bytes += m->len;
-		hash_message(r, m->kind, m->len);
-	}
+	if (r->state == R_FILLING)
+		add_message(r, m->kind, m->len);
 	r->nmsgs++;
 	filled(r);
 }
@@ -159,7 +159,7 @@ on_cancel(struct grant *g, const struct m_sl_cancel *m)
 	if (r == NULL)
 		return;
 	if (r->state == R_REFUSED)
-		request_free(r);
+		request_abandon(r);
 	else
 		request_cancel(r);
 }

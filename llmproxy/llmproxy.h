@@ -179,24 +179,27 @@ void grant_close(struct grant *g);
 
 /* ---- request.c ----------------------------------------------------------- */
 
-/* A new request in state R_FILLING on g, or R_REFUSED. */
-struct request *request_new(struct grant *g, uint32_t req, uint32_t messages,
-    bool refused);
+/* A new request in state R_FILLING on g, of so many messages. */
+struct request *request_new(struct grant *g, uint32_t req, uint32_t messages);
 /* All text is there: build the body and make the first attempt.  r may be gone
  * when this returns. */
 void request_start(struct request *r);
-/* Throw away what was gathered: the rest is read and dropped. */
+/* A limit is exceeded: say so, and throw away what was gathered; the rest is read
+ * and dropped (R_REFUSED). */
 void request_refuse(struct request *r, const char *why);
 /* Stop at once (the connection to the provider closes, which ends generation)
  * and say so by ls_end.  Frees r. */
 void request_cancel(struct request *r);
-/* Free r; what it has open with the provider is closed. */
-void request_free(struct request *r);
+/* The same without a word to the worker, which is gone or gave it up. */
+void request_abandon(struct request *r);
 /* Called by the transport: n bytes of the body came.  0 to go on, -1 to stop. */
 int request_body(struct request *r, const void *p, size_t n);
+/* Called by the transport before each piece: whether the worker is behind. */
+bool request_paused(struct request *r);
 /*
- * Called by the transport: the attempt is over, with libcurl's result, or
- * CURLE_COULDNT_CONNECT and the connector's text.  r->easy is still there.
+ * Called by the transport: the attempt is over, with libcurl's result and what
+ * it or the connector says of it.  r->easy is still there, if it ever was; r may
+ * be gone when this returns.
  */
 void request_attempt_done(struct request *r, CURLcode rc, const char *text);
 
@@ -227,7 +230,5 @@ void transport_begin(struct request *r, bool fresh);
 void transport_end(struct request *r);
 /* Go on with a transfer that request_paused() held up. */
 void transport_resume(struct request *r);
-/* Called by the transport before each piece: whether the worker is behind. */
-bool request_paused(struct request *r);
 
 #endif

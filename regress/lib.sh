@@ -180,3 +180,14 @@ role_pid() {
 	ctl status | awk -v r="$1" '$1 == r || index($1, r "[") == 1 {
 	    print $3; exit }'
 }
+
+# wait_show NAME: show the newest conversation once it has an answer.
+wait_show() {
+	for _i in 1 2 3 4 5 6 7 8 9 10; do
+		_id=$(as "$1" list | awk 'NR == 1 { print $1 }')
+		as "$1" show "$_id" >"$T/show.out" 2>&1
+		[ "$(wc -l <"$T/show.out")" -lt 4 ] || break
+		sleep 0.3
+	done
+	cat "$T/show.out"
+}

@@ -1,0 +1,668 @@
+#include "llmproxy.h"
+
+#include <bsd/stdlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+
+#define TICK_MS		500	/* deadlines are in seconds */
+#define PAUSE_MS	20
+#define ENDED_MS	2000	/* from [DONE] to the end of the body */
+#define BACKOFF_MS	1000	/* before the second attempt; then doubled */
+#define TEXT_MAX	512	/* of ls_error */
+#define HINT_MAX	256
+
+/* How an attempt ended, as the worker is to be told. */
+struct outcome {
+	enum llm_finish	 finish;
+	enum llm_code	 code;		/* 0: an answer */
+	bool		 retry;		/* if there is still time for it */
+	long		 retry_after_ms; /* or -1 */
+	char		 text[TEXT_MAX + 1];
+};
+
+static void on_text(void *, struct bytes);
+static void on_reasoning(void *, struct bytes);
+static void attempt(struct request *, bool);
+
+static const struct openai_cb answer_cb = { on_text, on_reasoning };
+
+/* ---- birth and death ----------------------------------------------------- */
+
+static EVP_MD_CTX *
+hash_new(void)
+{
+	EVP_MD_CTX *h = EVP_MD_CTX_new();
+
+	if (h == NULL || EVP_DigestInit_ex(h, sha256_md(), NULL) != 1)
+		crypto_fatalx("SHA-256");
+	return h;
+}
+
+struct request *
+request_new(struct grant *g, uint32_t req, uint32_t messages)
+{
+	struct request *r;
+
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		fatal("calloc");
+	r->grant = g;
+	r->lp = g->lp;
+	r->req = req;
+	r->messages = messages;
+	r->fd = -1;
+	r->sent = hash_new();
+	r->answered = hash_new();
+	buf_init(&r->text, LLM_TEXT_MAX);
+	buf_init(&r->body, LLM_BODY_MAX);
+	buf_init(&r->out, LLM_DELTA_MAX);
+	buf_init(&r->error_body, LLM_ERROR_BODY_MAX);
+	openai_init(&r->answer, &answer_cb, r);
+	g->nrequests++;
+	LIST_INSERT_HEAD(&g->requests, r, link);
+	return r;
+}
+
+static bool
+is_flying(const struct request *r)
+{
+	return r->state != R_FILLING && r->state != R_REFUSED;
+}
+
+static void
+forget_text(struct request *r)
+{
+	buf_free(&r->text);
+	r->lp->text_bytes -= r->announced;
+	r->announced = 0;
+}
+
+static void
+request_free(struct request *r)
+{
+	transport_end(r);
+	loop_timer_free(r->timer);
+	if (is_flying(r)) {
+		LIST_REMOVE(r, flight);
+		if (--r->lp->nflying == 0) {
+			loop_timer_free(r->lp->tick);
+			r->lp->tick = NULL;
+		}
+	}
+	if (r->state == R_REFUSED)
+		r->grant->nrefused--;
+	else
+		r->grant->nrequests--;
+	LIST_REMOVE(r, link);
+	forget_text(r);
+	openai_free(&r->answer);
+	buf_free(&r->body);
+	buf_free(&r->out);
+	buf_free(&r->error_body);
+	EVP_MD_CTX_free(r->sent);
+	EVP_MD_CTX_free(r->answered);
+	free(r->msg);
+	free(r);
+}
+
+/* ---- what the worker and the vault are told ------------------------------ */
+
+static void
+hint(const struct request *r, enum llm_code code, char dst[HINT_MAX + 1])
+{
+	const char *provider = r->lp->up.name;
+	int n = 0;
+
+	dst[0] = '\0';
+	switch (code) {
+	case LLM_E_NO_MODEL:
+		n = snprintf(dst, HINT_MAX + 1, "the administrator must check "
+		    "the name of model %s at provider %s", r->grant->model->alias,
+		    provider);
+		break;
+	case LLM_E_KEY:
+		n = snprintf(dst, HINT_MAX + 1, "the administrator must check "
+		    "the API key of provider %s", provider);
+		break;
+	case LLM_E_QUOTA:
+		n = snprintf(dst, HINT_MAX + 1, "the administrator must look "
+		    "after the account at provider %s", provider);
+		break;
+	case LLM_E_UPSTREAM:
+		n = snprintf(dst, HINT_MAX + 1, "try again; if that does not "
+		    "help, the administrator must look after provider %s",
+		    provider);
+		break;
+	case LLM_E_CONTEXT:
+		n = snprintf(dst, HINT_MAX + 1, "start a new conversation, or "
+		    "send a shorter text");
+		break;
+	case LLM_E_BUSY:
+		n = snprintf(dst, HINT_MAX + 1, "try again in a moment");
+		break;
+	case LLM_E_TRUNCATED:
+		n = snprintf(dst, HINT_MAX + 1, "ask again, or ask for the "
+		    "rest");
+		break;
+	case LLM_E_LIMIT:
+		n = snprintf(dst, HINT_MAX + 1, "wait for other answers, or "
+		    "start a new conversation");
+		break;
+	default:
+		break;
+	}
+	if (n < 0)
+		dst[0] = '\0';
+}
+
+static void
+send_error(struct request *r, enum llm_code code, const char *text)
+{
+	char h[HINT_MAX + 1];
+	struct m_ls_error m = {
+		.req = r->req, .code = (uint16_t)code, .text = bytes_str(text)
+	};
+
+	hint(r, code, h);
+	m.hint = bytes_str(h);
+	(void)chan_send(r->grant->chan, MSG_ls_error, &m, -1);
+}
+
+static uint32_t
+tokens(int64_t n)
+{
+	return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+/* The vault's own account of what was asked and answered, and the log's. */
+static void
+report(struct request *r, enum llm_finish finish)
+{
+	static const char *const names[] = { "none", "stop", "length",
+	    "cancelled", "truncated", "error", "tool_calls",
+	    "content_filter" };
+	struct m_lv_usage m = {
+		.n = r->grant->n, .req = r->req, .finish = (uint8_t)finish,
+		.prompt_tokens = tokens(r->answer.prompt_tokens),
+		.completion_tokens = tokens(r->answer.completion_tokens),
+		.model = bytes_str(r->grant->model->alias)
+	};
+
+	if (EVP_DigestFinal_ex(r->sent, m.sent_hash, NULL) != 1 ||
+	    EVP_DigestFinal_ex(r->answered, m.answer_hash, NULL) != 1)
+		crypto_fatalx("SHA-256");
+	(void)chan_send(r->lp->vault, MSG_lv_usage, &m, -1);
+	log_info("session %llu model %s: %s, %u + %u tokens, %llu ms",
+	    (unsigned long long)m.n, r->grant->model->alias, names[finish],
+	    m.prompt_tokens, m.completion_tokens,
+	    (unsigned long long)(mono_ms() - r->started_ms));
+}
+
+static void
+flush(struct request *r)
+{
+	struct m_ls_delta m = {
+		.req = r->req, .kind = r->out_kind, .text = buf_bytes(&r->out)
+	};
+
+	if (r->out.n == 0)
+		return;
+	if (r->out_kind == 0 && EVP_DigestUpdate(r->answered, r->out.p,
+	    r->out.n) != 1)
+		crypto_fatalx("SHA-256");
+	/* A channel that is finished tells its owner from the loop. */
+	(void)chan_send(r->grant->chan, MSG_ls_delta, &m, -1);
+	buf_reset(&r->out);
+}
+
+/* How much of t fits into room, in whole characters. */
+static size_t
+fitting(struct bytes t, size_t room)
+{
+	if (t.n <= room)
+		return t.n;
+	while (room > 0 && (t.p[room] & 0xc0) == 0x80)
+		room--;
+	return room;
+}
+
+static void
+gather(struct request *r, uint8_t kind, struct bytes t)
+{
+	size_t n;
+
+	if (kind != r->out_kind)
+		flush(r);
+	r->out_kind = kind;
+	while (t.n > 0) {
+		if ((n = fitting(t, LLM_DELTA_MAX - r->out.n)) == 0) {
+			flush(r);
+			continue;
+		}
+		buf_put(&r->out, t.p, n);
+		if (r->out.err)
+			fatalx("no memory for a delta");
+		t = bytes_of(t.p + n, t.n - n);
+	}
+}
+
+static void
+on_text(void *arg, struct bytes t)
+{
+	gather(arg, 0, t);
+}
+
+static void
+on_reasoning(void *arg, struct bytes t)
+{
+	gather(arg, 1, t);
+}
+
+/* The end of a request that was started. */
+static void
+conclude(struct request *r, const struct outcome *o)
+{
+	struct m_ls_end end = {
+		.req = r->req, .finish = (uint8_t)o->finish,
+		.prompt_tokens = tokens(r->answer.prompt_tokens),
+		.completion_tokens = tokens(r->answer.completion_tokens)
+	};
+
+	flush(r);
+	if (o->code == 0)
+		(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
+	else
+		send_error(r, o->code, o->text);
+	report(r, o->finish);
+	request_free(r);
+}
+
+void
+request_refuse(struct request *r, const char *why)
+{
+	send_error(r, LLM_E_LIMIT, why);
+	forget_text(r);
+	free(r->msg);
+	r->msg = NULL;
+	r->state = R_REFUSED;
+	r->grant->nrequests--;
+	r->grant->nrefused++;
+}
+
+void
+request_cancel(struct request *r)
+{
+	struct outcome o = { .finish = LLM_F_CANCELLED };
+	struct m_ls_end end = { .req = r->req, .finish = LLM_F_CANCELLED };
+
+	if (is_flying(r)) {
+		conclude(r, &o);
+		return;
+	}
+	(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
+	request_free(r);
+}
+
+void
+request_abandon(struct request *r)
+{
+	if (is_flying(r))
+		report(r, LLM_F_CANCELLED);
+	request_free(r);
+}
+
+/* ---- time ---------------------------------------------------------------- */
+
+static void
+set_deadline(struct request *r, uint64_t ms)
+{
+	r->deadline_ms = mono_ms() + ms;
+}
+
+static void
+timed_out(struct request *r, uint64_t now)
+{
+	const struct upstream *up = &r->lp->up;
+	char text[128];
+
+	if (r->ended) {
+		request_attempt_done(r, CURLE_OK, "");
+		return;
+	}
+	if (now >= r->total_ms)
+		(void)snprintf(text, sizeof(text), "the answer took longer than "
+		    "%u seconds", up->total_s);
+	else if (r->state == R_CONNECTING)
+		(void)snprintf(text, sizeof(text), "no connection to the "
+		    "model's server within %u seconds", up->connect_s);
+	else if (!r->answering)
+		(void)snprintf(text, sizeof(text), "the model's server did not "
+		    "begin to answer within %u seconds", up->first_byte_s);
+	else
+		(void)snprintf(text, sizeof(text), "the model's server sent "
+		    "nothing for %u seconds", up->idle_s);
+	request_attempt_done(r, CURLE_OPERATION_TIMEDOUT, text);
+}
+
+static void
+on_tick(void *arg)
+{
+	struct llmproxy *lp = arg;
+	struct request *r, *next;
+	uint64_t now = mono_ms();
+
+	lp->tick = loop_timer_new(lp->loop, TICK_MS, on_tick, lp);
+	for (r = LIST_FIRST(&lp->flying); r != NULL; r = next) {
+		next = LIST_NEXT(r, flight);
+		if (now >= r->total_ms || (r->state != R_BACKOFF &&
+		    now >= r->deadline_ms))
+			timed_out(r, now);
+	}
+}
+
+static void
+on_pause(void *arg)
+{
+	struct request *r = arg;
+
+	r->timer = NULL;
+	set_deadline(r, (uint64_t)r->lp->up.idle_s * 1000);
+	if (chan_queued(r->grant->chan) > LLM_QUEUE_MAX / 2)
+		r->timer = loop_timer_new(r->lp->loop, PAUSE_MS, on_pause, r);
+	else
+		transport_resume(r);
+}
+
+bool
+request_paused(struct request *r)
+{
+	if (chan_queued(r->grant->chan) <= LLM_QUEUE_MAX)
+		return false;
+	if (r->timer == NULL)
+		r->timer = loop_timer_new(r->lp->loop, PAUSE_MS, on_pause, r);
+	return true;
+}
+
+/* ---- attempts ------------------------------------------------------------ */
+
+/* The JSON body: the model's own system prompt, then what the worker sent. */
+static int
+build(struct request *r)
+{
+	const struct llm_model *model = r->grant->model;
+	struct openai_req req = {
+		.model = model->upstream, .max_tokens = model->max_tokens
+	};
+	struct openai_msg *msgs;
+	size_t n = 0;
+	int rc;
+
+	if ((msgs = calloc((size_t)r->nmsgs + 1, sizeof(*msgs))) == NULL)
+		fatal("calloc");
+	if (model->system[0] != '\0')
+		msgs[n++] = (struct openai_msg){ OPENAI_SYSTEM,
+		    bytes_str(model->system) };
+	for (uint32_t i = 0; i < r->nmsgs; i++)
+		msgs[n++] = (struct openai_msg){
+		    r->msg[i].kind == 1 ? OPENAI_USER : OPENAI_ASSISTANT,
+		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len) };
+	req.msgs = msgs;
+	req.nmsgs = n;
+	rc = r->text.err ? -1 : openai_request(&r->body, &req);
+	free(msgs);
+	buf_free(&r->text);
+	return rc;
+}
+
+void
+request_start(struct request *r)
+{
+	struct llmproxy *lp = r->lp;
+
+	if (lp->nflying >= LLM_REQUESTS_MAX || build(r) == -1) {
+		if (lp->nflying >= LLM_REQUESTS_MAX)
+			send_error(r, LLM_E_LIMIT, "too many questions at once "
+			    "for this provider");
+		else
+			send_error(r, LLM_E_REQUEST, "the text cannot be sent: "
+			    "it is not UTF-8, holds a NUL or is too long");
+		request_free(r);
+		return;
+	}
+	LIST_INSERT_HEAD(&lp->flying, r, flight);
+	if (lp->nflying++ == 0)
+		lp->tick = loop_timer_new(lp->loop, TICK_MS, on_tick, lp);
+	r->started_ms = mono_ms();
+	r->total_ms = r->started_ms + (uint64_t)lp->up.total_s * 1000;
+	attempt(r, false);
+}
+
+static void
+attempt(struct request *r, bool fresh)
+{
+	const struct upstream *up = &r->lp->up;
+
+	if (!fresh)
+		r->attempt++;
+	r->head_bytes = r->body_bytes = 0;
+	r->answering = r->ended = false;
+	buf_reset(&r->error_body);
+	openai_free(&r->answer);
+	openai_init(&r->answer, &answer_cb, r);
+	set_deadline(r, ((uint64_t)up->connect_s + up->first_byte_s) * 1000);
+	transport_begin(r, fresh);
+}
+
+static void
+on_backoff(void *arg)
+{
+	struct request *r = arg;
+
+	r->timer = NULL;
+	attempt(r, false);
+}
+
+/* Arrange for another attempt; false when there has been enough of them. */
+static bool
+try_again(struct request *r, const struct outcome *o)
+{
+	uint64_t ms = (uint64_t)BACKOFF_MS << (r->attempt - 1);
+
+	if (!o->retry || r->attempt >= LLM_ATTEMPTS_MAX || r->answer.delivered)
+		return false;
+	if (o->retry_after_ms >= 0)
+		ms = (uint64_t)o->retry_after_ms;
+	else
+		ms = ms / 2 + arc4random_uniform((uint32_t)ms / 2);
+	if (ms > LLM_WAIT_MAX_MS - r->waited_ms || mono_ms() + ms >= r->total_ms)
+		return false;
+	log_info("session %llu model %s: attempt %d: %s; again in %llu ms",
+	    (unsigned long long)r->grant->n, r->grant->model->alias, r->attempt,
+	    o->text, (unsigned long long)ms);
+	transport_end(r);
+	r->waited_ms += ms;
+	r->state = R_BACKOFF;
+	r->timer = loop_timer_new(r->lp->loop, ms, on_backoff, r);
+	return true;
+}
+
+static enum llm_code
+code_of(enum openai_class cls)
+{
+	switch (cls) {
+	case OPENAI_E_AUTH:
+		return LLM_E_KEY;
+	case OPENAI_E_NOTFOUND:
+		return LLM_E_NO_MODEL;
+	case OPENAI_E_CONTEXT:
+		return LLM_E_CONTEXT;
+	case OPENAI_E_RATE:
+	case OPENAI_E_OVERLOADED:
+		return LLM_E_BUSY;
+	case OPENAI_E_QUOTA:
+		return LLM_E_QUOTA;
+	case OPENAI_E_NONE:
+	case OPENAI_E_REQUEST:
+	case OPENAI_E_SERVER:
+	case OPENAI_E_PROTOCOL:
+		break;
+	}
+	return LLM_E_UPSTREAM;
+}
+
+static const char *
+header(struct request *r, const char *name)
+{
+	struct curl_header *h;
+
+	if (r->easy == NULL || curl_easy_header(r->easy, name, 0, CURLH_HEADER,
+	    -1, &h) != CURLHE_OK)
+		return NULL;
+	return h->value;
+}
+
+/* The provider says what is wrong; it may quote the key that it refuses. */
+static void
+judge_error(struct request *r, struct openai_error *e, struct outcome *o)
+{
+	int n;
+
+	openai_error_redact(e, r->lp->up.key);
+	o->code = code_of(e->cls);
+	o->retry = e->retry;
+	o->retry_after_ms = openai_retry_after(header(r, "retry-after-ms"),
+	    header(r, "retry-after"), time(NULL));
+	if (e->cls == OPENAI_E_CONTEXT && e->prompt_tokens >= 0 &&
+	    e->context_tokens >= 0)
+		n = snprintf(o->text, sizeof(o->text), "%s (%ld tokens, the "
+		    "model takes %ld)", e->message, e->prompt_tokens,
+		    e->context_tokens);
+	else
+		n = snprintf(o->text, sizeof(o->text), "%s", e->message);
+	if (n < 0)
+		o->text[0] = '\0';
+}
+
+/* An answer with status 200, as far as it came. */
+static void
+judge_answer(struct request *r, CURLcode rc, const char *text,
+    struct outcome *o)
+{
+	static const enum llm_finish finishes[] = {
+		[OPENAI_F_NONE] = LLM_F_STOP,
+		[OPENAI_F_STOP] = LLM_F_STOP,
+		[OPENAI_F_LENGTH] = LLM_F_LENGTH,
+		[OPENAI_F_TOOL_CALLS] = LLM_F_TOOL_CALLS,
+		[OPENAI_F_CONTENT_FILTER] = LLM_F_CONTENT_FILTER,
+		[OPENAI_F_FUNCTION_CALL] = LLM_F_TOOL_CALLS,
+	};
+
+	switch (openai_end(&r->answer)) {
+	case OPENAI_COMPLETE:
+		o->finish = finishes[r->answer.finish];
+		return;
+	case OPENAI_FAILED:
+		judge_error(r, &r->answer.error, o);
+		return;
+	case OPENAI_TRUNCATED:
+		break;
+	}
+	o->retry = rc != CURLE_OPERATION_TIMEDOUT;
+	o->code = LLM_E_UPSTREAM;
+	if (r->answer.delivered) {
+		o->code = LLM_E_TRUNCATED;
+		o->finish = LLM_F_TRUNCATED;
+	}
+	(void)snprintf(o->text, sizeof(o->text), "the answer is not complete: "
+	    "%s", rc == CURLE_OK ? "the model's server ended without saying so" :
+	    text);
+}
+
+static bool
+is_certificate_error(CURLcode rc)
+{
+	return rc == CURLE_PEER_FAILED_VERIFICATION ||
+	    rc == CURLE_SSL_ISSUER_ERROR || rc == CURLE_SSL_CACERT_BADFILE;
+}
+
+static void
+judge(struct request *r, CURLcode rc, const char *text, struct outcome *o)
+{
+	struct openai_error e;
+	long status = 0;
+
+	if (r->easy != NULL && curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE,
+	    &status) != CURLE_OK)
+		status = 0;
+	if (status == 200) {
+		judge_answer(r, rc, text, o);
+	} else if (status >= 300 && status <= 399) {
+		o->code = LLM_E_UPSTREAM;
+		(void)strlcpy(o->text, "the provider answered a redirect, which "
+		    "is never followed", sizeof(o->text));
+	} else if (status > 200) {
+		openai_error_body(&e, (int)status, buf_bytes(&r->error_body));
+		judge_error(r, &e, o);
+	} else {
+		o->code = LLM_E_UPSTREAM;
+		o->retry = rc != CURLE_OPERATION_TIMEDOUT &&
+		    !is_certificate_error(rc);
+		(void)snprintf(o->text, sizeof(o->text), "the model's server "
+		    "cannot be reached: %s", text);
+	}
+}
+
+void
+request_attempt_done(struct request *r, CURLcode rc, const char *text)
+{
+	struct outcome o = { .finish = LLM_F_ERROR, .retry_after_ms = -1 };
+
+	/* An idle connection that was counted on had been closed. */
+	if (r->no_fd && !r->answering) {
+		transport_end(r);
+		attempt(r, true);
+		return;
+	}
+	judge(r, rc, text, &o);
+	if (o.code != 0) {
+		if (try_again(r, &o))
+			return;
+		log_warn("session %llu model %s: %s",
+		    (unsigned long long)r->grant->n, r->grant->model->alias,
+		    o.text);
+	}
+	conclude(r, &o);
+}
+
+int
+request_body(struct request *r, const void *p, size_t n)
+{
+	long status;
+	int rc;
+
+	if (curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status) !=
+	    CURLE_OK)
+		return -1;
+	r->answering = true;
+	if (r->ended)
+		return 0;
+	set_deadline(r, (uint64_t)r->lp->up.idle_s * 1000);
+	if (n > LLM_BODY_MAX - r->body_bytes)
+		return -1;
+	r->body_bytes += n;
+	if (status != 200) {
+		/* What does not fit any more is not worth reading. */
+		buf_put(&r->error_body, p, n);
+		return r->error_body.err ? -1 : 0;
+	}
+	rc = openai_feed(&r->answer, p, n);
+	flush(r);
+	if (rc == 1) {
+		r->ended = true;
+		set_deadline(r, ENDED_MS);
+	}
+	return rc == -1 ? -1 : 0;
+}

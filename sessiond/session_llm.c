@@ -1,0 +1,111 @@
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "session_local.h"
+
+struct llm *
+llm_find(struct session *s, const char *model)
+{
+	struct llm *l;
+
+	TAILQ_FOREACH(l, &s->llms, link)
+		if (model[0] == '\0' ? l->is_default :
+		    strcmp(model, l->alias) == 0)
+			return l;
+	return NULL;
+}
+
+static void
+llm_free(struct llm *l)
+{
+	TAILQ_REMOVE(&l->s->llms, l, link);
+	chan_free(l->chan);
+	free(l);
+}
+
+void
+llm_free_all(struct session *s)
+{
+	struct llm *l;
+
+	while ((l = TAILQ_FIRST(&s->llms)) != NULL)
+		llm_free(l);
+}
+
+/* Requests in flight there fail; the next prompt opens another channel. */
+static void
+lost(struct llm *l)
+{
+	struct session *s = l->s;
+	struct req *r, *next;
+
+	for (r = TAILQ_FIRST(&s->reqs); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (r->kind == REQ_CHAT)
+			chat_llm_lost(s, r, l);
+	}
+	llm_free(l);
+}
+
+static void
+on_closed(struct chan *c, const char *why, void *arg)
+{
+	(void)c;
+	if (why != NULL)
+		log_warn("llmproxy's channel: %s", why);
+	lost(arg);
+}
+
+static void
+on_msg(struct chan *c, struct msg *m, void *arg)
+{
+	struct llm *l = arg;
+	struct session *s = l->s;
+	struct req *r;
+	int rv = 0;
+
+	(void)c;
+	switch (m->type) {
+	case MSG_ls_delta:
+		if ((r = req_by_rid(s, m->u.ls_delta.req)) != NULL)
+			rv = chat_delta(s, r, l, &m->u.ls_delta);
+		break;
+	case MSG_ls_end:
+		if ((r = req_by_rid(s, m->u.ls_end.req)) != NULL)
+			rv = chat_end(s, r, l, &m->u.ls_end);
+		break;
+	default:
+		if ((r = req_by_rid(s, m->u.ls_error.req)) != NULL)
+			rv = chat_error(s, r, l, &m->u.ls_error);
+	}
+	if (rv != 0) {
+		log_warn("llmproxy answers what it was not asked");
+		lost(l);
+	}
+}
+
+struct llm *
+llm_opened(struct session *s, struct msg *m, bool is_default)
+{
+	char alias[NAME_MAX_BYTES + 1];
+	struct llm *l;
+
+	if (msg_text(alias, sizeof(alias), m->u.vs_open_model.model) == -1 ||
+	    alias[0] == '\0')
+		return NULL;
+	/* Two prompts may have asked at once: the first channel serves both. */
+	if ((l = llm_find(s, alias)) == NULL) {
+		if ((l = calloc(1, sizeof(*l))) == NULL)
+			fatal("calloc");
+		l->s = s;
+		(void)strlcpy(l->alias, alias, sizeof(l->alias));
+		l->chan = chan_new(s->loop, m->fd, CH_SESS_LLM, END_A,
+		    SESS_LLM_UP, 0, on_msg, on_closed, l);
+		m->fd = -1;
+		TAILQ_INSERT_TAIL(&s->llms, l, link);
+	}
+	l->is_default |= is_default;
+	return l;
+}

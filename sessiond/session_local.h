@@ -1,0 +1,169 @@
+/*
+ * What session*.c share; nobody else includes it.
+ *
+ *	session.c	birth, end, the vault's channel, requests
+ *	session_io.c	the client's socket
+ *	session_chat.c	c_prompt and c_cancel
+ *	session_llm.c	the channels to llmproxies
+ *	session_read.c	c_list, c_show, c_models; messages read from storage
+ */
+#ifndef SESSIOND_SESSION_LOCAL_H
+#define SESSIOND_SESSION_LOCAL_H
+
+#include <sys/queue.h>
+
+#include "appconn.h"
+#include "chan.h"
+#include "loop.h"
+
+#define REQS_MAX	16		/* requests of one session at once */
+#define QUEUE_HIGH	(1u << 20)	/* bytes waiting: stop their source */
+#define NAME_MAX_BYTES	64		/* users and models */
+#define TEXT_MAX_BYTES	1048576		/* a prompt or an answer */
+#define DATA_MAX_BYTES	32768		/* of one sv_data, vs_data, sl_data */
+#define CONV_LEN	16
+
+/* Codes of s_error. */
+enum session_error {
+	E_INTERNAL = 1, E_NO_CONV, E_NO_MODEL, E_UPSTREAM, E_UPSTREAM_KEY,
+	E_CONTEXT, E_OVERLOADED, E_STORAGE, E_LIMIT, E_BUSY, E_BAD, E_TRUNCATED,
+	E_QUOTA
+};
+
+/* Kinds and finish states of a message, as they are stored. */
+enum { KIND_USER = 1, KIND_ASSISTANT = 2 };
+enum {
+	FINISH_NONE = 0, FINISH_STOP, FINISH_LENGTH, FINISH_CANCELLED,
+	FINISH_TRUNCATED, FINISH_ERROR
+};
+
+enum req_kind { REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS };
+
+struct chat;
+struct session;
+
+/* The channel to the llmproxy that serves one model. */
+struct llm {
+	TAILQ_ENTRY(llm)	 link;
+	struct session		*s;
+	struct chan		*chan;
+	char			 alias[NAME_MAX_BYTES + 1];
+	bool			 is_default;	/* was asked for as "" */
+};
+
+/*
+ * A request of the client.  Towards vault and llmproxies it has a number that
+ * is never used again, so that a late answer meets no other request.
+ */
+struct req {
+	TAILQ_ENTRY(req)	 link;
+	uint32_t		 id;		/* the client's */
+	uint32_t		 rid;		/* ours */
+	enum req_kind		 kind;
+	bool			 reading;	/* head is there, text arrives */
+	struct m_vs_msg		 head;		/* head.model is model[] */
+	char			 model[NAME_MAX_BYTES + 1];
+	struct buf		 text;
+	struct chat		*chat;		/* REQ_CHAT */
+};
+
+struct session {
+	uint64_t		 n;
+	struct loop		*loop;
+	struct loop_timer	*timer;		/* birth, then idle, then end */
+	int			 status;
+
+	struct chan		*vault;		/* NULL: gone */
+	struct chan		*twin;		/* NULL: done or gone */
+	bool			 have_user;
+	bool			 have_keys;
+	struct m_twin_secrets	 secrets;
+	char			 user[NAME_MAX_BYTES + 1];
+	uint32_t		 idle_timeout_s;
+	uint32_t		 max_prompt;
+
+	int			 fd;		/* the client, or -1 */
+	struct loop_io		*io;		/* NULL: nothing can be written */
+	uint32_t		 events;
+	struct appconn		*app;
+	bool			 stalled;	/* input waits: see blocked() */
+	uint64_t		 last_ms;	/* when the client last asked */
+	bool			 left;		/* the client asks no more */
+	bool			 closing;	/* only output is left to do */
+
+	uint32_t		 last_rid;
+	TAILQ_HEAD(, req)	 reqs;
+	unsigned		 nreqs;
+	TAILQ_HEAD(, llm)	 llms;
+};
+
+/* ---- session.c ---- */
+/* A message from the client. */
+void session_message(struct session *s, struct msg *m);
+/* The client will ask nothing more: finish what must be, then end. */
+void session_left(struct session *s, int status);
+/* A peer (vault, llmproxy) broke the rules: log it and end. */
+void session_violation(struct session *s, const char *why);
+/* Send to the vault, if it is there; its end is noticed by the loop. */
+void session_vault(struct session *s, enum msg_type type, const void *body);
+/* Tell the client that request id has failed. */
+void session_error(struct session *s, uint32_t id, enum session_error code,
+    const char *text, const char *hint);
+/*
+ * A new request; NULL, and the client is told, when id is in use or there are
+ * too many.
+ */
+struct req *req_new(struct session *s, uint32_t id, enum req_kind kind);
+/* The request is over and answered. */
+void req_free(struct session *s, struct req *r);
+/* The request with our number, or NULL: it is over. */
+struct req *req_by_rid(struct session *s, uint32_t rid);
+
+/* ---- session_io.c ---- */
+/* Start to serve the client's socket s->fd through s->app. */
+void io_start(struct session *s);
+/* Send to the client, if it is there. */
+void io_send(struct session *s, enum msg_type type, const void *body);
+/* The loop's idle callback: write what was gathered, adjust back-pressure. */
+void io_round(void *session);
+/* Watch the client no more. */
+void io_stop(struct session *s);
+
+/* ---- session_chat.c ---- */
+void chat_prompt(struct session *s, const struct m_c_prompt *m);
+void chat_cancel(struct session *s, struct req *r);
+void chat_free(struct chat *c);
+/* One message of the history is in r->head and r->text. */
+void chat_history(struct session *s, struct req *r);
+void chat_history_done(struct session *s, struct req *r);
+/* Whether the history may still arrive. */
+bool chat_reading(const struct req *r);
+void chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m);
+/* The vault refused a step. */
+void chat_refused(struct session *s, struct req *r);
+/* The channel for the model is there, or has ended. */
+void chat_opened(struct session *s, struct req *r, struct llm *llm);
+void chat_llm_lost(struct session *s, struct req *r, const struct llm *llm);
+/* From the llmproxy; -1 when this request is not its. */
+int chat_delta(struct session *s, struct req *r, const struct llm *llm,
+    const struct m_ls_delta *m);
+int chat_end(struct session *s, struct req *r, const struct llm *llm,
+    const struct m_ls_end *m);
+int chat_error(struct session *s, struct req *r, const struct llm *llm,
+    const struct m_ls_error *m);
+
+/* ---- session_llm.c ---- */
+/* The channel for a model that was asked for by this name, or NULL. */
+struct llm *llm_find(struct session *s, const char *model);
+/* vs_open_model: take its descriptor. */
+struct llm *llm_opened(struct session *s, struct msg *m, bool is_default);
+void llm_free_all(struct session *s);
+
+/* ---- session_read.c ---- */
+void read_list(struct session *s, const struct m_c_list *m);
+void read_show(struct session *s, const struct m_c_show *m);
+void read_models(struct session *s, const struct m_c_models *m);
+/* vs_model, vs_conv, vs_msg, vs_data, vs_done. */
+void read_answer(struct session *s, const struct msg *m);
+
+#endif

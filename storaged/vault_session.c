@@ -1,0 +1,147 @@
+#include <string.h>
+
+#include "log.h"
+#include "vault.h"
+
+static const struct {
+	uint16_t	 code;
+	const char	*text;
+	const char	*hint;
+} errors[] = {
+	{ VE_INTERNAL, "something went wrong in the vault",
+	    "the administrator finds the reason in the log" },
+	{ VE_NO_CONV, "no such conversation", "list shows yours" },
+	{ VE_NO_MODEL, "no such model", "models shows those you may use" },
+	{ VE_OVERLOADED, "too much at once", "try again in a minute" },
+	{ VE_STORAGE, "the storage failed or does not verify",
+	    "the administrator finds the reason in the log" },
+	{ VE_LIMIT, "the conversation is too long to be read at once",
+	    "start a new one" },
+	{ VE_BUSY, "too many requests at once",
+	    "wait for one of them to end" },
+	{ VE_BAD, "the request makes no sense", "" },
+};
+
+void
+sreq_begin(struct sreq *s, struct worker *w, uint32_t req,
+    void (*gone)(struct sreq *))
+{
+	s->w = w;
+	s->req = req;
+	s->gone = gone;
+	TAILQ_INSERT_TAIL(&w->reqs, s, link);
+	w->nreqs++;
+}
+
+void
+sreq_end(struct sreq *s)
+{
+	if (s->w == NULL)
+		return;
+	TAILQ_REMOVE(&s->w->reqs, s, link);
+	s->w->nreqs--;
+	s->w = NULL;
+}
+
+/* A channel that is finished tells its owner from the loop. */
+static void
+sess_send(struct worker *w, enum msg_type type, const void *body)
+{
+	if (w->sess != NULL && chan_send(w->sess, type, body, -1) == -1)
+		log_debug("session %llu takes no more answers",
+		    (unsigned long long)w->n);
+}
+
+void
+sreq_send(struct sreq *s, enum msg_type type, const void *body)
+{
+	if (s->w != NULL)
+		sess_send(s->w, type, body);
+}
+
+void
+sess_error(struct worker *w, uint32_t req, uint16_t code)
+{
+	struct m_vs_error m = { .req = req, .code = code };
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i].code == code) {
+			m.text = bytes_str(errors[i].text);
+			m.hint = bytes_str(errors[i].hint);
+		}
+	sess_send(w, MSG_vs_error, &m);
+}
+
+struct conv *
+sess_conv(struct worker *w, const uint8_t id[REC_ID])
+{
+	struct conv *c = conv_find(w->v, id);
+	char hex[2 * REC_ID + 1];
+
+	if (c != NULL && c->user == w->user)
+		return c;
+	/* Not there, or another's: the same answer, and the same line. */
+	if (w->logs++ < VAULT_LOGS_MAX) {
+		hex_encode(hex, id, REC_ID);
+		audit("storage.denied", w->n, w->user->name, "conversation %s",
+		    hex);
+	}
+	return NULL;
+}
+
+static void
+models(struct worker *w, uint32_t req)
+{
+	struct m_vs_done done = { .req = req };
+
+	for (size_t i = 0; i < w->v->nmodels; i++) {
+		const struct model *mo = &w->v->models[i];
+		struct m_vs_model m = {
+			.req = req, .is_default = mo->is_default,
+			.alias = bytes_str(mo->alias),
+			.provider = bytes_str(mo->provider_name)
+		};
+
+		sess_send(w, MSG_vs_model, &m);
+	}
+	sess_send(w, MSG_vs_done, &done);
+}
+
+void
+vault_on_session(struct chan *c, struct msg *m, void *arg)
+{
+	struct worker *w = arg;
+	char hex[65];
+
+	(void)c;
+	switch (m->type) {
+	case MSG_sv_ready:
+		hex_encode(hex, m->u.sv_ready.session_id, 32);
+		log_info("session [%llu] of %s is %s", (unsigned long long)w->n,
+		    w->user->name, hex);
+		break;
+	case MSG_sv_models:
+		models(w, m->u.sv_models.req);
+		break;
+	case MSG_sv_list:
+		list_begin(w, &m->u.sv_list);
+		break;
+	case MSG_sv_read:
+		read_begin(w, &m->u.sv_read);
+		break;
+	case MSG_sv_open_model:
+		llm_open(w, &m->u.sv_open_model);
+		break;
+	case MSG_sv_put:
+		put_begin(w, &m->u.sv_put);
+		break;
+	case MSG_sv_data:
+		put_data(w, &m->u.sv_data);
+		break;
+	case MSG_sv_log:
+		worker_log(w, "session", m->u.sv_log.text);
+		break;
+	default:
+		break;
+	}
+}
