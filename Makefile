@@ -46,7 +46,7 @@ DIRS	 = common keyd sessiond storaged llmproxy monitor client
 SRCS	 = $(foreach d,$(DIRS),$(wildcard $(d)/*.c))
 MAINS	 = $(filter $(addsuffix /main_%,$(DIRS)),$(SRCS))
 PROGS	 = $(foreach m,$(MAINS),$(B)/$(patsubst main_%.c,%,$(notdir $(m))))
-LIBOBJ	 = $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(filter $(1)/%,$(SRCS))))
+LIBOBJ	 = $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(MAINS),$(filter $(1)/%,$(SRCS))))
 
 # V=1 shows the commands.
 ifdef V
@@ -60,7 +60,7 @@ endif
 all: $(PROGS)
 
 .SECONDEXPANSION:
-$(B)/%.o: %.c
+$(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -71,14 +71,14 @@ $(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
 
 # What a folder's programs link besides LIBS.
 LIBS_storaged = -ldb-5.3
-LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null)
+LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl libssl 2>/dev/null)
 LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 
 define PROG
-$(B)/$(patsubst main_%.c,%,$(notdir $(1))): $(1:%.c=$(B)/%.o) \
+$(B)/$(patsubst main_%.c,%,$(notdir $(1))): $(1:%.c=$(B)/obj/%.o) \
     $(sort $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a)
 	$$(SAY) LD $$@
-	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $(1:%.c=$(B)/%.o) \
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $(1:%.c=$(B)/obj/%.o) \
 	    $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a \
 	    $$(LIBS_$(patsubst %/,%,$(dir $(1)))) $$(LIBS)
 endef
@@ -86,29 +86,35 @@ $(foreach m,$(MAINS),$(eval $(call PROG,$(m))))
 
 # Unit tests: tests/test_X.c, each its own program.
 UNIT	 = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
-$(UNIT): $(B)/tests/%: $(B)/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
+$(UNIT): $(B)/tests/%: $(B)/obj/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
+	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group \
 	    $(foreach d,$(DIRS),$(B)/lib$(d).a) -Wl,--end-group \
 	    $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
+# These drive real programs.
+$(B)/tests/test_llmproxy: $(B)/llmproxy $(B)/connector $(B)/standin
 unit: $(UNIT)
 
 # Helpers of the end-to-end tests.
-STANDIN	 = $(B)/regress/standin.o $(B)/regress/standin_answer.o
+STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o
 $(B)/standin: $(STANDIN) $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
 	    $(shell $(PKG_CONFIG) --libs libssl) $(LIBS) -pthread
-$(B)/freeport: $(B)/regress/freeport.o
+$(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
-$(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/regress/%.o \
+$(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
-$(B)/regress/%.o: ALL_CFLAGS += -Istoraged -Iclient
-$(B)/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
-helpers: $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood
+$(B)/obj/regress/%.o: ALL_CFLAGS += -Istoraged -Iclient
+$(B)/obj/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
+$(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
+helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood
 
 deps:
 	@sh regress/deps.sh

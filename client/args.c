@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "exits.h"
+
+#define MODEL_MAX	64	/* bytes of a model's name (messages.def) */
 
 #define BIT(c)		(1u << (c))
 #define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
@@ -162,6 +165,11 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 			    commands[a->command].name, options[i].name);
 			return -1;
 		}
+	if (a->model != NULL && (strlen(a->model) > MODEL_MAX ||
+	    !bytes_utf8(bytes_str(a->model)))) {
+		(void)snprintf(err, errlen, "-m: not the name of a model");
+		return -1;
+	}
 	if (a->cont && a->cid != NULL) {
 		(void)snprintf(err, errlen, "-c and --cid exclude each other");
 		return -1;

@@ -159,6 +159,9 @@ identify(struct run *r)
 		    r->h->server);
 		return RC_SERVER_KEY;
 	}
+	if (sa.ncerts > 0)
+		return violation(r, "the server shows certificates, which this "
+		    "version cannot check");
 	rsa_fingerprint_text(text, r->hs.server_hash);
 	ui_step("the server proved that it holds key %s", text);
 	rc = r->h->trust(r->hs.server_hash, r->hs.suite, r->h->arg);

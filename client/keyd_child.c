@@ -157,8 +157,7 @@ keyd_open(struct keyd *k)
 
 	why = call(k, MSG_ck_open, NULL, CLI_KEYD_OPENED, -1, &m);
 	if (why != NULL) {
-		ui_err("your keys could not be read (%s): wrong passphrase, "
-		    "or a file that `cloister keygen' did not make", why);
+		ui_err("your keys could not be used: %s", why);
 		return RC_ERROR;
 	}
 	o = &m.u.kc_opened;

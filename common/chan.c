@@ -16,6 +16,8 @@
 
 /* Messages handled in one go before other descriptors get their turn. */
 #define BURST	64
+/* More messages than a socket can hold: what a dead peer left in it. */
+#define LAST_WORDS	1024
 
 struct chan_out {
 	STAILQ_ENTRY(chan_out)	 link;
@@ -42,6 +44,7 @@ struct chan {
 	chan_msg_cb		*on_msg;
 	chan_closed_cb		*on_closed;
 	void			*arg;
+	struct loop_timer	*end_timer;	/* finished: tell the owner */
 	STAILQ_HEAD(, chan_out)	 out;
 	size_t			 queued;
 	uint8_t			*rx;
@@ -122,6 +125,8 @@ chan_free(struct chan *c)
 		return;
 	loop_io_free(c->io);
 	c->io = NULL;
+	loop_timer_free(c->end_timer);
+	c->end_timer = NULL;
 	close(c->fd);
 	c->fd = -1;
 	c->finished = true;
@@ -175,29 +180,48 @@ watch(struct chan *c)
 		    (STAILQ_EMPTY(&c->out) ? 0 : EPOLLOUT));
 }
 
-/*
- * The end of the channel.  The descriptor is watched no more; the owner is told
- * from the loop's callback, never from inside its own chan_send().
- */
-static void
-finish(struct chan *c)
-{
-	if (!c->finished && c->fd != -1)
-		(void)shutdown(c->fd, SHUT_RDWR);	/* wakes the loop */
-	c->finished = true;
-}
-
 static void
 tell_closed(struct chan *c, const char *why)
 {
-	finish(c);
+	c->finished = true;
 	if (c->told || c->freed)
 		return;
 	c->told = true;
 	loop_io_free(c->io);
 	c->io = NULL;
+	loop_timer_free(c->end_timer);
+	c->end_timer = NULL;
 	if (c->on_closed != NULL)
 		c->on_closed(c, why, c->arg);
+}
+
+static int dispatch(struct chan *, int);
+
+static void
+on_end(void *arg)
+{
+	struct chan *c = arg;
+
+	c->end_timer = NULL;
+	c->paused = false;
+	c->depth++;
+	(void)dispatch(c, LAST_WORDS);
+	tell_closed(c, NULL);
+	if (--c->depth == 0 && c->freed)
+		destroy(c);
+}
+
+/*
+ * Nothing can be sent any more.  The owner is told by the loop, never from
+ * inside its own chan_send(), and after what the peer has said.  The socket is
+ * not shut down: on a kept link it is the successor's too.
+ */
+static void
+finish(struct chan *c)
+{
+	if (!c->finished && c->loop != NULL)
+		c->end_timer = loop_timer_new(c->loop, 0, on_end, c);
+	c->finished = true;
 }
 
 /* 1 sent, 0 would block, -1 the peer is gone. */
@@ -384,6 +408,15 @@ check(struct chan *c, size_t n, int nfds, struct msg *m)
 	return NULL;
 }
 
+/* Whether nothing was read because of the end, not of an empty datagram. */
+static bool
+at_end(const struct chan *c)
+{
+	struct pollfd pfd = { .fd = c->fd, .events = POLLRDHUP };
+
+	return poll(&pfd, 1, 0) != 0;
+}
+
 /*
  * The next message that is not dropped: 0 with *m; 1 at end of file; -1 with
  * *why, or with *why NULL when nothing is there.
@@ -397,7 +430,7 @@ next(struct chan *c, struct msg *m, const char **why)
 	for (;;) {
 		*why = NULL;
 		n = receive(c, &m->fd, &nfds);
-		if (n == 0 && nfds == 0)
+		if (n == 0 && nfds == 0 && at_end(c))
 			return 1;
 		if (n == -1) {
 			if (errno == EAGAIN || errno == EWOULDBLOCK)

@@ -169,8 +169,8 @@ loop_set_idle(struct loop *l, loop_timer_cb *cb, void *arg)
 	l->idle_arg = arg;
 }
 
-/* Run what is due; return the milliseconds until the next timer, or -1. */
-static int
+/* Run what is due. */
+static void
 run_timers(struct loop *l)
 {
 	struct loop_timer *t;
@@ -181,29 +181,42 @@ run_timers(struct loop *l)
 		void *arg = t->arg;
 
 		if (t->at_ms > now)
-			return t->at_ms - now > 1000000 ? 1000000 :
-			    (int)(t->at_ms - now);
+			break;
 		loop_timer_free(t);
 		cb(arg);
 	}
-	return -1;
+}
+
+/* Milliseconds until the next timer, or -1. */
+static int
+next_timer(const struct loop *l)
+{
+	const struct loop_timer *t = TAILQ_FIRST(&l->timers);
+	uint64_t now;
+
+	if (t == NULL)
+		return -1;
+	if (t->at_ms <= (now = mono_ms()))
+		return 0;
+	return t->at_ms - now > 1000000 ? 1000000 : (int)(t->at_ms - now);
 }
 
 void
 loop_run(struct loop *l)
 {
 	struct epoll_event ev[ROUND_EVENTS];
-	int n, timeout;
+	int n;
 
 	l->stop = false;
 	while (!l->stop) {
-		timeout = run_timers(l);
+		run_timers(l);
 		if (l->idle != NULL)
 			l->idle(l->idle_arg);
 		bury(l);
 		if (l->stop)
 			break;
-		if ((n = epoll_wait(l->epfd, ev, ROUND_EVENTS, timeout)) == -1) {
+		if ((n = epoll_wait(l->epfd, ev, ROUND_EVENTS,
+		    next_timer(l))) == -1) {
 			if (errno == EINTR)
 				continue;
 			fatal("epoll_wait");

@@ -274,7 +274,8 @@ role_start(struct role *r, enum role_id id, int argc, char **argv,
 	r->loop = loop_new();
 	if ((r->flags & START_SHARE_UID) == 0)
 		sandbox_drop(start.uid, start.gid);
-	ready.abi = sandbox_enter(role_cells[id], parent, r->dir, start.min_abi);
+	r->abi = sandbox_enter(role_cells[id], parent, r->dir, start.min_abi);
+	ready.abi = r->abi;
 	r->ctl = chan_new(r->loop, FD_CONTROL, CH_CTL, END_B, CTL_CONF,
 	    id == ROLE_VAULT || id == ROLE_LOGGER ? CHAN_RECV_FD : 0, on_ctl,
 	    on_ctl_closed, r);

@@ -84,6 +84,7 @@ struct role {
 	int		 listeners;
 	uint32_t	 generation;	/* how often it was started, from 1 */
 	uint32_t	 flags;
+	unsigned	 abi;		/* Landlock's, in force */
 	char		 dir[1025];	/* the engine's directory, else "" */
 	struct loop	*loop;
 	struct chan	*ctl;

@@ -52,8 +52,8 @@ limit(int what, const char *name, rlim_t max)
 		fatal("setrlimit %s", name);
 }
 
-static void
-drop_capabilities(void)
+void
+sandbox_drop_capabilities(void)
 {
 	struct __user_cap_header_struct hdr = {
 		.version = _LINUX_CAPABILITY_VERSION_3
@@ -71,7 +71,7 @@ void
 sandbox_drop(uid_t uid, gid_t gid)
 {
 	if (geteuid() != 0) {
-		drop_capabilities();
+		sandbox_drop_capabilities();
 		return;
 	}
 	if (uid == 0 || gid == 0)
@@ -85,7 +85,7 @@ sandbox_drop(uid_t uid, gid_t gid)
 		fatal("setresgid");
 	if (setresuid(uid, uid, uid) == -1)
 		fatal("setresuid");
-	drop_capabilities();
+	sandbox_drop_capabilities();
 	if (setresuid(0, 0, 0) != -1 || setresgid(0, 0, 0) != -1)
 		fatalx("privileges could be taken back");
 }

@@ -25,6 +25,12 @@ enum cell {
 void sandbox_drop(uid_t uid, gid_t gid);
 
 /*
+ * Give up every capability and stay who one is: for a program of the client,
+ * which root may run too.
+ */
+void sandbox_drop_capabilities(void);
+
+/*
  * Resource limits, no dumps, no new privileges, death with the parent (whose
  * pid must be `parent`), Landlock with every right handled and nothing granted
  * but the policy's (dir: the engine's directory, read and write), then the

@@ -40,7 +40,6 @@ static const struct rule base[] = {
 	ALLOW(read), ALLOW(write), ALLOW(close),
 	ALLOW(recvfrom),		/* recv(2) on channels */
 	ALLOW(sendto), ALLOW(sendmsg),	/* send(2), descriptors to a peer */
-	ALLOW(shutdown),		/* a channel that is finished */
 	ALLOW(epoll_wait), ALLOW(epoll_pwait), ALLOW(epoll_ctl),
 	ALLOW(poll), ALLOW(ppoll),
 	ALLOW(brk), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise),
@@ -140,10 +139,21 @@ static const struct rule connector[] = {
 	ALLOW(getsockname), ALLOW(getpeername),
 	ALLOW(setsockopt), ALLOW(getsockopt),
 	ALLOW(recvmsg),			/* netlink and DNS answers, no channel */
-	ALLOW(sendmmsg),		/* both DNS questions at once */
+	/* both DNS questions at once */
+	ALLOW1(sendmmsg, NONE_OF(3, MSG_FASTOPEN)),
 	ALLOW(open), ALLOW(openat), ALLOW(newfstatat), ALLOW(stat),
 	ALLOW(lseek), ALLOW(access), ALLOW(faccessat2), ALLOW(statx),
 	ALLOW1(ioctl, IS(1, FIONREAD)),	/* the size of a DNS answer */
+	/* Narrowing Landlock to the ports, once they are known. */
+	ALLOW(landlock_create_ruleset), ALLOW(landlock_add_rule),
+	ALLOW(landlock_restrict_self),
+	RULES_END
+};
+
+/* Cells with TCP sockets: none is connected by sending on it. */
+static const struct rule no_fastopen[] = {
+	ALLOW1(sendto, NONE_OF(3, MSG_FASTOPEN)),
+	ALLOW1(sendmsg, NONE_OF(2, MSG_FASTOPEN)),
 	RULES_END
 };
 
@@ -179,6 +189,15 @@ static const struct rule sessiond[] = {
 	RULES_END
 };
 
+/*
+ * Cells that talk to a client.  No role may shut a link down: its successor has
+ * the same socket.
+ */
+static const struct rule ends_clients[] = {
+	ALLOW(shutdown),
+	RULES_END
+};
+
 /* A session worker makes its loop after the filter stands. */
 static const struct rule session[] = {
 	ALLOW(epoll_create1),
@@ -191,12 +210,14 @@ static const struct rule *const policies[CELLS][7] = {
 	[CELL_ENGINE] = { base, engine },
 	[CELL_VAULT] = { base, no_files, receives_fds, makes_pairs,
 	    writes_files },
-	[CELL_CONNECTOR] = { base, connector },
-	[CELL_LLMPROXY] = { base, no_files, receives_fds, llmproxy },
-	[CELL_ZYGOTE] = { base, no_files, receives_fds, makes_pairs, zygote },
+	[CELL_CONNECTOR] = { base, connector, no_fastopen },
+	[CELL_LLMPROXY] = { base, no_files, receives_fds, llmproxy,
+	    no_fastopen },
+	[CELL_ZYGOTE] = { base, no_files, receives_fds, makes_pairs, zygote,
+	    ends_clients },
 	[CELL_SESSIOND] = { base, no_files, sessiond },
-	[CELL_KEX] = { base, no_files, receives_fds },
-	[CELL_SESSION] = { base, no_files, receives_fds, session },
+	[CELL_KEX] = { base, no_files, receives_fds, ends_clients },
+	[CELL_SESSION] = { base, no_files, receives_fds, ends_clients, session },
 };
 
 static void

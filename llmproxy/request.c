@@ -1,6 +1,5 @@
 #include "llmproxy.h"
 
-#include <bsd/stdlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,8 @@ struct outcome {
 	bool		 retry;		/* if there is still time for it */
 	long		 retry_after_ms; /* or -1 */
 	char		 text[TEXT_MAX + 1];
-};
+	const char	*log;		/* instead of a text by the provider, */
+};					/* which may quote what it was sent */
 
 static void on_text(void *, struct bytes);
 static void on_reasoning(void *, struct bytes);
@@ -481,7 +481,7 @@ try_again(struct request *r, const struct outcome *o)
 		return false;
 	log_info("session %llu model %s: attempt %d: %s; again in %llu ms",
 	    (unsigned long long)r->grant->n, r->grant->model->alias, r->attempt,
-	    o->text, (unsigned long long)ms);
+	    o->log, (unsigned long long)ms);
 	transport_end(r);
 	r->waited_ms += ms;
 	r->state = R_BACKOFF;
@@ -531,6 +531,7 @@ judge_error(struct request *r, struct openai_error *e, struct outcome *o)
 	int n;
 
 	openai_error_redact(e, r->lp->up.key);
+	o->log = openai_class_name(e->cls);
 	o->code = code_of(e->cls);
 	o->retry = e->retry;
 	o->retry_after_ms = openai_retry_after(header(r, "retry-after-ms"),
@@ -620,6 +621,7 @@ request_attempt_done(struct request *r, CURLcode rc, const char *text)
 {
 	struct outcome o = { .finish = LLM_F_ERROR, .retry_after_ms = -1 };
 
+	o.log = o.text;
 	/* An idle connection that was counted on had been closed. */
 	if (r->no_fd && !r->answering) {
 		transport_end(r);
@@ -632,7 +634,7 @@ request_attempt_done(struct request *r, CURLcode rc, const char *text)
 			return;
 		log_warn("session %llu model %s: %s",
 		    (unsigned long long)r->grant->n, r->grant->model->alias,
-		    o.text);
+		    o.log);
 	}
 	conclude(r, &o);
 }

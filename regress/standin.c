@@ -5,7 +5,7 @@
  * connection and plain sockets: libraries do not misbehave on demand.
  *
  *	standin [--port N] [--key KEY] [--delay-ms N] [--log FILE]
- *		[--tls CERT KEY]
+ *		[--tls CERT KEY] [--keep-alive 1]
  *
  * Prints "listening PORT" when it is ready; SIGTERM ends it.  The log gets one
  * line for each completion: model, number of messages, "done" or "aborted" (the
@@ -32,7 +32,7 @@
 #define HEAD_MAX	(64 * 1024)
 #define BODY_MAX	(16 * 1024 * 1024)
 
-struct standin standin = { NULL, 20, -1, NULL };
+struct standin standin = { NULL, 20, -1, NULL, false };
 
 void
 nap(struct conn *c, int ms)
@@ -122,6 +122,7 @@ fill(struct conn *c, struct buf *in, size_t n)
 	}
 }
 
+/* One request; c->sent says whether its answer ended properly. */
 static void
 serve(struct conn *c)
 {
@@ -129,6 +130,8 @@ serve(struct conn *c)
 	char *head = NULL, field[64];
 	size_t n, len;
 
+	c->sent = c->chunked = c->crlf = c->dribble = false;
+	c->req = NULL;
 	if ((n = fill(c, &in, 0)) == 0 ||
 	    (head = strndup((const char *)in.p, n - 2)) == NULL)
 		goto out;
@@ -166,8 +169,11 @@ connection(void *arg)
 	if (standin.tls != NULL && ((c->ssl = SSL_new(standin.tls)) == NULL ||
 	    SSL_set_fd(c->ssl, c->fd) != 1 || SSL_accept(c->ssl) != 1))
 		c->gone = true;
-	if (!c->gone)
-		serve(c);
+	if (!c->gone) {
+		do
+			serve(c);
+		while (standin.keep_alive && c->sent && !c->gone);
+	}
 	if (c->ssl != NULL && !c->gone)
 		(void)SSL_shutdown(c->ssl);
 	/* Let the peer read everything before a reset could reach it. */
@@ -231,6 +237,8 @@ options(int argc, char **argv)
 			standin.key = v;
 		else if (strcmp(o, "--delay-ms") == 0)
 			standin.delay_ms = (int)strtonum(v, 0, 60000, &e);
+		else if (strcmp(o, "--keep-alive") == 0)
+			standin.keep_alive = strtonum(v, 0, 1, &e) == 1;
 		else if (strcmp(o, "--log") == 0) {
 			if ((standin.log_fd = open(v, O_WRONLY | O_APPEND |
 			    O_CREAT | O_CLOEXEC, 0600)) == -1)

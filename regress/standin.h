@@ -13,7 +13,7 @@
 
 #include "bytes.h"
 
-/* One connection and its one request. */
+/* One connection and its request. */
 struct conn {
 	int	 fd;
 	SSL	*ssl;		/* NULL: plain */
@@ -36,6 +36,7 @@ struct standin {
 	int		 delay_ms;	/* between two words */
 	int		 log_fd;	/* or -1 */
 	SSL_CTX		*tls;		/* or NULL */
+	bool		 keep_alive;	/* after answers that ended properly */
 };
 extern struct standin standin;
 

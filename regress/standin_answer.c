@@ -60,13 +60,12 @@ put_end(struct conn *c)
 static void
 say_json(struct conn *c, json_t *v)
 {
-	char *s = json_dumps(v, JSON_COMPACT);
+	char *s = json_dumps(v, JSON_COMPACT), *event;
 
-	if (s == NULL)
+	if (s == NULL || asprintf(&event, "data: %s\n\n", s) == -1)
 		fatalx("json");
-	say(c, "data: ");
-	say(c, s);
-	say(c, "\n\n");
+	say(c, event);
+	free(event);
 	free(s);
 	json_decref(v);
 }
@@ -109,8 +108,9 @@ answer_head(struct conn *c, int status, const char *type, const char *extra)
 	char head[512];
 
 	(void)snprintf(head, sizeof(head), "HTTP/1.1 %d Standin\r\n"
-	    "Content-Type: %s\r\n%s%sConnection: close\r\n\r\n", status, type,
-	    c->chunked ? "Transfer-Encoding: chunked\r\n" : "", extra);
+	    "Content-Type: %s\r\n%s%s%s\r\n", status, type,
+	    c->chunked ? "Transfer-Encoding: chunked\r\n" : "", extra,
+	    standin.keep_alive && c->chunked ? "" : "Connection: close\r\n");
 	write_all(c, head, strlen(head));
 }
 

@@ -63,25 +63,24 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 {
 	struct llm *l = arg;
 	struct session *s = l->s;
-	struct req *r;
+	uint32_t rid = m->type == MSG_ls_delta ? m->u.ls_delta.req :
+	    m->type == MSG_ls_end ? m->u.ls_end.req : m->u.ls_error.req;
+	struct req *r = req_by_rid(s, rid);
 	int rv = 0;
 
 	(void)c;
-	switch (m->type) {
-	case MSG_ls_delta:
-		if ((r = req_by_rid(s, m->u.ls_delta.req)) != NULL)
-			rv = chat_delta(s, r, l, &m->u.ls_delta);
-		break;
-	case MSG_ls_end:
-		if ((r = req_by_rid(s, m->u.ls_end.req)) != NULL)
-			rv = chat_end(s, r, l, &m->u.ls_end);
-		break;
-	default:
-		if ((r = req_by_rid(s, m->u.ls_error.req)) != NULL)
-			rv = chat_error(s, r, l, &m->u.ls_error);
-	}
+	if (!req_known(s, rid) || (r != NULL && r->kind != REQ_CHAT))
+		rv = -1;
+	else if (r == NULL)
+		;		/* its last words after a cancel or an error */
+	else if (m->type == MSG_ls_delta)
+		rv = chat_delta(s, r, l, &m->u.ls_delta);
+	else if (m->type == MSG_ls_end)
+		rv = chat_end(s, r, l, &m->u.ls_end);
+	else
+		rv = chat_error(s, r, l, &m->u.ls_error);
 	if (rv != 0) {
-		log_warn("llmproxy answers what it was not asked");
+		log_warn("an llmproxy answers what it was not asked");
 		lost(l);
 	}
 }

@@ -89,6 +89,7 @@ struct session {
 	bool			 stalled;	/* input waits: see blocked() */
 	uint64_t		 last_ms;	/* when the client last asked */
 	bool			 left;		/* the client asks no more */
+	bool			 leaving;	/* that has been acted on */
 	bool			 closing;	/* only output is left to do */
 
 	uint32_t		 last_rid;
@@ -100,8 +101,14 @@ struct session {
 /* ---- session.c ---- */
 /* A message from the client. */
 void session_message(struct session *s, struct msg *m);
-/* The client will ask nothing more: finish what must be, then end. */
+/*
+ * The client will ask nothing more.  Answers under way are cancelled and stored;
+ * session_settle() does it, so that this may be called with any request in
+ * use.
+ */
 void session_left(struct session *s, int status);
+/* At the end of a round: go on with the session's end, if that has come. */
+void session_settle(struct session *s);
 /* A peer (vault, llmproxy) broke the rules: log it and end. */
 void session_violation(struct session *s, const char *why);
 /* Send to the vault, if it is there; its end is noticed by the loop. */
@@ -118,6 +125,8 @@ struct req *req_new(struct session *s, uint32_t id, enum req_kind kind);
 void req_free(struct session *s, struct req *r);
 /* The request with our number, or NULL: it is over. */
 struct req *req_by_rid(struct session *s, uint32_t rid);
+/* Whether a request ever had this number. */
+bool req_known(const struct session *s, uint32_t rid);
 
 /* ---- session_io.c ---- */
 /* Start to serve the client's socket s->fd through s->app. */
@@ -141,6 +150,8 @@ bool chat_reading(const struct req *r);
 void chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m);
 /* The vault refused a step. */
 void chat_refused(struct session *s, struct req *r);
+/* Whether the prompt named no model. */
+bool chat_wants_default(const struct req *r);
 /* The channel for the model is there, or has ended. */
 void chat_opened(struct session *s, struct req *r, struct llm *llm);
 void chat_llm_lost(struct session *s, struct req *r, const struct llm *llm);
@@ -163,7 +174,7 @@ void llm_free_all(struct session *s);
 void read_list(struct session *s, const struct m_c_list *m);
 void read_show(struct session *s, const struct m_c_show *m);
 void read_models(struct session *s, const struct m_c_models *m);
-/* vs_model, vs_conv, vs_msg, vs_data, vs_done. */
-void read_answer(struct session *s, const struct msg *m);
+/* vs_model, vs_conv, vs_msg, vs_data, vs_done, for a request that is not over. */
+void read_answer(struct session *s, struct req *r, const struct msg *m);
 
 #endif

@@ -89,10 +89,11 @@ whole(struct session *s, struct req *r)
 		session_violation(s, "vault: a text is not UTF-8");
 		return;
 	}
-	if (r->kind == REQ_SHOW)
-		io_send(s, MSG_s_msg, &out);
-	else
-		chat_history(s, r);
+	if (r->kind == REQ_CHAT) {
+		chat_history(s, r);	/* may end the request */
+		return;
+	}
+	io_send(s, MSG_s_msg, &out);
 	buf_reset(&r->text);
 }
 
@@ -145,16 +146,8 @@ done(struct session *s, struct req *r, const struct m_vs_done *m)
 }
 
 void
-read_answer(struct session *s, const struct msg *m)
+read_answer(struct session *s, struct req *r, const struct msg *m)
 {
-	uint32_t rid;
-	struct req *r;
-
-	/* Each of these begins with the request's number. */
-	memcpy(&rid, (const uint8_t *)&m->u + offsetof(struct m_vs_done, req),
-	    sizeof(rid));
-	if ((r = req_by_rid(s, rid)) == NULL)
-		return;
 	switch (m->type) {
 	case MSG_vs_model:
 		send_model(s, r, &m->u.vs_model);

@@ -3,7 +3,7 @@
  * key, and no descriptor but its own directory's.
  */
 #include <poll.h>
-#include <stdlib.h>
+#include <unistd.h>
 
 #include "engine.h"
 #include "log.h"
@@ -30,12 +30,14 @@ leave(int status)
 		st = kv_maint(kv, KV_CHECKPOINT);
 	if (kv_close(kv) != KV_OK || st != KV_OK)
 		fatalx("the store was not closed properly");
-	exit(status);
+	_exit(status);
 }
 
 static void
 on_stop(void)
 {
+	if (server != NULL)
+		kvs_finish(server, vault);
 	leave(0);
 }
 

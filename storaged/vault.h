@@ -8,15 +8,16 @@
  *	vault_commit.c	H and the anchor; several puts in one batch
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
- *	vault_session.c	what a session worker asks; models; lists
+ *	vault_session.c	what a session worker asks; models
  *	vault_put.c	storing a message
  *	vault_read.c	reading messages
+ *	vault_list.c	listing conversations
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_admin.c	cloisterctl
  *
- * What was acknowledged is in the engine durably; memory holds users, heads
- * and the state of H, so that a put needs nothing from the engine but, once,
- * its data key.
+ * What was acknowledged is in the engine durably; memory holds users, the
+ * versions of their keys, heads and the state of H, so that a put needs nothing
+ * from the engine but, once, the conversation's data key and title.
  */
 #ifndef STORAGED_VAULT_H
 #define STORAGED_VAULT_H
@@ -30,6 +31,7 @@
 
 /* Limits on a session worker, which may be hostile. */
 #define VAULT_REQS_MAX		32	/* requests in flight */
+#define VAULT_READS_MAX		8	/* of them, reads */
 #define VAULT_PUTS_MAX		4	/* texts that are being received */
 #define VAULT_LOGS_MAX		20	/* its lines in the log */
 #define VAULT_GRANTS_MAX	32	/* models opened in a minute */
@@ -67,6 +69,13 @@ struct user {
 	uint32_t		 live;		/* sessions */
 };
 
+/* An enrolled key: where its K record is and which version counts. */
+struct enrolled {
+	LIST_ENTRY(enrolled)	 link;
+	struct rec_key		 key;
+	uint64_t		 version;
+};
+
 struct put;
 struct worker;
 
@@ -81,9 +90,9 @@ struct conv {
 	uint8_t			 chain[REC_HASH];
 	uint64_t		 created_us;
 	uint64_t		 updated_us;
-	char			*title;
-	char			*model;		/* of the last message; or NULL */
 	int			 dk;		/* index of its data key, or -1 */
+	char			*title;		/* NULL: not read; goes with dk */
+	char			 model[REC_MODEL_MAX + 1];	/* with title */
 	unsigned		 pins;		/* uses of dk and of this */
 	STAILQ_HEAD(, put)	 puts;		/* the first one is under way */
 };
@@ -110,6 +119,7 @@ struct worker {
 	uint64_t		 since_ms;
 	TAILQ_HEAD(, sreq)	 reqs;
 	unsigned		 nreqs;
+	unsigned		 nreads;
 	TAILQ_HEAD(, put)	 receiving;
 	unsigned		 nreceiving;
 	unsigned		 logs;
@@ -117,20 +127,32 @@ struct worker {
 	unsigned		 grants;
 };
 
+/* Operations that wait to be written, with H. */
+struct commit {
+	STAILQ_ENTRY(commit)	 link;
+	struct wbatch		 ops;		/* all but H */
+	/* Take the change into the multiset of the next H. */
+	void			(*account)(void *arg, uint8_t mset[REC_HASH]);
+	/* KV_OK: durable; KV_RETRY, KV_FULL: nothing was changed. */
+	void			(*done)(void *arg, enum kv_status);
+	void			*arg;
+};
+
 /* A message on its way into the store. */
 struct put {
 	struct sreq		 sreq;
 	TAILQ_ENTRY(put)	 receiving;
-	STAILQ_ENTRY(put)	 link;		/* of its conversation, then */
-	STAILQ_ENTRY(put)	 commit;	/* of the commit too */
+	STAILQ_ENTRY(put)	 link;		/* of its conversation */
+	struct commit		 commit;
 	struct vault		*v;
 	struct conv		*conv;
+	unsigned		 loads;		/* replies to come before */
+	uint16_t		 failed;	/* what one of them gave */
 	unsigned		 refuse;	/* take the data, then this error */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
 	struct buf		 text;
 	struct entry		 entry;		/* text is set when it is sealed */
-	struct wbatch		 ops;		/* all but H */
 	struct rec_head		 head;		/* afterwards */
 };
 
@@ -170,6 +192,7 @@ struct vault {
 	/* state */
 	LIST_HEAD(, user)	 users;
 	size_t			 nusers;
+	LIST_HEAD(, enrolled)	 enrolled;
 	LIST_HEAD(convs, conv)	*convs;		/* hash table */
 	size_t			 nbuckets;	/* a power of two */
 	size_t			 nconvs;
@@ -183,8 +206,8 @@ struct vault {
 	uint64_t		 h_version;
 
 	/* commits */
-	STAILQ_HEAD(, put)	 waiting;
-	STAILQ_HEAD(, put)	 committing;
+	STAILQ_HEAD(, commit)	 waiting;
+	STAILQ_HEAD(, commit)	 committing;
 	struct wbatch		 batch;		/* in flight */
 	struct rec_mset		 h_next;
 	unsigned		 retries;
@@ -194,6 +217,7 @@ struct vault {
 
 	/* administration */
 	LIST_HEAD(, admin)	 admins;
+	bool			 changing;	/* one change at a time */
 	unsigned		 nadmins;
 	uint32_t		 status_id;
 
@@ -215,6 +239,11 @@ struct user *user_add(struct vault *v, const struct rec_user *rec);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
 struct user *user_by_name(struct vault *v, const char *name);
 
+/* Remember the version of a K record. */
+void enrolled_add(struct vault *v, struct bytes key, uint64_t version);
+/* The version that counts, or 0 when no such key is enrolled. */
+uint64_t enrolled_version(const struct vault *v, struct bytes key);
+
 /* A conversation without a head, not in the table yet. */
 struct conv *conv_new(const uint8_t id[REC_ID], const uint8_t uid[REC_ID]);
 /* Put it into the table. */
@@ -233,7 +262,7 @@ const uint8_t *dk_find(struct vault *v, struct conv *c);
  * recently used one that is not pinned gives way.  NULL when all are in use.
  */
 uint8_t *dk_make(struct vault *v, struct conv *c);
-void dk_drop(struct vault *v, struct conv *c);
+void dk_drop(struct vault *v, struct conv *c);	/* and its title */
 /* Wipe those of a user who has no live session any more. */
 void dk_drop_user(struct vault *v, const struct user *u);
 /*
@@ -262,11 +291,10 @@ int vault_init(struct vault *v, struct chan *boot, int anchor_fd,
 /* ---- vault_commit.c ----------------------------------------------------- */
 
 /*
- * Queue a put whose operations are sealed.  When it is durable, or failed,
- * put_done() is called.  Puts that come while a batch is in flight go together
- * in the next one.
+ * Queue what is sealed; c stays its owner's and is used until done() is called.
+ * What comes while a batch is in flight goes together in the next one.
  */
-void commit_add(struct vault *v, struct put *p);
+void commit_add(struct vault *v, struct commit *c);
 /* Start a batch if there is something to write and none is in flight: the
  * loop's idle callback (arg: the vault). */
 void commit_kick(void *arg);
@@ -310,26 +338,28 @@ void sreq_end(struct sreq *s);
 /* Send to the worker of a request if it is still there. */
 void sreq_send(struct sreq *s, enum msg_type type, const void *body);
 void sess_error(struct worker *w, uint32_t req, uint16_t code);
-/*
- * The conversation id of w's user, or NULL: then the attempt was audited.
- */
+/* The conversation id of w's user, or NULL: then the attempt was audited. */
 struct conv *sess_conv(struct worker *w, const uint8_t id[REC_ID]);
 
 /* ---- vault_put.c -------------------------------------------------------- */
 
 void put_begin(struct worker *w, const struct m_sv_put *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
-/* The commit's answer: 0, or an error code of vs_error. */
-void put_done(struct put *p, uint16_t code);
+
+/* ---- vault_list.c ------------------------------------------------------- */
+
+void list_begin(struct worker *w, const struct m_sv_list *m);
 
 /* ---- vault_read.c ------------------------------------------------------- */
 
 void read_begin(struct worker *w, const struct m_sv_read *m);
-void list_begin(struct worker *w, const struct m_sv_list *m);
 /*
- * Take a D record's row, the reply to a get: the data key goes to the cache.
- * 0, or an error code of vs_error; tampering was audited.
+ * Open a D record's row, the reply to a get, into dk.  N is for the audit.  0,
+ * or an error code of vs_error; tampering was audited.
  */
+uint16_t conv_open_dk(struct vault *v, struct conv *c, uint64_t n,
+    const struct engine_reply *r, uint8_t dk[SEAL_KEYLEN]);
+/* The same, into the cache. */
 uint16_t conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
     const struct engine_reply *r);
 /* Audit that a record of a conversation was changed. */

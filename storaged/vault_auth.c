@@ -177,10 +177,12 @@ on_enrolled(void *arg, const struct engine_reply *r)
 		goto out;
 	if (r->status == KV_OK && r->n == 1 && r->row[0].value.p != NULL) {
 		found = rec_open_enrolled(&k, &version, &v->keys->bundle,
-		    r->row[0].key, r->row[0].value) == 0;
+		    r->row[0].key, r->row[0].value) == 0 &&
+		    version == enrolled_version(v, r->row[0].key);
 		if (!found)
 			audit("storage.tamper", w->n, NULL,
-			    "the record of an enrolled key does not verify");
+			    "the record of an enrolled key is not the newest "
+			    "or does not verify");
 	}
 	if (found)
 		u = user_by_uid(v, k.uid);

@@ -177,8 +177,8 @@ struct walk {
 	bool			 failed;
 	struct user		*user;		/* of the last head */
 	uint8_t			 mset[REC_HASH];
-	size_t			 bad;		/* heads that do not verify */
-	char			 first_bad[2 * REC_ID + 1];
+	size_t			 bad;		/* records that do not verify */
+	char			 first_bad[64];
 };
 
 static void
@@ -198,10 +198,12 @@ on_walk(void *arg, const struct engine_reply *r)
 }
 
 static int
-walk(struct walk *w, uint8_t kind)
+walk(struct walk *w, uint8_t kind,
+    int (*row)(struct walk *, const struct kv_row *))
 {
 	struct rec_key lo = rec_prefix(kind), hi = rec_prefix_end(&lo);
 
+	w->row = row;
 	w->at = engine_at(rec_bytes(&lo));
 	for (w->end = false; !w->end && !w->failed;) {
 		engine_scan(w->v->engine, &w->at, &hi, PAGE_ROWS, on_walk, w);
@@ -211,6 +213,24 @@ walk(struct walk *w, uint8_t kind)
 	return w->failed ? -1 : 0;
 }
 
+/* Count a record that does not verify, and name the first one. */
+static int
+bad_row(struct walk *w, const struct kv_row *row)
+{
+	char hex[2 * REC_ID + 1];
+
+	if (w->bad++ > 0)
+		return 0;
+	if (row->key.p[0] == REC_HEAD && row->key.n == 1 + 2 * REC_ID) {
+		hex_encode(hex, row->key.p + 1 + REC_ID, REC_ID);
+		(void)snprintf(w->first_bad, sizeof(w->first_bad),
+		    "the head of conversation %s", hex);
+	} else
+		(void)snprintf(w->first_bad, sizeof(w->first_bad),
+		    "a record of kind %c", row->key.p[0]);
+	return 0;
+}
+
 static int
 row_user(struct walk *w, const struct kv_row *row)
 {
@@ -218,14 +238,10 @@ row_user(struct walk *w, const struct kv_row *row)
 	uint64_t version;
 
 	if (rec_open_user(&rec, &version, &w->v->keys->bundle, row->key,
-	    row->value) != 0) {
-		audit("storage.tamper", 0, NULL, "a user record does not "
-		    "verify; that user is left out");
-		return 0;
-	}
-	if (user_by_name(w->v, rec.name) == NULL &&
-	    user_by_uid(w->v, rec.uid) == NULL)
-		(void)user_add(w->v, &rec);
+	    row->value) != 0)
+		return bad_row(w, row);
+	(void)user_add(w->v, &rec);
+	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
 	OPENSSL_cleanse(&rec, sizeof(rec));
 	return 0;
 }
@@ -240,13 +256,26 @@ row_userkey(struct walk *w, const struct kv_row *row)
 
 	if (rec_parse_userkey(row->key, uid, keyid) != 0 ||
 	    rec_open_userkey(&rec, &version, &w->v->keys->bundle, row->key,
-	    row->value) != 0) {
-		audit("storage.tamper", 0, NULL,
-		    "an entry of a user's list of keys does not verify");
-		return 0;
-	}
+	    row->value) != 0)
+		return bad_row(w, row);
 	if ((u = user_by_uid(w->v, uid)) != NULL)
 		u->keys++;
+	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	return 0;
+}
+
+/* Opened again when it is used; here its version is what matters. */
+static int
+row_enrolled(struct walk *w, const struct kv_row *row)
+{
+	struct rec_enrolled rec;
+	uint64_t version;
+
+	if (rec_open_enrolled(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0)
+		return bad_row(w, row);
+	enrolled_add(w->v, row->key, version);
+	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }
 
@@ -260,12 +289,8 @@ row_head(struct walk *w, const struct kv_row *row)
 
 	if (rec_parse_head(row->key, uid, id) != 0 ||
 	    rec_open_head(&h, &version, &w->v->keys->bundle, row->key,
-	    row->value) != 0 || conv_find(w->v, id) != NULL) {
-		if (w->bad++ == 0 && row->key.n == 1 + 2 * REC_ID)
-			hex_encode(w->first_bad, row->key.p + 1 + REC_ID,
-			    REC_ID);
-		return 0;
-	}
+	    row->value) != 0 || conv_find(w->v, id) != NULL)
+		return bad_row(w, row);
 	if (w->user == NULL || memcmp(w->user->uid, uid, REC_ID) != 0)
 		w->user = user_by_uid(w->v, uid);
 	c = conv_new(id, uid);
@@ -281,7 +306,7 @@ row_head(struct walk *w, const struct kv_row *row)
 #define NO_ROLLBACK	"; accepting an older state is not possible in this " \
     "version: restore the newest backup of database and anchor together"
 
-/* Compare heads, H and the anchor. */
+/* Compare what was found, H and the anchor. */
 static int
 judge(struct vault *v, const struct walk *w)
 {
@@ -289,19 +314,21 @@ judge(struct vault *v, const struct walk *w)
 	uint8_t root[REC_HASH];
 
 	if (w->bad > 0) {
-		audit("storage.tamper", 0, NULL, "%zu heads do not verify, the "
-		    "first is of conversation %s", w->bad, w->first_bad);
-		return refuse(v, "%zu heads do not verify, the first is of "
-		    "conversation %s: the database was changed" NO_ROLLBACK,
-		    w->bad, w->first_bad);
+		audit("storage.tamper", 0, NULL,
+		    "%zu records do not verify, the first is %s", w->bad,
+		    w->first_bad);
+		return refuse(v, "%zu records do not verify, the first is %s: "
+		    "the database was changed" NO_ROLLBACK, w->bad,
+		    w->first_bad);
 	}
 	if (!bytes_eq_ct(w->mset, v->h.mset, sizeof(w->mset))) {
 		audit("storage.tamper", 0, NULL,
-		    "the heads do not add up to record H");
-		return refuse(v, "the %zu heads found do not add up to record H "
-		    "of commit %llu: conversations were removed, added or "
-		    "exchanged for older states" NO_ROLLBACK, v->nconvs,
-		    (unsigned long long)v->h.n);
+		    "the records do not add up to record H");
+		return refuse(v, "the records found (%zu users, %zu "
+		    "conversations) do not add up to record H of commit %llu: "
+		    "users, keys or conversations were removed, added or "
+		    "exchanged for older states" NO_ROLLBACK, v->nusers,
+		    v->nconvs, (unsigned long long)v->h.n);
 	}
 	if (v->h.n < a->n) {
 		audit("storage.tamper", 0, NULL,
@@ -332,14 +359,10 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	if (open_storage_key(v, boot, keyfile_fd) == -1 ||
 	    open_bundle(v) == -1 || open_h(v) == -1)
 		return -1;
-	w.row = row_user;
-	if (walk(&w, REC_USER) == -1)
-		return -1;
-	w.row = row_userkey;
-	if (walk(&w, REC_USERKEY) == -1)
-		return -1;
-	w.row = row_head;
-	if (walk(&w, REC_HEAD) == -1 || judge(v, &w) == -1)
+	if (walk(&w, REC_USER, row_user) == -1 ||
+	    walk(&w, REC_KEY, row_enrolled) == -1 ||
+	    walk(&w, REC_USERKEY, row_userkey) == -1 ||
+	    walk(&w, REC_HEAD, row_head) == -1 || judge(v, &w) == -1)
 		return -1;
 	a->n = v->h.n;
 	mset_root(a->root, &v->keys->bundle, &v->h);

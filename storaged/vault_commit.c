@@ -22,26 +22,9 @@ commit_idle(const struct vault *v)
 }
 
 void
-commit_add(struct vault *v, struct put *p)
+commit_add(struct vault *v, struct commit *c)
 {
-	STAILQ_INSERT_TAIL(&v->waiting, p, commit);
-}
-
-/* Take the change of one head into the next H. */
-static void
-account(struct vault *v, const struct put *p)
-{
-	const struct conv *c = p->conv;
-	struct rec_key key = rec_key_head(c->uid, c->id);
-	struct rec_head old;
-
-	if (c->version > 0) {
-		conv_head(c, &old);
-		mset_sub(v->h_next.mset, &v->keys->bundle, rec_bytes(&key),
-		    c->version, &old);
-	}
-	mset_add(v->h_next.mset, &v->keys->bundle, rec_bytes(&key),
-	    c->version + 1, &p->head);
+	STAILQ_INSERT_TAIL(&v->waiting, c, link);
 }
 
 static void
@@ -61,18 +44,18 @@ void
 commit_kick(void *arg)
 {
 	struct vault *v = arg;
-	struct put *p;
+	struct commit *c;
 
 	if (STAILQ_EMPTY(&v->waiting) || !STAILQ_EMPTY(&v->committing))
 		return;
 	v->h_next = v->h;
 	v->h_next.n++;
-	while ((p = STAILQ_FIRST(&v->waiting)) != NULL &&
-	    v->batch.n + p->ops.n + 1 <= KV_MAX_OPS) {
-		STAILQ_REMOVE_HEAD(&v->waiting, commit);
-		STAILQ_INSERT_TAIL(&v->committing, p, commit);
-		account(v, p);
-		wb_move(&v->batch, &p->ops);
+	while ((c = STAILQ_FIRST(&v->waiting)) != NULL &&
+	    v->batch.n + c->ops.n + 1 <= KV_MAX_OPS) {
+		STAILQ_REMOVE_HEAD(&v->waiting, link);
+		STAILQ_INSERT_TAIL(&v->committing, c, link);
+		c->account(c->arg, v->h_next.mset);
+		wb_move(&v->batch, &c->ops);
 	}
 	add_h(v);
 	v->retries = 0;
@@ -125,9 +108,8 @@ static void
 on_written(void *arg, const struct engine_reply *r)
 {
 	struct vault *v = arg;
-	STAILQ_HEAD(, put) done = STAILQ_HEAD_INITIALIZER(done);
-	struct put *p;
-	uint16_t code = 0;
+	STAILQ_HEAD(, commit) done = STAILQ_HEAD_INITIALIZER(done);
+	struct commit *c;
 
 	if (r->status == KV_RETRY && v->retries++ < RETRIES) {
 		engine_write(v->engine, &v->batch, on_written, v);
@@ -139,17 +121,15 @@ on_written(void *arg, const struct engine_reply *r)
 		fatalx("the engine's records are not those of this vault");
 	}
 	wb_free(&v->batch);
-	if (r->status == KV_OK) {
+	if (r->status == KV_OK)
 		committed(v);
-	} else {
-		code = VE_STORAGE;
+	else
 		log_err("a batch of writes was refused: %s",
 		    r->status == KV_FULL ? "the disk is full" : "try again");
-	}
 	STAILQ_CONCAT(&done, &v->committing);
-	while ((p = STAILQ_FIRST(&done)) != NULL) {
-		STAILQ_REMOVE_HEAD(&done, commit);
-		put_done(p, code);
+	while ((c = STAILQ_FIRST(&done)) != NULL) {
+		STAILQ_REMOVE_HEAD(&done, link);
+		c->done(c->arg, r->status);
 	}
 	if (v->stopping && commit_idle(v))
 		stop_now(v);

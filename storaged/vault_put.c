@@ -1,12 +1,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "kdf.h"
 #include "log.h"
 #include "vault.h"
 
 #define TITLE_CHARS	60
 #define MSG_VERSION	1	/* messages and data keys are written once */
+
+static void put_done(struct put *, uint16_t);
 
 /* The start of the text's first line that has any, as a title. */
 static void
@@ -32,7 +36,7 @@ static void
 put_free(struct put *p)
 {
 	buf_free(&p->text);
-	wb_free(&p->ops);
+	wb_free(&p->commit.ops);
 	free(p);
 }
 
@@ -66,13 +70,11 @@ emit(void *arg, struct bytes key, struct bytes value)
 
 /* C, the exchange of L, and D for a new conversation. */
 static int
-seal_meta(struct put *p)
+seal_meta(struct put *p, const uint8_t dk[SEAL_KEYLEN])
 {
 	struct vault *v = p->v;
-	const struct seal_bundle *b = &v->keys->bundle;
 	struct conv *c = p->conv;
-	const char *model = p->entry.model[0] != '\0' ? p->entry.model :
-	    c->model != NULL ? c->model : "";
+	struct wbatch *ops = &p->commit.ops;
 	struct rec_key ck = rec_key_head(c->uid, c->id);
 	struct rec_key dkey = rec_key_data(c->uid, c->id);
 	struct rec_key old = rec_key_list(c->uid, c->updated_us, c->id);
@@ -82,31 +84,55 @@ seal_meta(struct put *p)
 	struct buf val = BUF_INIT(SEAL_VALUE_MAX);
 	int rv;
 
-	(void)strlcpy(l.title, p->head.title, sizeof(l.title));
-	(void)strlcpy(l.model, model, sizeof(l.model));
-	if ((rv = rec_seal_head(&val, b, rec_bytes(&ck), c->version + 1,
-	    &p->head)) != 0)
+	(void)strlcpy(l.title, c->title, sizeof(l.title));
+	(void)strlcpy(l.model, p->entry.model[0] != '\0' ? p->entry.model :
+	    c->model, sizeof(l.model));
+	if ((rv = rec_seal_head(&val, &v->keys->bundle, rec_bytes(&ck),
+	    c->version + 1, &p->head)) != 0)
 		goto out;
-	wb_put(&p->ops, c->version == 0 ? KV_ABSENT : KV_VER, c->version,
+	wb_put(ops, c->version == 0 ? KV_ABSENT : KV_VER, c->version,
 	    rec_bytes(&ck), buf_bytes(&val));
 	if (c->version > 0)
-		wb_del(&p->ops, rec_bytes(&old));
+		wb_del(ops, rec_bytes(&old));
 	buf_reset(&val);
-	if ((rv = rec_seal_list(&val, b, rec_bytes(&new), c->version + 1,
+	if ((rv = rec_seal_list(&val, dk, rec_bytes(&new), c->version + 1,
 	    &l)) != 0)
 		goto out;
-	wb_put(&p->ops, KV_ABSENT, 0, rec_bytes(&new), buf_bytes(&val));
+	wb_put(ops, KV_ABSENT, 0, rec_bytes(&new), buf_bytes(&val));
 	if (c->version > 0)
 		goto out;
 	buf_reset(&val);
 	if ((rv = seal_data_key(&val, v->keys->ek,
 	    v->keys->anchor.epoch[0].epoch, rec_bytes(&dkey), MSG_VERSION,
-	    dk_find(v, c))) == 0)
-		wb_put(&p->ops, KV_ABSENT, 0, rec_bytes(&dkey),
-		    buf_bytes(&val));
+	    dk)) == 0)
+		wb_put(ops, KV_ABSENT, 0, rec_bytes(&dkey), buf_bytes(&val));
 out:
+	OPENSSL_cleanse(&l, sizeof(l));
 	buf_free(&val);
 	return rv;
+}
+
+/* The head that the put replaces, and the one that it makes. */
+static void
+put_account(void *arg, uint8_t mset[REC_HASH])
+{
+	struct put *p = arg;
+	const struct conv *c = p->conv;
+	const struct seal_bundle *b = &p->v->keys->bundle;
+	struct rec_key key = rec_key_head(c->uid, c->id);
+	struct rec_head old;
+
+	if (c->version > 0) {
+		conv_head(c, &old);
+		mset_sub(mset, b, rec_bytes(&key), c->version, &old);
+	}
+	mset_add(mset, b, rec_bytes(&key), c->version + 1, &p->head);
+}
+
+static void
+put_committed(void *arg, enum kv_status st)
+{
+	put_done(arg, st == KV_OK ? 0 : VE_STORAGE);
 }
 
 /* Seal everything and queue it for the next batch. */
@@ -115,6 +141,7 @@ put_seal(struct put *p)
 {
 	struct vault *v = p->v;
 	struct conv *c = p->conv;
+	const uint8_t *dk = dk_find(v, c);
 	struct entry_at at = { .number = c->last + 1 };
 	uint64_t now = wall_us();
 	int rv;
@@ -126,39 +153,85 @@ put_seal(struct put *p)
 	memcpy(at.conv, c->id, sizeof(at.conv));
 	p->entry.time_us = now;
 	p->entry.text = buf_bytes(&p->text);
-	rv = entry_seal(&v->keys->bundle, dk_find(v, c), &at, MSG_VERSION,
-	    c->chain, &p->entry, emit, &p->ops);
+	rv = entry_seal(&v->keys->bundle, dk, &at, MSG_VERSION, c->chain,
+	    &p->entry, emit, &p->commit.ops);
 	if (rv == 0) {
 		conv_head(c, &p->head);
 		p->head.last = at.number;
 		memcpy(p->head.chain, p->entry.chain, sizeof(p->head.chain));
 		p->head.updated_us = now;
-		if (c->version == 0) {
+		if (c->version == 0)
 			p->head.created_us = now;
-			make_title(p->head.title, p->entry.text);
-		}
-		rv = seal_meta(p);
+		rv = seal_meta(p, dk);
 	}
 	p->entry.text = bytes_of(NULL, 0);
 	buf_free(&p->text);
 	if (rv != 0) {
 		log_err("a message cannot be sealed: %d", rv);
 		put_done(p, VE_INTERNAL);
-	} else
-		commit_add(v, p);
+		return;
+	}
+	p->commit.account = put_account;
+	p->commit.done = put_committed;
+	p->commit.arg = p;
+	commit_add(v, &p->commit);
+}
+
+/* One of the records that had to be read is there. */
+static void
+loaded(struct put *p, uint16_t code)
+{
+	if (p->failed == 0)
+		p->failed = code;
+	if (--p->loads > 0)
+		return;
+	if (p->failed != 0)
+		put_done(p, p->failed);
+	else
+		put_seal(p);
+}
+
+static uint64_t
+put_n(const struct put *p)
+{
+	return p->sreq.w != NULL ? p->sreq.w->n : 0;
 }
 
 static void
 on_dk(void *arg, const struct engine_reply *r)
 {
 	struct put *p = arg;
-	uint64_t n = p->sreq.w != NULL ? p->sreq.w->n : 0;
-	uint16_t code;
 
-	if ((code = conv_take_dk(p->v, p->conv, n, r)) != 0)
-		put_done(p, code);
-	else
-		put_seal(p);
+	loaded(p, conv_take_dk(p->v, p->conv, put_n(p), r));
+}
+
+/* Title and model go on from one L record to the next. */
+static void
+on_list(void *arg, const struct engine_reply *r)
+{
+	struct put *p = arg;
+	struct conv *c = p->conv;
+	const uint8_t *dk = dk_find(p->v, c);
+	struct rec_list l;
+	uint64_t version;
+	uint16_t code = 0;
+
+	if (r->status != KV_OK)
+		code = VE_STORAGE;
+	else if (dk == NULL)
+		code = p->failed;	/* why there is none was said */
+	else if (r->row[0].value.p == NULL || rec_open_list(&l, &version, dk,
+	    r->row[0].key, r->row[0].value) != 0 || version != c->version) {
+		tamper(c, put_n(p), "its entry in the list is missing, not the "
+		    "newest or does not verify");
+		code = VE_STORAGE;
+	} else if (c->title == NULL) {
+		if ((c->title = strdup(l.title)) == NULL)
+			fatal("strdup");
+		memcpy(c->model, l.model, sizeof(c->model));
+		OPENSSL_cleanse(&l, sizeof(l));
+	}
+	loaded(p, code);
 }
 
 /* Its turn in its conversation. */
@@ -166,15 +239,21 @@ static void
 put_start(struct put *p)
 {
 	struct conv *c = p->conv;
-	struct rec_key key = rec_key_data(c->uid, c->id);
+	struct rec_key dkey = rec_key_data(c->uid, c->id);
+	struct rec_key lkey = rec_key_list(c->uid, c->updated_us, c->id);
+	bool dk = dk_find(p->v, c) != NULL, title = c->title != NULL;
 
-	if (dk_find(p->v, c) != NULL)
+	p->loads = (unsigned)!dk + (unsigned)!title;
+	if (!dk)
+		engine_get(p->v->engine, rec_bytes(&dkey), on_dk, p);
+	if (!title)
+		engine_get(p->v->engine, rec_bytes(&lkey), on_list, p);
+	if (p->loads == 0)
 		put_seal(p);
-	else
-		engine_get(p->v->engine, rec_bytes(&key), on_dk, p);
 }
 
-void
+/* It is durable, or failed with an error code of vs_error. */
+static void
 put_done(struct put *p, uint16_t code)
 {
 	struct vault *v = p->v;
@@ -186,11 +265,8 @@ put_done(struct put *p, uint16_t code)
 	STAILQ_REMOVE_HEAD(&c->puts, link);
 	if (code == 0) {
 		conv_set_head(c, &p->head);
-		if (p->entry.model[0] != '\0') {
-			free(c->model);
-			if ((c->model = strdup(p->entry.model)) == NULL)
-				fatal("strdup");
-		}
+		if (p->entry.model[0] != '\0')
+			memcpy(c->model, p->entry.model, sizeof(c->model));
 		if (c->version++ == 0)
 			conv_insert(v, c);
 		memcpy(m.conv, c->id, sizeof(m.conv));
@@ -207,11 +283,12 @@ put_done(struct put *p, uint16_t code)
 		put_start(next);
 }
 
-/* A new conversation of the worker's user, with a new data key. */
+/* A new conversation of this user, with a new data key. */
 static struct conv *
-conv_create(struct vault *v, struct user *u)
+conv_create(struct vault *v, struct user *u, struct bytes text)
 {
 	uint8_t id[REC_ID], *dk;
+	char title[REC_TITLE_MAX + 1];
 	struct conv *c;
 
 	crypto_random(id, sizeof(id));
@@ -222,6 +299,10 @@ conv_create(struct vault *v, struct user *u)
 		return NULL;
 	}
 	crypto_random(dk, SEAL_KEYLEN);
+	make_title(title, text);
+	if ((c->title = strdup(title)) == NULL)
+		fatal("strdup");
+	OPENSSL_cleanse(title, sizeof(title));
 	return c;
 }
 
@@ -239,7 +320,7 @@ put_complete(struct put *p)
 	    (p->entry.kind == ENTRY_USER && text.n == 0)))
 		p->refuse = VE_BAD;
 	if (p->refuse == 0 && p->conv == NULL &&
-	    (p->conv = conv_create(p->v, w->user)) == NULL)
+	    (p->conv = conv_create(p->v, w->user, text)) == NULL)
 		p->refuse = VE_OVERLOADED;
 	if (p->refuse != 0) {
 		put_error(p, (uint16_t)p->refuse);

@@ -45,16 +45,13 @@ tamper(struct conv *c, uint64_t n, const char *what)
 }
 
 uint16_t
-conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
-    const struct engine_reply *r)
+conv_open_dk(struct vault *v, struct conv *c, uint64_t n,
+    const struct engine_reply *r, uint8_t dk[SEAL_KEYLEN])
 {
-	uint8_t dk[SEAL_KEYLEN], *p;
 	uint64_t version;
 
-	if (r->status != KV_OK || r->n != 1)
+	if (r->status != KV_OK)
 		return VE_STORAGE;
-	if (dk_find(v, c) != NULL)
-		return 0;	/* another request was faster */
 	if (r->row[0].value.p == NULL ||
 	    seal_data_key_open(dk, &version, v->keys->ek,
 	    v->keys->anchor.epoch[0].epoch, r->row[0].key,
@@ -62,10 +59,33 @@ conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
 		tamper(c, n, "its data key is missing or does not verify");
 		return VE_STORAGE;
 	}
+	return 0;
+}
+
+uint16_t
+conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
+    const struct engine_reply *r)
+{
+	uint8_t dk[SEAL_KEYLEN], *p;
+	uint16_t code;
+
+	if (dk_find(v, c) != NULL)
+		return 0;	/* another request was faster */
+	if ((code = conv_open_dk(v, c, n, r, dk)) != 0)
+		return code;
 	if ((p = dk_make(v, c)) != NULL)
 		memcpy(p, dk, sizeof(dk));
 	OPENSSL_cleanse(dk, sizeof(dk));
 	return p != NULL ? 0 : VE_OVERLOADED;
+}
+
+/* Its answer is complete. */
+static void
+reading_over(struct reading *d)
+{
+	if (d->sreq.w != NULL)
+		d->sreq.w->nreads--;
+	sreq_end(&d->sreq);
 }
 
 static void
@@ -91,11 +111,8 @@ reading_gone(struct sreq *s)
 static void
 reading_fail(struct reading *d, uint16_t code)
 {
-	struct worker *w = d->sreq.w;
-
-	sreq_end(&d->sreq);
-	if (w != NULL)
-		sess_error(w, d->sreq.req, code);
+	sess_error(d->sreq.w, d->sreq.req, code);
+	reading_over(d);
 	reading_free(d);
 }
 
@@ -210,7 +227,7 @@ reading_end(struct reading *d)
 		m.token = bytes_of(token, sizeof(token));
 	}
 	sreq_send(&d->sreq, MSG_vs_done, &m);
-	sreq_end(&d->sreq);
+	reading_over(d);
 	reading_free(d);
 }
 
@@ -241,7 +258,7 @@ on_page(void *arg, const struct engine_reply *r)
 	}
 	if (code != 0 && !r->last) {
 		sess_error(d->sreq.w, d->sreq.req, code);
-		sreq_end(&d->sreq);
+		reading_over(d);
 	} else if (code != 0)
 		reading_fail(d, code);
 	else if (r->last && r->end)
@@ -287,7 +304,7 @@ read_begin(struct worker *w, const struct m_sv_read *m)
 	struct reading *d;
 	struct conv *c;
 
-	if (w->nreqs >= VAULT_REQS_MAX) {
+	if (w->nreqs >= VAULT_REQS_MAX || w->nreads >= VAULT_READS_MAX) {
 		sess_error(w, m->req, VE_BUSY);
 		return;
 	}
@@ -320,6 +337,7 @@ read_begin(struct worker *w, const struct m_sv_read *m)
 	buf_init(&d->raw, ENTRY_CHUNKS_MAX * SEAL_VALUE_MAX);
 	buf_init(&d->plain, ENTRY_PLAIN_MAX);
 	sreq_begin(&d->sreq, w, m->req, reading_gone);
+	w->nreads++;
 	key = rec_key_data(c->uid, c->id);
 	if (dk_find(d->v, c) != NULL)
 		next_page(d);

@@ -26,6 +26,7 @@ vault_new(struct role *r, struct loop *l)
 	if ((v->convs = calloc(v->nbuckets, sizeof(*v->convs))) == NULL)
 		fatal("calloc");
 	LIST_INIT(&v->users);
+	LIST_INIT(&v->enrolled);
 	STAILQ_INIT(&v->waiting);
 	STAILQ_INIT(&v->committing);
 	LIST_INIT(&v->admins);
@@ -36,6 +37,7 @@ vault_new(struct role *r, struct loop *l)
 void
 vault_free(struct vault *v)
 {
+	struct enrolled *e;
 	struct user *u;
 	struct conv *c;
 
@@ -48,6 +50,10 @@ vault_free(struct vault *v)
 	while ((u = LIST_FIRST(&v->users)) != NULL) {
 		LIST_REMOVE(u, link);
 		free(u);
+	}
+	while ((e = LIST_FIRST(&v->enrolled)) != NULL) {
+		LIST_REMOVE(e, link);
+		free(e);
 	}
 	loop_timer_free(v->anchor_timer);
 	loop_timer_free(v->stop_timer);
@@ -94,6 +100,34 @@ user_by_name(struct vault *v, const char *name)
 		if (strcmp(u->name, name) == 0)
 			break;
 	return u;
+}
+
+void
+enrolled_add(struct vault *v, struct bytes key, uint64_t version)
+{
+	struct enrolled *e;
+
+	if (key.n > sizeof(e->key.p))
+		fatalx("key too long");
+	if ((e = calloc(1, sizeof(*e))) == NULL)
+		fatal("calloc");
+	memcpy(e->key.p, key.p, key.n);
+	e->key.n = key.n;
+	e->version = version;
+	LIST_INSERT_HEAD(&v->enrolled, e, link);
+}
+
+uint64_t
+enrolled_version(const struct vault *v, struct bytes key)
+{
+	const struct enrolled *e;
+	uint64_t version = 0;
+
+	/* To the end in any case: where a key stands does not show. */
+	LIST_FOREACH(e, &v->enrolled, link)
+		if (bytes_eq(rec_bytes(&e->key), key))
+			version = e->version;
+	return version;
 }
 
 struct conv *
@@ -148,9 +182,6 @@ void
 conv_free(struct vault *v, struct conv *c)
 {
 	dk_drop(v, c);
-	if (c->title != NULL)
-		freezero(c->title, strlen(c->title));
-	free(c->model);
 	free(c);
 }
 
@@ -173,8 +204,6 @@ conv_head(const struct conv *c, struct rec_head *h)
 	memcpy(h->chain, c->chain, sizeof(h->chain));
 	h->created_us = c->created_us;
 	h->updated_us = c->updated_us;
-	if (c->title != NULL)
-		(void)strlcpy(h->title, c->title, sizeof(h->title));
 }
 
 void
@@ -184,11 +213,6 @@ conv_set_head(struct conv *c, const struct rec_head *h)
 	memcpy(c->chain, h->chain, sizeof(c->chain));
 	c->created_us = h->created_us;
 	c->updated_us = h->updated_us;
-	if (c->title == NULL || strcmp(c->title, h->title) != 0) {
-		free(c->title);
-		if ((c->title = strdup(h->title)) == NULL)
-			fatal("strdup");
-	}
 }
 
 const uint8_t *
@@ -231,6 +255,9 @@ dk_drop(struct vault *v, struct conv *c)
 {
 	if (c->dk == -1)
 		return;
+	if (c->title != NULL)
+		freezero(c->title, strlen(c->title));
+	c->title = NULL;
 	OPENSSL_cleanse(v->keys->dk[c->dk], SEAL_KEYLEN);
 	v->dk_owner[c->dk] = NULL;
 	c->dk = -1;

@@ -1,0 +1,204 @@
+#include "lines.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include <histedit.h>
+
+#include "intr.h"
+#include "log.h"
+#include "ui.h"
+
+#define HISTORY_LINES	1000
+
+struct lines {
+	struct conn	*conn;
+	const char	*history_file;
+	EditLine	*el;		/* NULL: not a terminal */
+	History		*history;
+	const char	*prompt;
+	enum lines_result why;		/* why the last line did not end */
+};
+
+/*
+ * The next byte of standard input, while the session and ^C are watched: 1, or 0
+ * with l->why.
+ */
+static int
+next_byte(struct lines *l, char *byte)
+{
+	int fds[] = { STDIN_FILENO, intr_fd() };
+	struct msg m;
+	ssize_t n;
+
+	for (;;) {
+		switch (conn_wait(l->conn, fds, 2, &m)) {
+		case 0:
+			n = read(STDIN_FILENO, byte, 1);
+			if (n == 1)
+				return 1;
+			if (n == -1 && (errno == EINTR || errno == EAGAIN))
+				continue;
+			l->why = LINES_END;
+			return 0;
+		case 1:
+			intr_clear();
+			l->why = LINES_INTERRUPTED;
+			return 0;
+		case CONN_MESSAGE:
+			(void)conn_violation(l->conn, &m);
+			break;
+		default:
+			break;
+		}
+		l->why = LINES_LOST;
+		return 0;
+	}
+}
+
+/* libedit's reader: one character, 0 at the end, -1 to break off. */
+static int
+get_char(EditLine *el, wchar_t *wc)
+{
+	mbstate_t state;
+	struct lines *l;
+	char byte;
+	size_t n;
+
+	if (el_get(el, EL_CLIENTDATA, &l) == -1)
+		return -1;
+	memset(&state, 0, sizeof(state));
+	do {
+		if (next_byte(l, &byte) == 0)
+			return l->why == LINES_END ? 0 : -1;
+		n = mbrtowc(wc, &byte, 1, &state);
+		if (n == (size_t)-1) {
+			/* Not a character of this locale: left out. */
+			memset(&state, 0, sizeof(state));
+			n = (size_t)-2;
+		}
+	} while (n == (size_t)-2);
+	return 1;
+}
+
+static char *
+get_prompt(EditLine *el)
+{
+	static char text[16];
+	struct lines *l;
+
+	if (el_get(el, EL_CLIENTDATA, &l) == 0)
+		(void)strlcpy(text, l->prompt, sizeof(text));
+	return text;
+}
+
+static void
+start_editing(struct lines *l)
+{
+	HistEvent ev;
+
+	/* What is piped on must not contain prompts. */
+	l->el = el_init("cloister", stdin,
+	    isatty(STDOUT_FILENO) ? stdout : stderr, stderr);
+	l->history = history_init();
+	if (l->el == NULL || l->history == NULL)
+		fatalx("libedit does not start");
+	(void)history(l->history, &ev, H_SETSIZE, HISTORY_LINES);
+	(void)history(l->history, &ev, H_SETUNIQUE, 1);
+	if (l->history_file != NULL)
+		/* There is none at first. */
+		(void)history(l->history, &ev, H_LOAD, l->history_file);
+	(void)el_set(l->el, EL_CLIENTDATA, l);
+	(void)el_set(l->el, EL_EDITOR, "emacs");
+	(void)el_set(l->el, EL_HIST, history, l->history);
+	(void)el_set(l->el, EL_PROMPT, get_prompt);
+	(void)el_set(l->el, EL_GETCFN, get_char);
+	(void)el_set(l->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
+	(void)el_source(l->el, NULL);
+}
+
+struct lines *
+lines_new(struct conn *conn, const char *history_file)
+{
+	struct lines *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		fatal("memory");
+	l->conn = conn;
+	l->history_file = history_file;
+	if (isatty(STDIN_FILENO))
+		start_editing(l);
+	return l;
+}
+
+void
+lines_free(struct lines *l)
+{
+	HistEvent ev;
+
+	if (l == NULL)
+		return;
+	if (l->el != NULL) {
+		if (l->history_file != NULL && history(l->history, &ev, H_SAVE,
+		    l->history_file) == -1)
+			ui_err("%s: the history could not be saved",
+			    l->history_file);
+		history_end(l->history);
+		el_end(l->el);
+	}
+	free(l);
+}
+
+bool
+lines_typed(const struct lines *l)
+{
+	return l->el != NULL;
+}
+
+static enum lines_result
+read_edited(struct lines *l, struct buf *out)
+{
+	const char *line;
+	HistEvent ev;
+	int n;
+
+	l->why = LINES_END;
+	line = el_gets(l->el, &n);
+	if (line == NULL || n <= 0) {
+		/* Leave the line on which the prompt stands. */
+		(void)ui_write(STDERR_FILENO, bytes_str("\n"));
+		return l->why;
+	}
+	if (line[n - 1] == '\n')
+		n--;
+	buf_put(out, line, (size_t)n);
+	if (n > 0)
+		(void)history(l->history, &ev, H_ENTER, line);
+	return LINES_LINE;
+}
+
+static enum lines_result
+read_plain(struct lines *l, struct buf *out)
+{
+	size_t start = out->n;
+	char byte;
+
+	while (next_byte(l, &byte) == 1) {
+		if (byte == '\n')
+			return LINES_LINE;
+		buf_u8(out, (uint8_t)byte);
+	}
+	/* A last line may lack its newline. */
+	return l->why == LINES_END && out->n > start ? LINES_LINE : l->why;
+}
+
+enum lines_result
+lines_read(struct lines *l, bool more, struct buf *out)
+{
+	l->prompt = more ? "... " : "> ";
+	return l->el != NULL ? read_edited(l, out) : read_plain(l, out);
+}

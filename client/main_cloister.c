@@ -1,0 +1,128 @@
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "exits.h"
+#include "log.h"
+#include "ui.h"
+
+/* Nobody looks into this process, and what it makes is its user's alone. */
+static void
+harden(void)
+{
+	const struct rlimit none = { 0, 0 };
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd == -1)
+		fatal("/dev/null");
+	(void)close(fd);
+	if (prctl(PR_SET_DUMPABLE, 0) == -1 ||
+	    setrlimit(RLIMIT_CORE, &none) == -1)
+		fatal("hardening");
+	(void)umask(077);
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		fatal("signal");
+}
+
+/* Everything that is said here is UTF-8. */
+static void
+set_locale(void)
+{
+	(void)setlocale(LC_ALL, "");
+	(void)setlocale(LC_NUMERIC, "C");
+	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+		(void)setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* Take what the configuration and the options say; 0 or an exit code. */
+static int
+configure(struct client *cl)
+{
+	const struct args *a = &cl->args;
+	char err[512];
+
+	if (cconf_load(&cl->conf, err, sizeof(err)) == -1) {
+		ui_err("%s", err);
+		return RC_USAGE;
+	}
+	ui_step("using %s", cl->conf.dir);
+	cl->key = a->key != NULL ? a->key : cl->conf.key;
+	if (a->host != NULL) {
+		if (cconf_server_parse(&cl->server, a->host) == -1) {
+			ui_err("%s: not HOST or HOST:PORT", a->host);
+			return RC_USAGE;
+		}
+	} else
+		cl->server = cl->conf.server;
+	if (a->host == NULL && !cl->conf.has_server &&
+	    a->command != CMD_KEYGEN && a->command != CMD_FINGERPRINT) {
+		ui_err("which server? say -H HOST, or put `server = \"HOST\"' "
+		    "into %s/config", cl->conf.dir);
+		return RC_USAGE;
+	}
+	return RC_OK;
+}
+
+static int
+run(struct client *cl)
+{
+	switch (cl->args.command) {
+	case CMD_ASK:
+		return cmd_ask(cl);
+	case CMD_CHAT:
+		return cmd_chat(cl);
+	case CMD_LIST:
+		return cmd_list(cl);
+	case CMD_SHOW:
+		return cmd_show(cl);
+	case CMD_MODELS:
+		return cmd_models(cl);
+	case CMD_KEYGEN:
+		return cmd_keygen(cl);
+	case CMD_FINGERPRINT:
+		return cmd_fingerprint(cl);
+	case CMD_HELP:
+		args_help(stdout);
+		break;
+	case CMD_VERSION:
+		(void)printf("cloister %s\n", CLIENT_VERSION);
+		break;
+	}
+	return fflush(stdout) == 0 ? RC_OK : RC_ERROR;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct client cl;
+	char err[256];
+	int rc = RC_OK;
+
+	harden();
+	set_locale();
+	if (args_parse(&cl.args, argc, argv, err, sizeof(err)) == -1) {
+		ui_err("%s", err);
+		ui_err("see `cloister --help'");
+		return RC_USAGE;
+	}
+	ui_set_verbose(cl.args.verbose);
+	if (cl.args.command != CMD_HELP && cl.args.command != CMD_VERSION)
+		rc = configure(&cl);
+	if (rc == RC_OK)
+		rc = run(&cl);
+	conn_close(cl.conn);
+	cconf_free(&cl.conf);
+	return rc;
+}

@@ -1,0 +1,117 @@
+/*
+ * keyd: the process that holds RSA private keys, and uses each for one thing
+ * and in one order, whatever it is asked.
+ *
+ *	keyd_server.c	the server's: a nonce and one signature for each worker
+ *	keyd_boot.c	the server's: the vault's share of the storage key
+ *	keyd_client.c	the client's: one handshake after the other
+ *	keyd_gen.c	makes a client's keys
+ */
+#ifndef KEYD_KEYD_H
+#define KEYD_KEYD_H
+
+#include "chan.h"
+#include "hs.h"
+#include "rsa.h"
+
+/* ---- the server ---------------------------------------------------------- */
+
+#define KEYD_SIGN_MS	10000	/* from xk_open to xk_sign */
+#define KEYD_WORKERS	4096	/* worker channels at once */
+
+struct keyd_server {
+	struct loop	*loop;
+	EVP_PKEY	*host;
+	struct buf	 spki;			/* of host */
+	uint8_t		 spki_hash[HASH_LEN];
+	struct chan	*vault;			/* KEYD_VAULT, END_A */
+	struct chan	*zygote;		/* KEYD_ZYG, END_A */
+	uint32_t	 generation;		/* of the zygote; 0: none yet */
+	uint64_t	 last_n;
+	unsigned	 live;			/* worker channels */
+	uint64_t	(*now_ms)(void);	/* mono_ms(), but in tests */
+};
+
+/* Begin with the host key, which stays the caller's. */
+void keyd_server_init(struct keyd_server *s, struct loop *l, EVP_PKEY *host);
+/* Tell the vault who this server is; s->vault is set. */
+void keyd_server_hello(struct keyd_server *s);
+/*
+ * One message of the zygote; s->zygote is set.  NULL, or what is wrong with it.
+ * For zk_want, makes the worker's channel, serves it from s->loop, and sends
+ * its other end.  A want of a generation that is over, or beyond KEYD_WORKERS,
+ * is logged and stays without an answer.
+ */
+const char *keyd_server_zygote(struct keyd_server *s, const struct msg *m);
+
+/* ---- boot ---------------------------------------------------------------- */
+
+#define KEYD_UNWRAPS	2	/* generations of the storage key at one start */
+#define KEYD_BOOT_MS	60000	/* how long the wrap key is there */
+
+struct keyd_boot {
+	EVP_PKEY	*wrap;		/* owned; NULL when it is over */
+	bool		 init;		/* tell the wrap key, unwrap nothing */
+	unsigned	 unwraps;
+	uint8_t		*reject;	/* HASH_LEN bytes, secret.h */
+};
+
+/* Begin with the wrap key, which is taken over. */
+void keyd_boot_init(struct keyd_boot *b, EVP_PKEY *wrap, bool init);
+/*
+ * One message of the vault on c: answered there.  After boot_done and after the
+ * last unwrap the wrap key is gone.  NULL, or what is wrong.
+ */
+const char *keyd_boot_request(struct keyd_boot *b, struct chan *c,
+    const struct msg *m);
+/* Free the wrap key and its secret, if that has not happened. */
+void keyd_boot_end(struct keyd_boot *b);
+
+/* ---- the client ---------------------------------------------------------- */
+
+/* A client's private keys, in the order of their file. */
+enum keyd_key { KEYD_SIGN, KEYD_WRAP, KEYD_MESSAGE, KEYD_KEYS };
+
+#define KEYD_FILE_MAX	(KEYD_KEYS * RSA_PEM_MAX)	/* bytes */
+
+extern const enum rsa_use keyd_uses[KEYD_KEYS];
+
+/*
+ * Read a private key file: exactly three PEM blocks, all in clear or all under
+ * one passphrase (NULL: none was asked for).  0 with keys that the caller
+ * frees, or RSA_E_PASS or RSA_E_BAD (rsa.h) with none.
+ */
+int keyd_keys_decode(EVP_PKEY *key[KEYD_KEYS], struct bytes file,
+    const char *passphrase);
+
+struct keyd_client {
+	EVP_PKEY	*key[KEYD_KEYS];
+	struct buf	 spki[KEYD_KEYS];
+	uint8_t		 hash[KEYD_KEYS][HASH_LEN];	/* of spki */
+	uint8_t		 random_c[HS_RANDOM];	/* of this handshake */
+	uint8_t		 random_s[HS_RANDOM];
+	uint8_t		*reject;	/* HASH_LEN bytes, secret.h */
+};
+
+/* Begin with the keys, which are taken over; each is used once (rsa_warmup()). */
+void keyd_client_init(struct keyd_client *k, EVP_PKEY *key[KEYD_KEYS]);
+void keyd_client_free(struct keyd_client *k);
+/*
+ * One message on c (CLI_KEYD, END_B): answered there, and the channel's state
+ * set to what may come next.  NULL, or what is wrong.
+ */
+const char *keyd_client_request(struct keyd_client *k, struct chan *c,
+    const struct msg *m);
+
+/* `keyd -c': serve the client at descriptor 3 with the keys in the file at 4. */
+__attribute__((noreturn)) void keyd_client_main(int argc, char **argv);
+
+/* ---- new keys ------------------------------------------------------------ */
+
+/*
+ * `keyd -g [-N] [-C comment]': write a client's new keys, the private ones to
+ * descriptor 3, the public ones (pubkey.h) to 4.
+ */
+__attribute__((noreturn)) void keyd_gen_main(int argc, char **argv);
+
+#endif

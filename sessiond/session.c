@@ -1,0 +1,468 @@
+#include "session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "log.h"
+#include "session_local.h"
+
+#define SERVER_VERSION	"Cloister 0.1"
+#define BIRTH_MS	30000	/* between the keys and the user */
+#define LEAVE_MS	10000	/* for answers that are being stored */
+#define END_MS		5000	/* for the last bytes to the client */
+
+/* Log lines go to the vault, which knows whose session this is. */
+static struct session *log_session;
+
+static void
+log_to_vault(enum log_level level, const char *event, uint64_t session,
+    const char *user, const char *text)
+{
+	struct m_sv_log m = { .text = bytes_str(text) };
+
+	(void)level;
+	(void)event;
+	(void)session;
+	(void)user;
+	if (m.text.n > 256)
+		m.text.n = 256;
+	if (log_session != NULL && log_session->have_user)
+		session_vault(log_session, MSG_sv_log, &m);
+}
+
+static void
+set_timer(struct session *s, uint64_t ms, loop_timer_cb *cb)
+{
+	loop_timer_free(s->timer);
+	s->timer = loop_timer_new(s->loop, ms, cb, s);
+}
+
+void
+session_vault(struct session *s, enum msg_type type, const void *body)
+{
+	if (s->vault != NULL)
+		(void)chan_send(s->vault, type, body, -1);
+}
+
+void
+session_error(struct session *s, uint32_t id, enum session_error code,
+    const char *text, const char *hint)
+{
+	struct m_s_error m = {
+		.req = id, .code = (uint16_t)code, .text = bytes_str(text),
+		.hint = bytes_str(hint)
+	};
+
+	io_send(s, MSG_s_error, &m);
+}
+
+struct req *
+req_by_rid(struct session *s, uint32_t rid)
+{
+	struct req *r;
+
+	TAILQ_FOREACH(r, &s->reqs, link)
+		if (r->rid == rid)
+			return r;
+	return NULL;
+}
+
+bool
+req_known(const struct session *s, uint32_t rid)
+{
+	return rid != 0 && rid <= s->last_rid;
+}
+
+static struct req *
+req_by_id(struct session *s, uint32_t id)
+{
+	struct req *r;
+
+	TAILQ_FOREACH(r, &s->reqs, link)
+		if (r->id == id)
+			return r;
+	return NULL;
+}
+
+struct req *
+req_new(struct session *s, uint32_t id, enum req_kind kind)
+{
+	struct req *r;
+
+	if (req_by_id(s, id) != NULL) {
+		session_error(s, id, E_BUSY, "this request number is in use",
+		    "");
+		return NULL;
+	}
+	if (s->nreqs >= REQS_MAX || s->last_rid == UINT32_MAX) {
+		session_error(s, id, E_LIMIT, "too many requests at once",
+		    "wait for one to end");
+		return NULL;
+	}
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		fatal("calloc");
+	r->id = id;
+	r->rid = ++s->last_rid;
+	r->kind = kind;
+	buf_init(&r->text, TEXT_MAX_BYTES);
+	TAILQ_INSERT_TAIL(&s->reqs, r, link);
+	s->nreqs++;
+	return r;
+}
+
+void
+req_free(struct session *s, struct req *r)
+{
+	TAILQ_REMOVE(&s->reqs, r, link);
+	s->nreqs--;
+	chat_free(r->chat);
+	buf_free(&r->text);
+	free(r);
+}
+
+void
+session_message(struct session *s, struct msg *m)
+{
+	struct m_s_pong pong;
+	struct req *r;
+
+	switch (m->type) {
+	case MSG_c_prompt:
+		chat_prompt(s, &m->u.c_prompt);
+		break;
+	case MSG_c_cancel:
+		/* One that has ended meanwhile is no mistake. */
+		r = req_by_id(s, m->u.c_cancel.req);
+		if (r != NULL && r->kind == REQ_CHAT)
+			chat_cancel(s, r);
+		break;
+	case MSG_c_list:
+		read_list(s, &m->u.c_list);
+		break;
+	case MSG_c_show:
+		read_show(s, &m->u.c_show);
+		break;
+	case MSG_c_models:
+		read_models(s, &m->u.c_models);
+		break;
+	default:
+		pong.req = m->u.c_ping.req;
+		io_send(s, MSG_s_pong, &pong);
+	}
+}
+
+void
+session_left(struct session *s, int status)
+{
+	s->left = true;
+	if (s->status == 0)
+		s->status = status;
+}
+
+static void
+on_end(void *arg)
+{
+	struct session *s = arg;
+
+	s->timer = NULL;
+	loop_stop(s->loop);
+}
+
+/* Nothing is left to do but to say CLOSE. */
+static void
+finish(struct session *s)
+{
+	if (s->closing)
+		return;
+	s->left = s->closing = true;
+	if (s->app == NULL) {
+		loop_stop(s->loop);
+		return;
+	}
+	if (s->io != NULL && appconn_close(s->app) != 0)
+		io_stop(s);
+	set_timer(s, END_MS, on_end);
+}
+
+static void
+on_leave(void *arg)
+{
+	struct session *s = arg;
+
+	s->timer = NULL;
+	log_warn("answers were not stored in time");
+	finish(s);
+}
+
+void
+session_settle(struct session *s)
+{
+	struct req *r, *next;
+
+	if (!s->left || s->closing)
+		return;
+	if (!s->leaving) {
+		s->leaving = true;
+		set_timer(s, LEAVE_MS, on_leave);
+		for (r = TAILQ_FIRST(&s->reqs); r != NULL; r = next) {
+			next = TAILQ_NEXT(r, link);
+			if (r->kind == REQ_CHAT)
+				chat_cancel(s, r);
+			else
+				req_free(s, r);
+		}
+	}
+	if (TAILQ_EMPTY(&s->reqs))
+		finish(s);
+}
+
+void
+session_violation(struct session *s, const char *why)
+{
+	log_warn("violation: %s", why);
+	s->status = 1;
+	chan_free(s->vault);
+	s->vault = NULL;
+	finish(s);
+}
+
+static void
+on_idle(void *arg)
+{
+	struct session *s = arg;
+	uint64_t idle_ms = (uint64_t)s->idle_timeout_s * 1000;
+	uint64_t passed = mono_ms() - s->last_ms;
+
+	s->timer = NULL;
+	if (!TAILQ_EMPTY(&s->reqs))
+		set_timer(s, idle_ms, on_idle);
+	else if (passed < idle_ms)
+		set_timer(s, idle_ms - passed, on_idle);
+	else {
+		log_info("idle for too long");
+		session_left(s, 0);
+	}
+}
+
+static void
+on_birth(void *arg)
+{
+	struct session *s = arg;
+
+	s->timer = NULL;
+	log_warn("the handshake was not finished");
+	finish(s);
+}
+
+/* One of keys and user came; with both, the session begins. */
+static void
+begin(struct session *s)
+{
+	struct m_sv_ready ready;
+	struct m_s_hello hello = {
+		.user = bytes_str(s->user), .version = bytes_str(SERVER_VERSION),
+		.max_prompt_bytes = s->max_prompt
+	};
+
+	if (!s->have_keys || !s->have_user) {
+		set_timer(s, BIRTH_MS, on_birth);
+		return;
+	}
+	loop_timer_free(s->timer);
+	s->timer = NULL;
+	s->app = appconn_new(END_B, s->secrets.c_ap, s->secrets.s_ap,
+	    s->secrets.msgmac);
+	memcpy(ready.session_id, s->secrets.session_id,
+	    sizeof(ready.session_id));
+	OPENSSL_cleanse(&s->secrets, sizeof(s->secrets));
+	session_vault(s, MSG_sv_ready, &ready);
+	io_start(s);
+	io_send(s, MSG_s_hello, &hello);
+	s->last_ms = mono_ms();
+	if (s->idle_timeout_s != 0)
+		set_timer(s, (uint64_t)s->idle_timeout_s * 1000, on_idle);
+}
+
+static void
+take_user(struct session *s, const struct m_vs_user *m)
+{
+	chan_set_state(s->vault, SESS_VAULT_LIVE);
+	if (m->n != s->n ||
+	    msg_text(s->user, sizeof(s->user), m->user) == -1) {
+		session_violation(s, "vault: not this session's user");
+		return;
+	}
+	s->idle_timeout_s = m->idle_timeout_s;
+	s->max_prompt = m->max_prompt_bytes;
+	s->have_user = true;
+	setproctitle("-cloisterd: session %s [%" PRIu64 "]", s->user, s->n);
+	begin(s);
+}
+
+/* The request that an answer of the vault is for. */
+static uint32_t
+answered(const struct msg *m)
+{
+	switch (m->type) {
+	case MSG_vs_stored:
+		return m->u.vs_stored.req;
+	case MSG_vs_model:
+		return m->u.vs_model.req;
+	case MSG_vs_conv:
+		return m->u.vs_conv.req;
+	case MSG_vs_msg:
+		return m->u.vs_msg.req;
+	case MSG_vs_data:
+		return m->u.vs_data.req;
+	case MSG_vs_done:
+		return m->u.vs_done.req;
+	case MSG_vs_error:
+		return m->u.vs_error.req;
+	default:
+		return m->u.vs_open_model.req;
+	}
+}
+
+static void
+take_error(struct session *s, struct req *r, const struct m_vs_error *m)
+{
+	char text[513], hint[257];
+
+	(void)msg_text(text, sizeof(text), m->text);
+	(void)msg_text(hint, sizeof(hint), m->hint);
+	session_error(s, r->id, m->code != 0 ? m->code : E_INTERNAL, text,
+	    hint);
+	if (r->kind == REQ_CHAT)
+		chat_refused(s, r);
+	else
+		req_free(s, r);
+}
+
+/* A channel for a model; it is kept even if its request is over. */
+static void
+take_model(struct session *s, struct req *r, struct msg *m)
+{
+	struct llm *llm = llm_opened(s, m, r != NULL && chat_wants_default(r));
+
+	if (llm == NULL)
+		session_violation(s, "vault: a model without a name");
+	else if (r != NULL)
+		chat_opened(s, r, llm);
+}
+
+static void
+on_vault(struct chan *c, struct msg *m, void *arg)
+{
+	struct session *s = arg;
+	struct req *r;
+	uint32_t rid;
+	bool chat;
+
+	(void)c;
+	if (m->type == MSG_vs_user) {
+		take_user(s, &m->u.vs_user);
+		return;
+	}
+	rid = answered(m);
+	r = req_by_rid(s, rid);
+	chat = m->type == MSG_vs_open_model || m->type == MSG_vs_stored;
+	if (!req_known(s, rid) || (chat && r != NULL && r->kind != REQ_CHAT))
+		session_violation(s, "vault: answers what it was not asked");
+	else if (m->type == MSG_vs_open_model)
+		take_model(s, r, m);
+	else if (r == NULL)
+		;		/* for a request that is over */
+	else if (m->type == MSG_vs_stored)
+		chat_stored(s, r, &m->u.vs_stored);
+	else if (m->type == MSG_vs_error)
+		take_error(s, r, &m->u.vs_error);
+	else
+		read_answer(s, r, m);
+}
+
+/* Without the vault there is no session: what was asked fails. */
+static void
+on_vault_closed(struct chan *c, const char *why, void *arg)
+{
+	struct session *s = arg;
+	struct req *r;
+
+	chan_free(c);
+	s->vault = NULL;
+	if (why != NULL)
+		s->status = 1;
+	while ((r = TAILQ_FIRST(&s->reqs)) != NULL) {
+		session_error(s, r->id, E_INTERNAL,
+		    "the server ended the session", "connect again");
+		req_free(s, r);
+	}
+	finish(s);
+}
+
+static void
+on_twin(struct chan *c, struct msg *m, void *arg)
+{
+	struct session *s = arg;
+
+	chan_set_state(c, TWIN_DONE);
+	s->secrets = m->u.twin_secrets;
+	OPENSSL_cleanse(&m->u, sizeof(m->u));
+	s->fd = m->fd;
+	m->fd = -1;
+	s->have_keys = true;
+	chan_free(c);
+	s->twin = NULL;
+	begin(s);
+}
+
+static void
+on_twin_closed(struct chan *c, const char *why, void *arg)
+{
+	struct session *s = arg;
+
+	chan_free(c);
+	s->twin = NULL;
+	if (why != NULL) {
+		log_warn("violation: twin: %s", why);
+		s->status = 1;
+	} else if (s->have_user)
+		log_info("the handshake was not finished");
+	finish(s);
+}
+
+int
+session_run(uint64_t n, int vault, int twin)
+{
+	struct session s = { .n = n, .fd = -1 };
+	struct req *r;
+
+	s.loop = loop_new();
+	TAILQ_INIT(&s.reqs);
+	TAILQ_INIT(&s.llms);
+	log_session = &s;
+	log_set_sink(log_to_vault);
+	s.vault = chan_new(s.loop, vault, CH_SESS_VAULT, END_A,
+	    SESS_VAULT_INERT, CHAN_RECV_FD, on_vault, on_vault_closed, &s);
+	s.twin = chan_new(s.loop, twin, CH_TWIN, END_B, TWIN_WAIT, CHAN_RECV_FD,
+	    on_twin, on_twin_closed, &s);
+	loop_set_idle(s.loop, io_round, &s);
+	loop_run(s.loop);
+	log_session = NULL;
+	while ((r = TAILQ_FIRST(&s.reqs)) != NULL)
+		req_free(&s, r);
+	llm_free_all(&s);
+	io_stop(&s);
+	appconn_free(s.app);
+	chan_free(s.vault);
+	chan_free(s.twin);
+	if (s.fd != -1)
+		close(s.fd);
+	loop_timer_free(s.timer);
+	loop_free(s.loop);
+	OPENSSL_cleanse(&s.secrets, sizeof(s.secrets));
+	return s.status;
+}

@@ -1,0 +1,469 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "session_local.h"
+
+#define HISTORY_MAX_BYTES	(9u << 20)	/* with the prompt under 10 MiB */
+#define LLM_QUEUE_MAX_BYTES	(15u << 20)	/* under CHAN_QUEUE_MAX_BYTES */
+#define FLAG_NOSTORE		0x01		/* c_prompt.flags */
+
+struct past {
+	STAILQ_ENTRY(past)	 link;
+	uint8_t			 kind;
+	struct buf		 text;
+};
+
+struct chat {
+	uint8_t			 conv[CONV_LEN];	/* zeros: new */
+	bool			 nostore;
+	char			 asked[NAME_MAX_BYTES + 1];
+	struct buf		 prompt;
+	STAILQ_HEAD(, past)	 history;
+	uint32_t		 messages;
+	size_t			 history_bytes;
+	bool			 history_done;
+	struct llm		*llm;			/* NULL: not there yet */
+	char			 model[NAME_MAX_BYTES + 1];
+	bool			 started;		/* the llmproxy has it */
+	bool			 cancelled;
+	bool			 stored;		/* the question */
+	uint64_t		 question;
+	struct buf		 answer;
+	/* The outcome, once ended; code 0 is an end, others an error. */
+	bool			 ended;
+	uint8_t			 finish;
+	uint32_t		 prompt_tokens;
+	uint32_t		 completion_tokens;
+	uint16_t		 code;
+	char			 text[513];
+	char			 hint[257];
+	bool			 put;			/* the answer, to the vault */
+	uint64_t		 number;		/* the answer's, once stored */
+};
+
+static void
+free_history(struct chat *c)
+{
+	struct past *p;
+
+	while ((p = STAILQ_FIRST(&c->history)) != NULL) {
+		STAILQ_REMOVE_HEAD(&c->history, link);
+		buf_free(&p->text);
+		free(p);
+	}
+	c->messages = 0;
+	c->history_bytes = 0;
+}
+
+void
+chat_free(struct chat *c)
+{
+	if (c == NULL)
+		return;
+	free_history(c);
+	buf_free(&c->prompt);
+	buf_free(&c->answer);
+	freezero(c, sizeof(*c));
+}
+
+/* Store the question (mac: its message's) or the answer. */
+static void
+put(struct session *s, const struct req *r, uint8_t kind, const uint8_t *mac)
+{
+	const struct chat *c = r->chat;
+	struct bytes text = buf_bytes(kind == KIND_USER ? &c->prompt :
+	    &c->answer);
+	struct m_sv_put m = {
+		.req = r->rid, .kind = kind, .len = (uint32_t)text.n,
+		.model = bytes_str(kind == KIND_USER ? c->asked : c->model)
+	};
+	struct m_sv_data d = { .req = r->rid };
+
+	memcpy(m.conv, c->conv, sizeof(m.conv));
+	if (mac != NULL)
+		memcpy(m.mac, mac, sizeof(m.mac));
+	if (kind == KIND_ASSISTANT) {
+		m.finish = c->finish;
+		m.prompt_tokens = c->prompt_tokens;
+		m.completion_tokens = c->completion_tokens;
+	}
+	session_vault(s, MSG_sv_put, &m);
+	while (text.n > 0) {
+		d.data = bytes_of(text.p,
+		    text.n < DATA_MAX_BYTES ? text.n : DATA_MAX_BYTES);
+		session_vault(s, MSG_sv_data, &d);
+		text.p += d.data.n;
+		text.n -= d.data.n;
+	}
+}
+
+static void
+reply(struct session *s, struct req *r)
+{
+	const struct chat *c = r->chat;
+	struct m_s_end m = {
+		.req = r->id, .finish = c->finish,
+		.prompt_tokens = c->prompt_tokens,
+		.completion_tokens = c->completion_tokens,
+		.question = c->question, .answer = c->number,
+		.model = bytes_str(c->model)
+	};
+
+	memcpy(m.conv, c->conv, sizeof(m.conv));
+	if (c->code != 0)
+		session_error(s, r->id, c->code, c->text, c->hint);
+	else
+		io_send(s, MSG_s_end, &m);
+	req_free(s, r);
+}
+
+/*
+ * Go on after any change.  What is answered is stored first, and an answer is
+ * stored behind its question.
+ */
+static void
+settle(struct session *s, struct req *r)
+{
+	struct chat *c = r->chat;
+
+	if (!c->ended || (!c->nostore && !c->stored))
+		return;
+	if (!c->nostore && c->started && c->number == 0 &&
+	    (c->code == 0 || c->answer.n > 0)) {
+		if (!c->put) {
+			put(s, r, KIND_ASSISTANT, NULL);
+			c->put = true;
+		}
+		return;
+	}
+	reply(s, r);
+}
+
+static void
+stop_llm(const struct req *r)
+{
+	const struct chat *c = r->chat;
+	struct m_sl_cancel m = { .req = r->rid };
+
+	/* A channel that takes nothing more has ended: that is noticed. */
+	if (c->started && !c->ended && c->llm != NULL)
+		(void)chan_send(c->llm->chan, MSG_sl_cancel, &m, -1);
+}
+
+static void
+end_with_error(struct session *s, struct req *r, enum session_error code,
+    const char *text, const char *hint)
+{
+	struct chat *c = r->chat;
+
+	c->ended = true;
+	c->code = code;
+	c->finish = code == E_TRUNCATED ? FINISH_TRUNCATED : FINISH_ERROR;
+	(void)strlcpy(c->text, text, sizeof(c->text));
+	(void)strlcpy(c->hint, hint, sizeof(c->hint));
+	settle(s, r);
+}
+
+static int
+send_text(struct chan *llm, uint32_t rid, uint8_t kind, struct bytes text)
+{
+	struct m_sl_msg m = {
+		.req = rid, .kind = kind, .len = (uint32_t)text.n
+	};
+	struct m_sl_data d = { .req = rid };
+
+	if (chan_send(llm, MSG_sl_msg, &m, -1) != 0)
+		return -1;
+	while (text.n > 0) {
+		d.data = bytes_of(text.p,
+		    text.n < DATA_MAX_BYTES ? text.n : DATA_MAX_BYTES);
+		if (chan_send(llm, MSG_sl_data, &d, -1) != 0)
+			return -1;
+		text.p += d.data.n;
+		text.n -= d.data.n;
+	}
+	return 0;
+}
+
+/* With the channel and the history there, the whole conversation goes out. */
+static void
+start(struct session *s, struct req *r)
+{
+	struct chat *c = r->chat;
+	struct m_sl_chat m = { .req = r->rid };
+	struct past *p;
+	int rv;
+
+	if (c->started || c->ended || c->llm == NULL || !c->history_done)
+		return;
+	if (chan_queued(c->llm->chan) + c->history_bytes + c->prompt.n >
+	    LLM_QUEUE_MAX_BYTES) {
+		end_with_error(s, r, E_OVERLOADED,
+		    "too much is waiting for the model", "try again later");
+		return;
+	}
+	m.messages = c->messages + 1;
+	c->started = true;
+	rv = chan_send(c->llm->chan, MSG_sl_chat, &m, -1);
+	STAILQ_FOREACH(p, &c->history, link)
+		if (rv == 0)
+			rv = send_text(c->llm->chan, r->rid, p->kind,
+			    buf_bytes(&p->text));
+	if (rv == 0)
+		rv = send_text(c->llm->chan, r->rid, KIND_USER,
+		    buf_bytes(&c->prompt));
+	/* On failure the channel's end follows: chat_llm_lost(). */
+	if (rv == 0) {
+		free_history(c);
+		buf_free(&c->prompt);
+	}
+}
+
+/* Whether a prompt may be tried at all; else the client is told. */
+static bool
+acceptable(struct session *s, const struct m_c_prompt *m)
+{
+	if (m->text.n == 0 || (m->flags & ~FLAG_NOSTORE) != 0) {
+		session_error(s, m->req, E_BAD, "the prompt is empty", "");
+		return false;
+	}
+	if (m->text.n > s->max_prompt) {
+		session_error(s, m->req, E_LIMIT, "the prompt is too long",
+		    "shorten it");
+		return false;
+	}
+	return true;
+}
+
+static struct chat *
+chat_new(const struct m_c_prompt *m)
+{
+	struct chat *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		fatal("calloc");
+	STAILQ_INIT(&c->history);
+	buf_init(&c->prompt, TEXT_MAX_BYTES);
+	buf_init(&c->answer, TEXT_MAX_BYTES);
+	buf_put(&c->prompt, m->text.p, m->text.n);
+	if (c->prompt.err)
+		fatalx("no memory");
+	memcpy(c->conv, m->conv, sizeof(c->conv));
+	c->nostore = (m->flags & FLAG_NOSTORE) != 0;
+	(void)msg_text(c->asked, sizeof(c->asked), m->model);
+	return c;
+}
+
+void
+chat_prompt(struct session *s, const struct m_c_prompt *m)
+{
+	static const uint8_t new[CONV_LEN];
+	struct m_sv_read rd = { .from = 1 };
+	struct m_sv_open_model om = { .model = m->model };
+	struct req *r;
+	struct chat *c;
+
+	if (!acceptable(s, m) || (r = req_new(s, m->req, REQ_CHAT)) == NULL)
+		return;
+	c = r->chat = chat_new(m);
+	rd.req = om.req = r->rid;
+	if (memcmp(c->conv, new, sizeof(new)) == 0)
+		c->history_done = true;
+	else {
+		memcpy(rd.conv, c->conv, sizeof(rd.conv));
+		session_vault(s, MSG_sv_read, &rd);
+	}
+	if ((c->llm = llm_find(s, c->asked)) == NULL)
+		session_vault(s, MSG_sv_open_model, &om);
+	else
+		(void)strlcpy(c->model, c->llm->alias, sizeof(c->model));
+	if (!c->nostore)
+		put(s, r, KIND_USER, appconn_mac_in(s->app));
+	start(s, r);
+}
+
+void
+chat_cancel(struct session *s, struct req *r)
+{
+	struct chat *c = r->chat;
+
+	if (c->ended || c->cancelled)
+		return;
+	c->cancelled = true;
+	if (c->started) {
+		stop_llm(r);		/* its end comes with what there is */
+		return;
+	}
+	c->ended = true;
+	c->finish = FINISH_CANCELLED;
+	settle(s, r);
+}
+
+bool
+chat_reading(const struct req *r)
+{
+	return !r->chat->history_done;
+}
+
+void
+chat_history(struct session *s, struct req *r)
+{
+	const struct m_vs_msg *h = &r->head;
+	struct chat *c = r->chat;
+	struct past *p;
+
+	if (c->ended || r->text.n == 0 || h->finish == FINISH_ERROR) {
+		buf_reset(&r->text);
+		return;
+	}
+	if (h->kind != KIND_USER && h->kind != KIND_ASSISTANT) {
+		session_violation(s, "vault: kind of message");
+		return;
+	}
+	c->history_bytes += r->text.n;
+	if (c->history_bytes + c->prompt.n > HISTORY_MAX_BYTES) {
+		free_history(c);
+		end_with_error(s, r, E_LIMIT, "the conversation is too long",
+		    "start a new one");
+		return;
+	}
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		fatal("calloc");
+	p->kind = h->kind;
+	p->text = r->text;		/* moved, not copied */
+	buf_init(&r->text, TEXT_MAX_BYTES);
+	STAILQ_INSERT_TAIL(&c->history, p, link);
+	c->messages++;
+}
+
+void
+chat_history_done(struct session *s, struct req *r)
+{
+	r->chat->history_done = true;
+	start(s, r);
+}
+
+void
+chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m)
+{
+	struct m_s_stored out = {
+		.req = r->id, .number = m->number, .time_us = m->time_us
+	};
+	struct chat *c = r->chat;
+
+	if (c->nostore || (c->stored && !c->put) || m->number == 0) {
+		session_violation(s, "vault: stored what was not given");
+		return;
+	}
+	if (!c->stored) {
+		c->stored = true;
+		c->question = m->number;
+		memcpy(c->conv, m->conv, sizeof(c->conv));
+		memcpy(out.conv, m->conv, sizeof(out.conv));
+		io_send(s, MSG_s_stored, &out);
+	} else
+		c->number = m->number;
+	settle(s, r);
+}
+
+void
+chat_refused(struct session *s, struct req *r)
+{
+	stop_llm(r);
+	req_free(s, r);
+}
+
+bool
+chat_wants_default(const struct req *r)
+{
+	return r->chat->asked[0] == '\0';
+}
+
+void
+chat_opened(struct session *s, struct req *r, struct llm *llm)
+{
+	struct chat *c = r->chat;
+
+	if (c->llm != NULL)
+		return;
+	c->llm = llm;
+	(void)strlcpy(c->model, llm->alias, sizeof(c->model));
+	start(s, r);
+}
+
+void
+chat_llm_lost(struct session *s, struct req *r, const struct llm *llm)
+{
+	struct chat *c = r->chat;
+
+	if (c->llm != llm)
+		return;
+	c->llm = NULL;
+	if (!c->ended)
+		end_with_error(s, r, E_UPSTREAM, "the model server's proxy "
+		    "failed", "try again");
+}
+
+int
+chat_delta(struct session *s, struct req *r, const struct llm *llm,
+    const struct m_ls_delta *m)
+{
+	struct m_s_delta out = {
+		.req = r->id, .kind = m->kind, .text = m->text
+	};
+	struct chat *c = r->chat;
+
+	if (c->llm != llm || !c->started)
+		return -1;
+	if (c->ended || m->text.n == 0)
+		return 0;
+	if (m->kind == 0 && !c->nostore) {
+		if (m->text.n > TEXT_MAX_BYTES - c->answer.n) {
+			stop_llm(r);
+			end_with_error(s, r, E_TRUNCATED,
+			    "the answer is too long",
+			    "what came until here is kept");
+			return 0;
+		}
+		buf_put(&c->answer, m->text.p, m->text.n);
+		if (c->answer.err)
+			fatalx("no memory");
+	}
+	io_send(s, MSG_s_delta, &out);
+	return 0;
+}
+
+int
+chat_end(struct session *s, struct req *r, const struct llm *llm,
+    const struct m_ls_end *m)
+{
+	struct chat *c = r->chat;
+
+	if (c->llm != llm || !c->started)
+		return -1;
+	if (c->ended)
+		return 0;
+	c->ended = true;
+	c->finish = m->finish;
+	c->prompt_tokens = m->prompt_tokens;
+	c->completion_tokens = m->completion_tokens;
+	settle(s, r);
+	return 0;
+}
+
+int
+chat_error(struct session *s, struct req *r, const struct llm *llm,
+    const struct m_ls_error *m)
+{
+	struct chat *c = r->chat;
+	char text[513], hint[257];
+
+	if (c->llm != llm || !c->started || m->code == 0 ||
+	    msg_text(text, sizeof(text), m->text) == -1 ||
+	    msg_text(hint, sizeof(hint), m->hint) == -1)
+		return -1;
+	if (!c->ended)
+		end_with_error(s, r, m->code, text, hint);
+	return 0;
+}

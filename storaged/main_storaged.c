@@ -1,0 +1,131 @@
+/*
+ * storaged, the vault: see vault.h.  Here is only how it is wired.
+ */
+#include <unistd.h>
+
+#include "log.h"
+#include "vault.h"
+#include "warmup.h"
+
+static struct role self;
+static struct vault *vault;
+
+static void
+prepare(struct role *r)
+{
+	(void)r;
+	crypto_warmup();
+}
+
+static void
+on_conf(struct chan *c, struct msg *m, void *arg)
+{
+	struct vault *v = vault;
+	struct model *mo;
+
+	(void)c;
+	(void)arg;
+	switch (m->type) {
+	case MSG_ctl_limits:
+		v->max_sessions_per_user = m->u.ctl_limits.max_sessions_per_user;
+		v->idle_timeout_s = m->u.ctl_limits.idle_timeout_s;
+		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
+		break;
+	case MSG_ctl_model:
+		if (v->nmodels == VAULT_MODELS_MAX)
+			fatalx("too many models");
+		mo = &v->models[v->nmodels++];
+		mo->provider = m->u.ctl_model.provider;
+		mo->is_default = m->u.ctl_model.is_default != 0;
+		if (msg_text(mo->alias, sizeof(mo->alias),
+		    m->u.ctl_model.alias) == -1 ||
+		    msg_text(mo->provider_name, sizeof(mo->provider_name),
+		    m->u.ctl_model.provider_name) == -1)
+			fatalx("a model's name is too long");
+		break;
+	default:
+		break;		/* how providers are reached is not ours */
+	}
+}
+
+static void
+on_ctl(struct chan *c, struct msg *m, void *arg)
+{
+	(void)c;
+	(void)arg;
+	admin_on_ctl(vault, m);
+}
+
+static void
+on_engine_closed(struct chan *c, const char *why, void *arg)
+{
+	if (vault->stopping && why == NULL) {
+		anchor_sync(vault);
+		_exit(0);
+	}
+	role_link_lost(c, why, arg);
+}
+
+/* keyd wipes the wrap key and may then close this link. */
+static void
+on_boot_msg(struct chan *c, struct msg *m, void *arg)
+{
+	(void)m;
+	role_link_lost(c, "an answer about the storage key after boot", arg);
+}
+
+/* Links to engine and keyd, then everything that the start has to verify. */
+static void
+boot(void)
+{
+	bool init = (self.flags & START_INIT) != 0;
+	struct vault *v = vault;
+	struct chan *c;
+	int anchor = role_file_fd(ROLE_VAULT, self.providers, FILE_ANCHOR);
+	int keyfile = role_file_fd(ROLE_VAULT, self.providers, FILE_KEYFILE);
+
+	engine_attach(v->engine, role_link(&self, LINK_VAULT_ENGINE, 0,
+	    VAULT_ENGINE_UP, 0, engine_on_msg, on_engine_closed, v->engine));
+	c = role_link(&self, LINK_BOOT, 0, BOOT_ASK, 0, on_boot_msg, NULL, v);
+	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1)
+		fatalx("%s", v->why);
+	chan_free(c);
+	close(keyfile);
+}
+
+static void
+on_go(void)
+{
+	struct vault *v = vault;
+
+	boot();
+	if ((self.flags & START_INIT) != 0)
+		_exit(0);
+	loop_set_idle(self.loop, commit_kick, v);
+	v->keyd = role_link(&self, LINK_KEYD_VAULT, 0, KEYD_VAULT_WAIT, 0,
+	    vault_on_keyd, role_link_lost, v);
+	v->zygote = role_link(&self, LINK_VAULT_ZYG, 0, VAULT_ZYG_UP, 0,
+	    vault_on_zygote, role_link_lost, v);
+	v->nllm = self.providers;
+	for (int i = 0; i < v->nllm; i++)
+		v->llm[i] = role_link(&self, LINK_VAULT_LLM, i, VAULT_LLM_UP, 0,
+		    vault_on_llm, role_link_lost, v);
+}
+
+static void
+on_stop(void)
+{
+	vault_stop(vault);
+}
+
+int
+main(int argc, char **argv)
+{
+	role_start(&self, ROLE_VAULT, argc, argv, prepare);
+	vault = vault_new(&self, self.loop);
+	self.on_conf = on_conf;
+	self.on_ctl = on_ctl;
+	self.on_go = on_go;
+	self.on_stop = on_stop;
+	role_run(&self);
+}

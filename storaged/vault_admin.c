@@ -1,0 +1,426 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kdf.h"
+#include "log.h"
+#include "rsa.h"
+#include "vault.h"
+
+#define NAME_MAX_CHARS	32
+#define RECORD_VERSION	1	/* of what is new */
+
+/* A connection of cloisterctl; freed when it has ended and nothing pends. */
+struct admin {
+	LIST_ENTRY(admin)	 link;
+	struct vault		*v;
+	struct chan		*chan;		/* NULL: it has ended */
+	bool			 pending;	/* a write is under way */
+	uint32_t		 uid;		/* of the caller, from the kernel */
+	uint32_t		 status_id;	/* 0: none asked for */
+	struct commit		 commit;
+	struct rec_user		 user;		/* what is being written */
+	struct rec_key		 key;
+	struct user		*owner;
+	char			 fp[RSA_FP_TEXT];
+};
+
+static void
+admin_release(struct admin *a)
+{
+	if (a->chan != NULL || a->pending)
+		return;
+	LIST_REMOVE(a, link);
+	a->v->nadmins--;
+	free(a);
+}
+
+static void
+admin_send(struct admin *a, enum msg_type type, const void *body)
+{
+	if (a->chan != NULL && chan_send(a->chan, type, body, -1) == -1)
+		log_debug("cloisterctl did not wait");
+}
+
+/* The command's last answer; the next one may come. */
+__attribute__((format(printf, 3, 4)))
+static void
+admin_end(struct admin *a, bool ok, const char *fmt, ...)
+{
+	struct m_va_done done;
+	struct m_va_error error;
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	done.text = error.text = bytes_str(text);
+	if (ok)
+		admin_send(a, MSG_va_done, &done);
+	else
+		admin_send(a, MSG_va_error, &error);
+	if (a->chan != NULL)
+		chan_set_state(a->chan, ADMIN_IDLE);
+}
+
+/* [a-z_][a-z0-9_.-]{0,31} */
+static bool
+name_ok(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n >= 1 && n <= NAME_MAX_CHARS && strchr("0123456789.-", *s) ==
+	    NULL && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
+}
+
+/* Before a change: one at a time, so that each sees what is there. */
+static bool
+may_change(struct admin *a)
+{
+	if (!a->v->changing && !a->v->stopping)
+		return true;
+	admin_end(a, false, "another change is being made, try again");
+	return false;
+}
+
+static void
+account_new(void *arg, uint8_t mset[REC_HASH])
+{
+	struct admin *a = arg;
+	const struct wbatch *ops = &a->commit.ops;
+
+	for (size_t i = 0; i < ops->n; i++)
+		mset_add_record(mset, &a->v->keys->bundle, ops->op[i].key,
+		    RECORD_VERSION);
+}
+
+/* Write what is in a->commit.ops, all of it new. */
+static void
+change(struct admin *a, void (*done)(void *, enum kv_status))
+{
+	a->v->changing = true;
+	a->pending = true;
+	a->commit.account = account_new;
+	a->commit.done = done;
+	a->commit.arg = a;
+	commit_add(a->v, &a->commit);
+}
+
+/* A change is over; false, and the caller was told, when it failed. */
+static bool
+changed(struct admin *a, enum kv_status st)
+{
+	a->v->changing = false;
+	a->pending = false;
+	if (st == KV_OK)
+		return true;
+	wb_free(&a->commit.ops);
+	admin_end(a, false, "%s", st == KV_FULL ? "the disk is full" :
+	    "the store failed, try again");
+	return false;
+}
+
+static void
+on_user_written(void *arg, enum kv_status st)
+{
+	struct admin *a = arg;
+
+	if (changed(a, st)) {
+		(void)user_add(a->v, &a->user);
+		audit("admin.user.add", 0, a->user.name, "by uid %u", a->uid);
+		admin_end(a, true, "user %s added", a->user.name);
+	}
+	admin_release(a);
+}
+
+static void
+user_create(struct admin *a, const struct m_av_user_add *m)
+{
+	struct vault *v = a->v;
+	struct rec_user *u = &a->user;
+	struct buf val = BUF_INIT(SEAL_VALUE_MAX);
+	struct rec_key key;
+
+	memset(u, 0, sizeof(*u));
+	if (msg_text(u->name, sizeof(u->name), m->name) == -1 ||
+	    !name_ok(u->name)) {
+		admin_end(a, false, "a user's name is up to %d of a-z, 0-9, _, "
+		    "., - and begins with a letter or _", NAME_MAX_CHARS);
+		return;
+	}
+	if (user_by_name(v, u->name) != NULL) {
+		admin_end(a, false, "user %s exists", u->name);
+		return;
+	}
+	if (!may_change(a))
+		return;
+	crypto_random(u->uid, sizeof(u->uid));
+	u->created_us = wall_us();
+	u->state = REC_USER_ENABLED;
+	key = rec_key_user(&v->keys->bundle, u->name);
+	if (rec_seal_user(&val, &v->keys->bundle, rec_bytes(&key),
+	    RECORD_VERSION, u) != 0)
+		fatalx("a user record cannot be sealed");
+	wb_put(&a->commit.ops, KV_ABSENT, 0, rec_bytes(&key), buf_bytes(&val));
+	buf_free(&val);
+	change(a, on_user_written);
+}
+
+static void
+user_list(struct admin *a)
+{
+	struct m_va_user m = { 0 };
+	struct user *u;
+
+	LIST_FOREACH(u, &a->v->users, link) {
+		m.state = u->state;
+		m.created_us = u->created_us;
+		m.keys = u->keys;
+		m.name = bytes_str(u->name);
+		admin_send(a, MSG_va_user, &m);
+	}
+	admin_end(a, true, "%zu users", a->v->nusers);
+}
+
+static void
+on_key_written(void *arg, enum kv_status st)
+{
+	struct admin *a = arg;
+
+	if (changed(a, st)) {
+		enrolled_add(a->v, rec_bytes(&a->key), RECORD_VERSION);
+		a->owner->keys++;
+		audit("admin.key.add", 0, a->owner->name, "%s by uid %u", a->fp,
+		    a->uid);
+		admin_end(a, true, "key %s added for %s", a->fp,
+		    a->owner->name);
+	}
+	admin_release(a);
+}
+
+/* Whether spki is an acceptable key for this use; an empty one if allowed. */
+static bool
+take_spki(struct rec_spki *dst, struct bytes spki, enum rsa_use use,
+    bool may_be_empty)
+{
+	EVP_PKEY *key;
+
+	if (spki.n == 0)
+		return may_be_empty;
+	if (spki.n > sizeof(dst->p) ||
+	    (key = rsa_spki_parse(spki, use, 0)) == NULL)
+		return false;
+	EVP_PKEY_free(key);
+	dst->n = (uint16_t)spki.n;
+	memcpy(dst->p, spki.p, spki.n);
+	return true;
+}
+
+static void
+key_write(struct admin *a, const struct rec_enrolled *k,
+    const uint8_t fp[REC_FP])
+{
+	const struct seal_bundle *bundle = &a->v->keys->bundle;
+	struct rec_key ukey = rec_key_userkey(k->uid, k->keyid);
+	struct rec_userkey uk = { .state = k->state,
+	    .created_us = k->created_us };
+	struct buf val = BUF_INIT(SEAL_VALUE_MAX);
+
+	memcpy(uk.fp, fp, sizeof(uk.fp));
+	memcpy(uk.label, k->label, sizeof(uk.label));
+	if (rec_seal_enrolled(&val, bundle, rec_bytes(&a->key), RECORD_VERSION,
+	    k) != 0)
+		fatalx("the record of a key cannot be sealed");
+	wb_put(&a->commit.ops, KV_ABSENT, 0, rec_bytes(&a->key),
+	    buf_bytes(&val));
+	buf_reset(&val);
+	if (rec_seal_userkey(&val, bundle, rec_bytes(&ukey), RECORD_VERSION,
+	    &uk) != 0)
+		fatalx("the record of a key cannot be sealed");
+	wb_put(&a->commit.ops, KV_ABSENT, 0, rec_bytes(&ukey), buf_bytes(&val));
+	buf_free(&val);
+	change(a, on_key_written);
+}
+
+static void
+key_create(struct admin *a, const struct m_av_key_add *m)
+{
+	struct rec_enrolled k = { .state = REC_KEY_ACTIVE };
+	char name[65];
+	uint8_t fp[REC_FP];
+
+	(void)msg_text(name, sizeof(name), m->user);
+	(void)msg_text(k.label, sizeof(k.label), m->label);
+	if ((a->owner = user_by_name(a->v, name)) == NULL) {
+		admin_end(a, false, "there is no user %s", name);
+		return;
+	}
+	if (!take_spki(&k.sign, m->sign_spki, RSA_USE_SIGN, false) ||
+	    !take_spki(&k.wrap, m->wrap_spki, RSA_USE_WRAP, false) ||
+	    !take_spki(&k.message, m->msg_spki, RSA_USE_SIGN, true)) {
+		admin_end(a, false, "not keys that Cloister accepts (RSA of "
+		    "3072 to 4096 bits, made by cloister keygen)");
+		return;
+	}
+	memcpy(k.uid, a->owner->uid, sizeof(k.uid));
+	crypto_random(k.keyid, sizeof(k.keyid));
+	k.created_us = wall_us();
+	rsa_fingerprint(fp, m->sign_spki);
+	rsa_fingerprint_text(a->fp, fp);
+	a->key = rec_key_key(&a->v->keys->bundle, fp);
+	if (enrolled_version(a->v, rec_bytes(&a->key)) != 0)
+		admin_end(a, false, "key %s is enrolled already", a->fp);
+	else if (may_change(a))
+		key_write(a, &k, fp);
+}
+
+__attribute__((format(printf, 3, 4)))
+static void
+info(struct admin *a, const char *name, const char *fmt, ...)
+{
+	struct m_va_info m = { .name = bytes_str(name) };
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	m.value = bytes_str(text);
+	admin_send(a, MSG_va_info, &m);
+}
+
+static void
+status_end(struct admin *a)
+{
+	struct vault *v = a->v;
+
+	info(a, "sessions", "%zu", v->nlive);
+	info(a, "users", "%zu", v->nusers);
+	info(a, "conversations", "%zu", v->nconvs);
+	info(a, "commit", "%llu", (unsigned long long)v->h.n);
+	info(a, "storage", "verified at start, key generation %u, epoch %u",
+	    v->keys->anchor.epoch[0].gen, v->keys->anchor.epoch[0].epoch);
+	info(a, "answers", "%llu", (unsigned long long)v->answers);
+	info(a, "tokens", "%llu in, %llu out",
+	    (unsigned long long)v->prompt_tokens,
+	    (unsigned long long)v->completion_tokens);
+	info(a, "uptime", "%llu s",
+	    (unsigned long long)((mono_ms() - v->started_ms) / 1000));
+	a->status_id = 0;
+	admin_end(a, true, "running");
+}
+
+static void
+status(struct admin *a)
+{
+	struct m_ctl_status m;
+
+	if (++a->v->status_id == 0)
+		a->v->status_id = 1;
+	m.id = a->status_id = a->v->status_id;
+	if (chan_send(a->v->role->ctl, MSG_ctl_status, &m, -1) == -1)
+		log_err("the monitor is gone");
+}
+
+static void
+on_admin(struct chan *c, struct msg *m, void *arg)
+{
+	struct admin *a = arg;
+
+	chan_set_state(c, ADMIN_BUSY);
+	switch (m->type) {
+	case MSG_av_user_add:
+		user_create(a, &m->u.av_user_add);
+		break;
+	case MSG_av_user_list:
+		user_list(a);
+		break;
+	case MSG_av_key_add:
+		key_create(a, &m->u.av_key_add);
+		break;
+	case MSG_av_status:
+		status(a);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+on_admin_closed(struct chan *c, const char *why, void *arg)
+{
+	struct admin *a = arg;
+
+	if (why != NULL)
+		audit("violation", 0, NULL, "cloisterctl of uid %u: %s", a->uid,
+		    why);
+	chan_free(c);
+	a->chan = NULL;
+	admin_release(a);
+}
+
+static void
+admin_new(struct vault *v, struct msg *m)
+{
+	struct admin *a;
+
+	if (v->nadmins >= VAULT_ADMINS_MAX) {
+		log_warn("too many connections of cloisterctl at once");
+		return;		/* the channel closes the descriptor */
+	}
+	if ((a = calloc(1, sizeof(*a))) == NULL)
+		fatal("calloc");
+	a->v = v;
+	a->uid = m->u.ctl_admin.uid;
+	a->chan = chan_new(v->loop, m->fd, CH_ADMIN, END_B, ADMIN_IDLE, 0,
+	    on_admin, on_admin_closed, a);
+	m->fd = -1;
+	LIST_INSERT_HEAD(&v->admins, a, link);
+	v->nadmins++;
+}
+
+static struct admin *
+by_status(struct vault *v, uint32_t id)
+{
+	struct admin *a;
+
+	LIST_FOREACH(a, &v->admins, link)
+		if (a->status_id == id && id != 0)
+			break;
+	return a;
+}
+
+void
+admin_on_ctl(struct vault *v, struct msg *m)
+{
+	const struct m_ctl_role *r = &m->u.ctl_role;
+	struct m_va_role row = { 0 };
+	struct admin *a;
+
+	switch (m->type) {
+	case MSG_ctl_admin:
+		admin_new(v, m);
+		break;
+	case MSG_ctl_role:
+		if ((a = by_status(v, r->id)) == NULL)
+			break;
+		row.pid = r->pid;
+		row.uid = r->uid;
+		row.abi = r->abi;
+		row.restarts = r->restarts;
+		row.started_us = r->started_us;
+		row.name = r->name;
+		admin_send(a, MSG_va_role, &row);
+		break;
+	case MSG_ctl_status_end:
+		if ((a = by_status(v, m->u.ctl_status_end.id)) != NULL)
+			status_end(a);
+		break;
+	default:
+		fatalx("control message %s has no meaning here",
+		    msg_desc(m->type)->name);
+	}
+}

@@ -1,0 +1,114 @@
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "vault.h"
+
+#define GRANT_WINDOW_MS	60000
+
+const struct model *
+model_find(const struct vault *v, struct bytes alias)
+{
+	for (size_t i = 0; i < v->nmodels; i++) {
+		const struct model *m = &v->models[i];
+
+		if (alias.n == 0 ? m->is_default :
+		    bytes_eq(alias, bytes_str(m->alias)))
+			return m;
+	}
+	return NULL;
+}
+
+/* Whether the session may open one more model in this minute. */
+static bool
+may_open(struct worker *w)
+{
+	uint64_t now = mono_ms();
+
+	if (now - w->grants_since_ms >= GRANT_WINDOW_MS) {
+		w->grants_since_ms = now;
+		w->grants = 0;
+	}
+	return w->grants++ < VAULT_GRANTS_MAX;
+}
+
+void
+llm_open(struct worker *w, const struct m_sv_open_model *m)
+{
+	struct vault *v = w->v;
+	const struct model *mo = model_find(v, m->model);
+	struct m_vl_grant grant = { .n = w->n };
+	struct m_vs_open_model answer = { .req = m->req };
+	int pair[2];
+
+	if (mo == NULL || mo->provider >= v->nllm) {
+		sess_error(w, m->req, VE_NO_MODEL);
+		return;
+	}
+	if (!may_open(w)) {
+		sess_error(w, m->req, VE_OVERLOADED);
+		return;
+	}
+	if (chan_pair(pair, true) == -1) {
+		log_err("no channel for a model: %s", strerror(errno));
+		sess_error(w, m->req, VE_OVERLOADED);
+		return;
+	}
+	grant.user = bytes_str(w->user->name);
+	grant.model = bytes_str(mo->alias);
+	answer.model = grant.model;
+	if (chan_send(v->llm[mo->provider], MSG_vl_grant, &grant,
+	    pair[1]) == -1 ||
+	    chan_send(w->sess, MSG_vs_open_model, &answer, pair[0]) == -1)
+		log_debug("model for session %llu: a channel has ended",
+		    (unsigned long long)w->n);
+	close(pair[0]);
+	close(pair[1]);
+	log_info("model.grant [%llu] %s: %s", (unsigned long long)w->n,
+	    w->user->name, mo->alias);
+}
+
+void
+llm_revoke(struct vault *v, uint64_t n)
+{
+	struct m_vl_revoke m = { .n = n };
+
+	for (int i = 0; i < v->nllm; i++)
+		if (chan_send(v->llm[i], MSG_vl_revoke, &m, -1) == -1)
+			log_warn("llmproxy %d takes no more messages", i);
+}
+
+static void
+usage(struct vault *v, const struct m_lv_usage *m)
+{
+	struct worker *w = worker_find(v, m->n);
+	char model[65], sent[65], answer[65];
+
+	(void)msg_text(model, sizeof(model), m->model);
+	hex_encode(sent, m->sent_hash, sizeof(m->sent_hash));
+	hex_encode(answer, m->answer_hash, sizeof(m->answer_hash));
+	v->answers++;
+	v->prompt_tokens += m->prompt_tokens;
+	v->completion_tokens += m->completion_tokens;
+	log_info("usage [%llu] %s: request %u to %s, finish %u, %u and %u "
+	    "tokens, sent %s, answer %s", (unsigned long long)m->n,
+	    w != NULL && w->user != NULL ? w->user->name : "-", m->req, model,
+	    m->finish, m->prompt_tokens, m->completion_tokens, sent, answer);
+}
+
+void
+vault_on_llm(struct chan *c, struct msg *m, void *arg)
+{
+	struct vault *v = arg;
+	struct m_vl_welcome welcome;
+
+	if (m->type == MSG_lv_usage) {
+		usage(v, &m->u.lv_usage);
+		return;
+	}
+	/* Grants of its predecessor ended with it. */
+	welcome.generation = m->u.lv_hello.generation;
+	if (chan_send(c, MSG_vl_welcome, &welcome, -1) == -1)
+		log_warn("an llmproxy is gone");
+}
