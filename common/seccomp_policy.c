@@ -163,6 +163,9 @@ static const struct rule llmproxy[] = {
 	ALLOW(getsockname), ALLOW(getpeername),
 	ALLOW(writev),
 	FAIL(socket, EACCES),		/* libcurl's probe for IPv6 */
+	/* libcurl 7.88 connects even a socket that it was told is connected;
+	 * it never happens, and poll(2) then says that it is writable. */
+	FAIL(connect, EINPROGRESS),
 	ALLOW1(ioctl, IS(1, FIONBIO)),
 	RULES_END
 };
@@ -190,8 +193,8 @@ static const struct rule sessiond[] = {
 };
 
 /*
- * Cells that talk to a client.  No role may shut a link down: its successor has
- * the same socket.
+ * Cells that end a client's connection.  No other role may shut down what its
+ * successor has too; the zygote could, as its workers live under its filter.
  */
 static const struct rule ends_clients[] = {
 	ALLOW(shutdown),

@@ -141,7 +141,7 @@ user_new() {
 	CLOISTER_HOME="$T/$1" "$B/cloister" keygen -N >/dev/null ||
 	    die "keygen failed"
 	ctl user add "$1" >/dev/null
-	ctl key add "$1" "$T/$1/id.pub" >/dev/null
+	ctl key add "$1" "$T/$1/id_cloister.pub" >/dev/null
 	user_home "$1"
 }
 

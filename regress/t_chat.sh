@@ -64,7 +64,7 @@ expect "and remembered" 0 "$FINGERPRINT" cat "$T/bob/known_servers"
 expect "status names each role" 0 "storaged" ctl status
 expect "users are listed" 0 "alice" ctl user list
 expect "a user twice" 1 "" ctl user add alice
-expect "a key twice" 1 "" ctl key add bob "$T/alice/id.pub"
+expect "a key twice" 1 "" ctl key add bob "$T/alice/id_cloister.pub"
 expect "a bad user name" 1 "" ctl user add '../x'
 expect "no such command" 2 "usage" ctl frobnicate
 expect "accepts are in the audit log" 0 "auth.accept" \

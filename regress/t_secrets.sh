@@ -31,7 +31,7 @@ fi
 
 # A session that stays, and tells its own secrets.
 mkfifo "$T/hold"
-CLOISTER_HOME="$T/alice" "$B/peer" "127.0.0.1:$PORT" "$T/alice/id" \
+CLOISTER_HOME="$T/alice" "$B/peer" "127.0.0.1:$PORT" "$T/alice/id_cloister" \
     <"$T/hold" >"$T/peer.out" 2>"$T/peer.err" &
 PEER=$!
 exec 9>"$T/hold"
