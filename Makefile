@@ -116,6 +116,14 @@ $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
 helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood
 
+# What measures.
+BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
+$(B)/bench: $(BENCH) $(B)/libclient.a $(B)/libstoraged.a $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS_storaged) \
+	    $(LIBS) -lm
+benchmarks: $(B)/bench
+
 deps:
 	@sh regress/deps.sh
 
@@ -145,5 +153,5 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers deps demo check bench install clean
+.PHONY: all unit helpers benchmarks deps demo check bench install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,6 +1,5 @@
 #include "answer.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "convs.h"
@@ -31,11 +30,8 @@ cancel(struct answer *a)
 static int
 printed(struct answer *a, int rv)
 {
-	if (rv == 0)
-		return RC_OK;
-	ui_err("standard output: %s", strerror(errno));
-	a->gone = true;
-	return RC_ERROR;
+	a->gone = a->gone || rv == -1;
+	return rv == 0 ? RC_OK : RC_ERROR;
 }
 
 static void

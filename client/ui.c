@@ -107,10 +107,17 @@ ui_out(struct bytes b)
 		return 0;
 	end_aside();
 	line_open = b.p[b.n - 1] != '\n';
-	if (!isatty(STDOUT_FILENO))
-		return ui_write(STDOUT_FILENO, b);
-	text_clean(&safe, b);
-	rv = ui_write(STDOUT_FILENO, buf_bytes(&safe));
+	if (isatty(STDOUT_FILENO)) {
+		text_clean(&safe, b);
+		b = buf_bytes(&safe);
+	}
+	rv = ui_write(STDOUT_FILENO, b);
+	if (rv == -1) {
+		line_open = false;
+		/* A reader who has seen enough (head) is no news to the user. */
+		if (errno != EPIPE)
+			ui_err("standard output: %s", strerror(errno));
+	}
 	buf_free(&safe);
 	return rv;
 }

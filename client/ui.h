@@ -19,10 +19,10 @@ void ui_step(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ui_write(int fd, struct bytes b);
 /*
  * Write b to standard output: made harmless when that is a terminal, and byte for
- * byte when it is not.  0 or -1 with errno.
+ * byte when it is not.  0, or -1 after telling the user.
  */
 int ui_out(struct bytes b);
-/* End the line on standard output if it was left open; 0 or -1 with errno. */
+/* End the line on standard output if it was left open; 0 or -1 like ui_out(). */
 int ui_newline(void);
 /*
  * Show what is beside the point (a model's reasoning): dim, on standard error, and

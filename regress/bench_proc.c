@@ -54,7 +54,7 @@ process_cpu_us(pid_t pid)
 static FILE *
 proc_open(pid_t pid, const char *name)
 {
-	char path[64];
+	char path[96];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	return fopen(path, "r");

@@ -3,8 +3,9 @@
  *
  *	flood PORT COUNT
  *
- * Each sends between 1 and 4096 random bytes, half of them begun as a client
- * would, then waits for the end of the connection.  Prints how many bytes came
+ * From 127.0.0.2, so that a limit by source meets nobody else.  Each sends
+ * between 1 and 4096 random bytes, half of them begun as a client would, then
+ * waits for the end of the connection.  Prints how many bytes came
  * back in all; exit 0 when there were none and every connection was closed.
  */
 #include <arpa/inet.h>
@@ -25,13 +26,16 @@ static int
 dial(int port)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr_in from = { .sin_family = AF_INET };
 	struct timeval tv = { .tv_sec = 60 };
 	int fd;
 
 	sin.sin_port = htons((uint16_t)port);
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
 	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == -1 ||
+	    bind(fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
 	    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1) {
 		perror("flood");
 		exit(1);

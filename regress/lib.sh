@@ -33,6 +33,7 @@ wait_for() {
 
 # The stand-in upstream: sets UPSTREAM_PORT and UPSTREAM_PID.
 standin_start() {
+	rm -f "$T/standin.out"
 	"$B/standin" "$@" >"$T/standin.out" 2>&1 &
 	UPSTREAM_PID=$!
 	PIDS="$PIDS $UPSTREAM_PID"

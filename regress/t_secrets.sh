@@ -74,10 +74,11 @@ for s in c_ap s_ap c_key s_key msgmac; do
 	only $s "session "
 done
 only prompt ""
-SESSION=$(for p in $PIDS_NOW; do title "$p" | grep -q session && echo "$p"; done || true)
+SESSION=$(awk '$2 == "c_ap" { print $1 }' "$T/found")
 exec 9>&-
 wait $PEER || true
-wait_for sh -c "! kill -0 $(echo $SESSION | cut -d' ' -f1) 2>/dev/null" || true
+wait_for sh -c "! kill -0 $SESSION 2>/dev/null" ||
+    bad "the session worker leaves when its session ends"
 "$B/memscan" $(service_pids) <"$T/secrets" >"$T/found"
 for s in c_ap s_ap c_key s_key msgmac; do
 	only $s ""

@@ -65,8 +65,7 @@ llm_open(struct worker *w, const struct m_sv_open_model *m)
 		    (unsigned long long)w->n);
 	close(pair[0]);
 	close(pair[1]);
-	log_info("model.grant [%llu] %s: %s", (unsigned long long)w->n,
-	    w->user->name, mo->alias);
+	audit("model.grant", w->n, w->user->name, "%s", mo->alias);
 }
 
 void

@@ -72,6 +72,8 @@ worker_close_sess(struct worker *w)
 		sreq_end(s);
 		s->gone(s);
 	}
+	TAILQ_INIT(&w->receiving);	/* they were freed as requests */
+	w->nreceiving = 0;
 	if (w->user != NULL)
 		end_session(w);
 	worker_release(w);

@@ -194,6 +194,8 @@ serve_prompt(int fd, struct appconn *ac, enum server_kind kind, uint32_t req)
 	serve_flush(fd, ac);
 	if (kind == S_TRUNCATE)
 		return -1;
+	if (kind == S_STRANGE)
+		return 0;
 	if (kind == S_CLOSE) {
 		if (appconn_close(ac) == -1)
 			_exit(9);

@@ -75,6 +75,8 @@ test_handshake(void **state)
 	struct handshake h;
 	struct server sv;
 	struct report rep;
+	struct conn *c;
+	struct msg m;
 
 	(void)state;
 	trust_rc = RC_OK;
@@ -82,10 +84,13 @@ test_handshake(void **state)
 		assert_int_equal(shake(&sv, &h, S_GOOD,
 		    pinned ? server_hash : NULL), RC_OK);
 		assert_int_equal(asked, 1);
-		(void)close(sv.fd);
+		c = conn_attach(sv.fd, "test", &h.session);
+		assert_int_equal(conn_next(c, &m), RC_OK);
+		assert_int_equal(m.type, MSG_s_hello);
+		conn_close(c);
 		rep = stop_server(&sv);
 		assert_int_equal(rep.authenticated, 1);
-		assert_int_equal(rep.closed, 0);
+		assert_int_equal(rep.closed, 1);
 	}
 }
 
@@ -224,6 +229,17 @@ test_cancel(void **state)
 	assert_int_equal(rep.closed, 1);
 }
 
+/* known_servers with one line, about new.example. */
+static void
+fp_file(const struct cconf *conf, const char *fp)
+{
+	FILE *f = fopen(conf->known_servers, "w");
+
+	assert_non_null(f);
+	assert_true(fprintf(f, "new.example:7464 %s\n", fp) > 0);
+	assert_int_equal(fclose(f), 0);
+}
+
 static void
 test_trust(void **state)
 {
@@ -259,9 +275,17 @@ test_trust(void **state)
 	assert_int_equal(trust_parse("no", text), TRUST_NO);
 	assert_int_equal(trust_parse("", text), TRUST_UNCLEAR);
 	assert_int_equal(trust_parse("y", text), TRUST_UNCLEAR);
-	text[10]++;
+	text[10] = text[10] == 'A' ? 'B' : 'A';
 	cconf_fingerprint(err, server_hash);
 	assert_int_equal(trust_parse(text, err), TRUST_UNCLEAR);
+	/* A fingerprint has one spelling; two bits of the last digit are zero. */
+	fp_file(&conf, "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+	assert_int_equal(cconf_known_get(&conf, &server, fp, err, sizeof(err)),
+	    1);
+	assert_int_equal(fp[0] | fp[31], 0);
+	fp_file(&conf, "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB");
+	assert_int_equal(cconf_known_get(&conf, &server, fp, err, sizeof(err)),
+	    -1);
 	cconf_free(&conf);
 }
 

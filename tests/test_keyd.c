@@ -1,0 +1,500 @@
+/* The server's keyd: what workers, zygote and vault may ask, in which order. */
+#include "keyd_fixture.h"
+
+#include <sys/socket.h>
+
+#include <unistd.h>
+
+#define GEN(g, i)	((uint64_t)(g) << 32 | (i))
+
+/* ---- the server ---------------------------------------------------------- */
+
+struct rig {
+	struct keyd_server	 s;
+	struct chan		*vault;		/* the peers' ends, blocking */
+	struct chan		*zygote;
+	const char		*why;		/* of the zygote's last message */
+};
+
+static uint64_t fake_ms;
+static int spins;
+
+static uint64_t
+fake_clock(void)
+{
+	return fake_ms;
+}
+
+static void
+on_zygote(struct chan *c, struct msg *m, void *arg)
+{
+	struct rig *r = arg;
+
+	(void)c;
+	r->why = keyd_server_zygote(&r->s, m);
+}
+
+static void
+on_idle(void *arg)
+{
+	if (++spins == 2)
+		loop_stop(arg);
+}
+
+/* Handle what has been sent: one round of the loop. */
+static void
+spin(struct rig *r)
+{
+	spins = 0;
+	loop_set_idle(r->s.loop, on_idle, r->s.loop);
+	loop_run(r->s.loop);
+}
+
+static void
+rig_up(struct rig *r)
+{
+	int v[2], z[2];
+
+	memset(r, 0, sizeof(*r));
+	fake_ms = 5000;
+	last_audit[0] = '\0';
+	keyd_server_init(&r->s, loop_new(), keys[KEYD_SIGN]);
+	r->s.now_ms = fake_clock;
+	assert_int_equal(chan_pair(v, true), 0);
+	assert_int_equal(chan_pair(z, true), 0);
+	r->s.vault = chan_new(r->s.loop, v[0], CH_KEYD_VAULT, END_A,
+	    KEYD_VAULT_UP, 0, NULL, NULL, NULL);
+	r->s.zygote = chan_new(r->s.loop, z[0], CH_KEYD_ZYG, END_A,
+	    KEYD_ZYG_UP, 0, on_zygote, NULL, r);
+	r->vault = chan_new(NULL, v[1], CH_KEYD_VAULT, END_B, KEYD_VAULT_WAIT,
+	    0, NULL, NULL, NULL);
+	r->zygote = chan_new(NULL, z[1], CH_KEYD_ZYG, END_B, KEYD_ZYG_UP,
+	    CHAN_RECV_FD, NULL, NULL, NULL);
+	keyd_server_hello(&r->s);
+	(void)want(r->vault, MSG_kv_identity);
+	chan_set_state(r->vault, KEYD_VAULT_UP);
+}
+
+static void
+rig_down(struct rig *r)
+{
+	assert_int_equal(r->s.live, 0);
+	chan_free(r->vault);
+	chan_free(r->zygote);
+	chan_free(r->s.vault);
+	chan_free(r->s.zygote);
+	loop_free(r->s.loop);
+	buf_free(&r->s.spki);
+}
+
+static void
+hello(struct rig *r, uint32_t generation)
+{
+	struct m_zk_hello h = { .generation = generation };
+
+	assert_int_equal(chan_send(r->zygote, MSG_zk_hello, &h, -1), 0);
+	spin(r);
+}
+
+static void
+ask_for(struct rig *r, uint64_t n)
+{
+	struct m_zk_want w = { .n = n };
+
+	assert_int_equal(chan_send(r->zygote, MSG_zk_want, &w, -1), 0);
+	spin(r);
+}
+
+/* A worker's end of a fresh channel for n. */
+static struct chan *
+worker(struct rig *r, uint64_t n)
+{
+	struct msg m;
+
+	ask_for(r, n);
+	assert_null(r->why);
+	m = want(r->zygote, MSG_kz_chan);
+	assert_int_equal(m.u.kz_chan.n, n);
+	return chan_new(NULL, m.fd, CH_KEX_KEYD, END_A, KEX_KEYD_NEW, 0, NULL,
+	    NULL, NULL);
+}
+
+static void
+close_worker(struct rig *r, struct chan *c)
+{
+	unsigned live = r->s.live;
+
+	chan_free(c);
+	spin(r);
+	assert_int_equal(r->s.live, live - 1);
+}
+
+/* Open, and check that vault and worker get the same nonce. */
+static void
+open_worker(struct rig *r, struct chan *c, uint64_t n, uint8_t random_s[32])
+{
+	struct msg v, w;
+
+	assert_int_equal(chan_send(c, MSG_xk_open, NULL, -1), 0);
+	spin(r);
+	chan_set_state(c, KEX_KEYD_OPENED);
+	w = want(c, MSG_kx_nonce);
+	memcpy(random_s, w.u.kx_nonce.random_s, 32);
+	v = want(r->vault, MSG_kv_nonce);
+	assert_int_equal(v.u.kv_nonce.n, n);
+	assert_memory_equal(v.u.kv_nonce.random_s, random_s, 32);
+}
+
+static void
+ask_sign(struct rig *r, struct chan *c, uint8_t suite)
+{
+	struct m_xk_sign q = { .suite = suite };
+
+	memset(q.th_sh, 0x42, sizeof(q.th_sh));
+	assert_int_equal(chan_send(c, MSG_xk_sign, &q, -1), 0);
+	spin(r);
+	chan_set_state(c, KEX_KEYD_SIGNED);
+}
+
+/* The violation was named, and the channel is gone; frees the worker's end. */
+static void
+thrown_out(struct rig *r, struct chan *c, uint64_t n)
+{
+	assert_true(ended(c));
+	assert_non_null(strstr(last_audit, "violation keyd channel: "));
+	assert_int_equal(last_audit_session, n);
+	assert_int_equal(r->s.live, 0);
+	last_audit[0] = '\0';
+	chan_free(c);
+}
+
+static void
+test_welcome(void **state)
+{
+	struct bytes spki;
+	uint8_t hash[HASH_LEN];
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_up(&r);
+	keyd_server_hello(&r.s);
+	chan_set_state(r.vault, KEYD_VAULT_WAIT);
+	m = want(r.vault, MSG_kv_identity);
+	hello(&r, 3);
+	assert_null(r.why);
+	spki = want(r.zygote, MSG_kz_welcome).u.kz_welcome.spki;
+	sha256(hash, spki);
+	assert_memory_equal(hash, m.u.kv_identity.spki_hash, HASH_LEN);
+	rig_down(&r);
+}
+
+static void
+test_sign_once(void **state)
+{
+	struct buf tbs = BUF_INIT(HS_TBS_MAX);
+	uint8_t random_s[32], random_2[32], th[32];
+	struct chan *c, *d;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_up(&r);
+	hello(&r, 1);
+	(void)want(r.zygote, MSG_kz_welcome);
+	c = worker(&r, GEN(1, 1));
+	d = worker(&r, GEN(1, 2));
+	open_worker(&r, c, GEN(1, 1), random_s);
+	open_worker(&r, d, GEN(1, 2), random_2);
+	assert_memory_not_equal(random_s, random_2, 32);
+	close_worker(&r, d);
+	fake_ms += KEYD_SIGN_MS;	/* just in time */
+	ask_sign(&r, c, HS_SUITE_X25519);
+	m = want(c, MSG_kx_sig);
+	memset(th, 0x42, sizeof(th));
+	hs_tbs_server(&tbs, HS_SUITE_X25519, random_s, th, r.s.spki_hash,
+	    bytes_of(NULL, 0));
+	assert_int_equal(rsa_pss_verify(keys[KEYD_SIGN], m.u.kx_sig.sig,
+	    buf_bytes(&tbs)), 0);
+	tbs.p[tbs.n - 1] ^= 1;
+	assert_int_equal(rsa_pss_verify(keys[KEYD_SIGN], m.u.kx_sig.sig,
+	    buf_bytes(&tbs)), -1);
+	buf_free(&tbs);
+	ask_sign(&r, c, HS_SUITE_X25519);
+	thrown_out(&r, c, GEN(1, 1));
+	rig_down(&r);
+}
+
+static void
+test_worker_violations(void **state)
+{
+	static const uint8_t suites[] = { 0, HS_SUITE_HYBRID, 255 };
+	uint8_t random_s[32], i = 1;
+	struct chan *c;
+	struct rig r;
+
+	(void)state;
+	rig_up(&r);
+	hello(&r, 1);
+	(void)want(r.zygote, MSG_kz_welcome);
+	/* to sign before opening */
+	c = worker(&r, GEN(1, i));
+	ask_sign(&r, c, HS_SUITE_X25519);
+	thrown_out(&r, c, GEN(1, i++));
+	/* to open twice */
+	c = worker(&r, GEN(1, i));
+	open_worker(&r, c, GEN(1, i), random_s);
+	assert_int_equal(chan_send(c, MSG_xk_open, NULL, -1), 0);
+	spin(&r);
+	thrown_out(&r, c, GEN(1, i++));
+	want_silence(r.vault);
+	/* another suite */
+	for (size_t k = 0; k < sizeof(suites); k++, i++) {
+		c = worker(&r, GEN(1, i));
+		open_worker(&r, c, GEN(1, i), random_s);
+		ask_sign(&r, c, suites[k]);
+		thrown_out(&r, c, GEN(1, i));
+	}
+	/* too late */
+	c = worker(&r, GEN(1, i));
+	open_worker(&r, c, GEN(1, i), random_s);
+	fake_ms += KEYD_SIGN_MS + 1;
+	ask_sign(&r, c, HS_SUITE_X25519);
+	thrown_out(&r, c, GEN(1, i++));
+	/* bytes that are no message */
+	c = worker(&r, GEN(1, i));
+	assert_int_equal(send(chan_fd(c), "\7\3", 2, 0), 2);
+	spin(&r);
+	thrown_out(&r, c, GEN(1, i));
+	rig_down(&r);
+}
+
+static void
+test_numbers_increase(void **state)
+{
+	uint8_t random_s[32];
+	struct chan *c, *d;
+	struct rig r;
+
+	(void)state;
+	rig_up(&r);
+	ask_for(&r, GEN(1, 1));		/* before any hello */
+	assert_non_null(r.why);
+	hello(&r, 1);
+	(void)want(r.zygote, MSG_kz_welcome);
+	c = worker(&r, GEN(1, 5));
+	ask_for(&r, GEN(1, 5));
+	assert_non_null(r.why);
+	ask_for(&r, GEN(1, 4));
+	assert_non_null(r.why);
+	ask_for(&r, GEN(2, 1));		/* not its own generation */
+	assert_non_null(r.why);
+	hello(&r, 1);
+	assert_non_null(r.why);
+	want_silence(r.zygote);
+	/* Its successor: old channels go on, old wants are not answered. */
+	hello(&r, 2);
+	(void)want(r.zygote, MSG_kz_welcome);
+	ask_for(&r, GEN(1, 6));
+	assert_null(r.why);
+	want_silence(r.zygote);
+	d = worker(&r, GEN(2, 1));
+	open_worker(&r, c, GEN(1, 5), random_s);
+	ask_sign(&r, c, HS_SUITE_X25519);
+	(void)want(c, MSG_kx_sig);
+	close_worker(&r, c);
+	close_worker(&r, d);
+	rig_down(&r);
+}
+
+static void
+test_workers_bounded(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_up(&r);
+	hello(&r, 1);
+	(void)want(r.zygote, MSG_kz_welcome);
+	r.s.live = KEYD_WORKERS;
+	ask_for(&r, GEN(1, 1));
+	assert_null(r.why);
+	want_silence(r.zygote);
+	assert_int_equal(r.s.live, KEYD_WORKERS);
+	r.s.live = 0;
+	close_worker(&r, worker(&r, GEN(1, 2)));
+	rig_down(&r);
+}
+
+/* ---- boot ---------------------------------------------------------------- */
+
+struct boot_rig {
+	struct keyd_boot b;
+	struct chan	*vault;
+	struct chan	*chan;
+};
+
+static void
+boot_up(struct boot_rig *r, bool init)
+{
+	int fd[2];
+
+	assert_int_equal(chan_pair(fd, false), 0);
+	r->vault = chan_new(NULL, fd[0], CH_BOOT, END_A, BOOT_WAIT, 0, NULL,
+	    NULL, NULL);
+	r->chan = chan_new(NULL, fd[1], CH_BOOT, END_B, BOOT_ASK, 0, NULL,
+	    NULL, NULL);
+	keyd_boot_init(&r->b, ref(keys[KEYD_WRAP]), init);
+}
+
+static void
+boot_down(struct boot_rig *r)
+{
+	keyd_boot_end(&r->b);
+	chan_free(r->vault);
+	chan_free(r->chan);
+}
+
+static const char *
+boot_ask(struct boot_rig *r, enum msg_type type, const void *body)
+{
+	const char *why;
+	struct msg m;
+
+	assert_int_equal(chan_send(r->vault, type, body, -1), 0);
+	assert_int_equal(chan_recv(r->chan, &m, 0, &why), 0);
+	return keyd_boot_request(&r->b, r->chan, &m);
+}
+
+static void
+wrap_share(struct buf *ct, uint8_t generation, const uint8_t share[32])
+{
+	char text[] = "cl1 storage share\0\0\0\0";
+	uint8_t label[HASH_LEN];
+
+	text[sizeof(text) - 2] = (char)generation;
+	sha256(label, bytes_of(text, sizeof(text) - 1));
+	assert_int_equal(rsa_oaep_encrypt(ct, keys[KEYD_WRAP], label, share),
+	    0);
+}
+
+static void
+boot_unwrap(struct boot_rig *r, uint32_t generation, struct bytes ct,
+    uint8_t share[32])
+{
+	struct m_boot_unwrap q = { .key_generation = generation,
+	    .wrapped = ct };
+
+	assert_null(boot_ask(r, MSG_boot_unwrap, &q));
+	memcpy(share, want(r->vault, MSG_boot_share).u.boot_share.share, 32);
+}
+
+static void
+test_boot_unwrap(void **state)
+{
+	struct buf ct = BUF_INIT(RSA_OUT_MAX);
+	struct m_boot_unwrap q = { .key_generation = 7 };
+	uint8_t share[32], got[32];
+	struct boot_rig r;
+
+	(void)state;
+	memset(share, 0x5a, sizeof(share));
+	wrap_share(&ct, 7, share);
+	boot_up(&r, false);
+	assert_non_null(boot_ask(&r, MSG_boot_wrap, NULL));
+	boot_unwrap(&r, 7, buf_bytes(&ct), got);
+	assert_memory_equal(got, share, 32);
+	assert_non_null(r.b.wrap);
+	/* The label of another generation opens nothing. */
+	boot_unwrap(&r, 8, buf_bytes(&ct), got);
+	assert_memory_not_equal(got, share, 32);
+	/* Two were the last, and the key is gone. */
+	assert_null(r.b.wrap);
+	q.wrapped = buf_bytes(&ct);
+	assert_non_null(boot_ask(&r, MSG_boot_unwrap, &q));
+	assert_null(boot_ask(&r, MSG_boot_done, NULL));
+	want_silence(r.vault);
+	boot_down(&r);
+	buf_free(&ct);
+}
+
+static void
+test_boot_garbage(void **state)
+{
+	struct buf ct = BUF_INIT(RSA_OUT_MAX);
+	uint8_t share[32], a[32], b[32], zero[32] = { 0 };
+	struct boot_rig r;
+
+	(void)state;
+	memset(share, 0x5a, sizeof(share));
+	wrap_share(&ct, 1, share);
+	ct.p[100] ^= 4;
+	boot_up(&r, false);
+	boot_unwrap(&r, 1, buf_bytes(&ct), a);
+	boot_unwrap(&r, 1, buf_bytes(&ct), b);
+	assert_memory_equal(a, b, 32);	/* the same, as a real share would be */
+	assert_memory_not_equal(a, share, 32);
+	assert_memory_not_equal(a, zero, 32);
+	boot_down(&r);
+	boot_up(&r, false);		/* another secret */
+	boot_unwrap(&r, 1, buf_bytes(&ct), b);
+	assert_memory_not_equal(a, b, 32);
+	boot_unwrap(&r, 1, bytes_of("short", 5), b);
+	assert_memory_not_equal(zero, b, 32);
+	boot_down(&r);
+	buf_free(&ct);
+}
+
+static void
+test_boot_done(void **state)
+{
+	struct m_boot_unwrap q = { .wrapped = bytes_of("x", 1) };
+	struct boot_rig r;
+
+	(void)state;
+	boot_up(&r, false);
+	assert_null(boot_ask(&r, MSG_boot_done, NULL));
+	assert_null(r.b.wrap);
+	assert_non_null(boot_ask(&r, MSG_boot_unwrap, &q));
+	boot_down(&r);
+}
+
+static void
+test_boot_init(void **state)
+{
+	struct m_boot_unwrap q = { .wrapped = bytes_of("x", 1) };
+	struct buf spki = BUF_INIT(RSA_SPKI_MAX);
+	struct boot_rig r;
+	struct msg m;
+
+	(void)state;
+	assert_int_equal(rsa_spki_encode(&spki, keys[KEYD_WRAP]), 0);
+	boot_up(&r, true);
+	assert_non_null(boot_ask(&r, MSG_boot_unwrap, &q));
+	assert_null(boot_ask(&r, MSG_boot_wrap, NULL));
+	m = want(r.vault, MSG_boot_wrap_key);
+	assert_true(bytes_eq(m.u.boot_wrap_key.spki, buf_bytes(&spki)));
+	assert_null(boot_ask(&r, MSG_boot_done, NULL));
+	assert_null(r.b.wrap);
+	boot_down(&r);
+	buf_free(&spki);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_welcome),
+		cmocka_unit_test(test_sign_once),
+		cmocka_unit_test(test_worker_violations),
+		cmocka_unit_test(test_numbers_increase),
+		cmocka_unit_test(test_workers_bounded),
+		cmocka_unit_test(test_boot_unwrap),
+		cmocka_unit_test(test_boot_garbage),
+		cmocka_unit_test(test_boot_done),
+		cmocka_unit_test(test_boot_init),
+	};
+
+	(void)alarm(300);	/* a test that hangs fails */
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

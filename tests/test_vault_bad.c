@@ -1,0 +1,587 @@
+/* The vault against hostile workers, a hostile engine and a rolled-back disk. */
+#include "vault_rig.h"
+
+/* A vault with two users; alice has a conversation of two messages. */
+static void
+two_users(struct rig *r, uint8_t conv[16])
+{
+	struct pair p;
+
+	rig_new(r);
+	user_new(r, "alice", &alice);
+	user_new(r, "bob", &bob);
+	login(r, &p, &alice, "alice");
+	memset(conv, 0, 16);
+	(void)put_text(r, &p, conv, 1, "question");
+	(void)put_text(r, &p, conv, 2, "answer");
+	pair_close(&p);
+}
+
+/* One attempt that must be refused for this reason. */
+static void
+refused(struct rig *r, struct pair *p, const char *reason)
+{
+	struct msg m;
+
+	expect(r, p->kex, MSG_vx_refuse, &m);
+	expect_eof(r, p->sess);
+	assert_non_null(strstr(logged, reason));
+	logged[0] = '\0';
+	pair_close(p);
+}
+
+static void
+who_does_not_come_in(void **state)
+{
+	static const uint8_t s1[32] = "one", s2[32] = "two";
+	struct ident eve;
+	uint8_t conv[16];
+	struct pair p, live[3];
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	/* An unknown signing key, with a known wrap key. */
+	ident_new(&eve);
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask(&p, &eve, &eve.wrap_spki, s1);
+	refused(&r, &p, "auth.refuse||unknown key, from 127.0.0.1");
+	/* Another's wrap key. */
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask(&p, &alice, &bob.wrap_spki, s1);
+	refused(&r, &p, "auth.refuse|alice|another wrap key");
+	/* A signature over another nonce: an old handshake. */
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask(&p, &alice, &alice.wrap_spki, s2);
+	refused(&r, &p, "auth.refuse|alice|bad signature");
+	/* No nonce from keyd, whatever the worker says it was. */
+	pair_new(&r, &p);
+	ask(&p, &alice, &alice.wrap_spki, (const uint8_t[32]){ 0 });
+	refused(&r, &p, "auth.refuse|alice|no nonce");
+	/* More sessions than allowed. */
+	for (int i = 0; i < 3; i++)
+		login(&r, &live[i], &alice, "alice");
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask(&p, &alice, &alice.wrap_spki, s1);
+	refused(&r, &p, "auth.refuse|alice|too many sessions");
+	/* Another user is not concerned, and one that ends makes room. */
+	login(&r, &p, &bob, "bob");
+	pair_close(&p);
+	pair_close(&live[0]);
+	while (r.v->nlive > 2)
+		pump(&r);
+	login(&r, &live[0], &alice, "alice");
+	for (int i = 0; i < 3; i++)
+		pair_close(&live[i]);
+	/* A disabled user, a revoked key. */
+	user_by_name(r.v, "bob")->state = REC_USER_DISABLED;
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask(&p, &bob, &bob.wrap_spki, s1);
+	refused(&r, &p, "auth.refuse|bob|user disabled");
+	rig_stop(&r, true);
+	rig_free(&r);
+	EVP_PKEY_free(eve.sign);
+	EVP_PKEY_free(eve.wrap);
+	buf_free(&eve.sign_spki);
+	buf_free(&eve.wrap_spki);
+}
+
+/* The engine gives an older state of an enrolled key's record, or none. */
+static void
+old_key_records(void **state)
+{
+	static const uint8_t s1[32] = "one";
+	uint8_t conv[16];
+	struct enrolled *e;
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	LIST_FOREACH(e, &r.v->enrolled, link)
+		e->version = 2;		/* as after a revocation */
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask(&p, &alice, &alice.wrap_spki, s1);
+	refused(&r, &p, "storage.tamper");
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+static void
+anothers_conversation(void **state)
+{
+	uint8_t conv[16], none[16] = { 1 };
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	login(&r, &p, &bob, "bob");
+	/* The same answer for one that is another's and one that is not. */
+	read_send(&p, 1, conv, 0, 0);
+	expect_error(&r, &p, 1, VE_NO_CONV);
+	assert_non_null(strstr(logged, "storage.denied|bob|conversation"));
+	read_send(&p, 2, none, 0, 0);
+	expect_error(&r, &p, 2, VE_NO_CONV);
+	put_send(&p, 3, conv, 2, bytes_str("forged"));
+	expect_error(&r, &p, 3, VE_NO_CONV);
+	/* An answer cannot begin a conversation; no empty question, bad text. */
+	put_send(&p, 4, zero_conv, 2, bytes_str("forged"));
+	expect_error(&r, &p, 4, VE_BAD);
+	put_send(&p, 5, zero_conv, 1, bytes_str(""));
+	expect_error(&r, &p, 5, VE_BAD);
+	put_send(&p, 6, zero_conv, 1, bytes_str("\xff\xfe"));
+	expect_error(&r, &p, 6, VE_BAD);
+	put_send(&p, 7, zero_conv, 1, bytes_of("a\0b", 3));
+	expect_error(&r, &p, 7, VE_BAD);
+	put_send(&p, 8, zero_conv, 3, bytes_str("system"));
+	expect_error(&r, &p, 8, VE_BAD);
+	assert_int_equal(r.v->nconvs, 1);
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+/* What must end a session at once: each by its own worker. */
+static void
+violations(void **state)
+{
+	struct m_sv_put put = { .req = 1, .kind = 1, .len = 4 };
+	struct m_sv_data d = { .req = 1, .data = bytes_str("12345") };
+	struct m_sv_models models = { .req = 1 };
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	two_users(&r, conv);
+	for (int i = 0; i < 6; i++) {
+		logged[0] = '\0';
+		if (i < 5)
+			login(&r, &p, &alice, "alice");
+		else
+			pair_new(&r, &p);
+		switch (i) {
+		case 0:		/* data of no message */
+			assert_int_equal(chan_send(p.sess, MSG_sv_data, &d, -1),
+			    0);
+			break;
+		case 1:		/* more data than announced */
+			put.len = 4;
+			assert_int_equal(chan_send(p.sess, MSG_sv_put, &put,
+			    -1), 0);
+			assert_int_equal(chan_send(p.sess, MSG_sv_data, &d, -1),
+			    0);
+			break;
+		case 2:		/* a text that is too long */
+			put.len = ENTRY_TEXT_MAX + 1;
+			assert_int_equal(chan_send(p.sess, MSG_sv_put, &put,
+			    -1), 0);
+			break;
+		case 3:		/* too many texts at once */
+			put.len = 4;
+			for (put.req = 0; put.req < 5; put.req++)
+				assert_int_equal(chan_send(p.sess, MSG_sv_put,
+				    &put, -1), 0);
+			break;
+		case 4:		/* bytes that are no message */
+			assert_int_equal(write(chan_fd(p.sess), "\xff\xff", 2),
+			    2);
+			break;
+		case 5:		/* before it is live */
+			assert_int_equal(chan_send(p.sess, MSG_sv_models,
+			    &models, -1), 0);
+			break;
+		}
+		expect_eof(&r, p.sess);
+		assert_non_null(strstr(logged, "violation|"));
+		expect(&r, r.ctl, MSG_ctl_revoke, &m);
+		assert_true(m.u.ctl_revoke.n == p.n);
+		pair_close(&p);
+	}
+	assert_int_equal(r.v->nlive, 0);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+static void
+flip(struct rig *r, uint8_t kind, size_t nth)
+{
+	struct row *row;
+
+	pthread_mutex_lock(&r->store->lock);
+	assert_non_null(row = row_kind(r->store, kind, nth));
+	row->value[row->value_n - 1] ^= 1;
+	pthread_mutex_unlock(&r->store->lock);
+}
+
+/* The row of a kind that belongs to a conversation. */
+static void
+flip_conv(struct rig *r, uint8_t kind, const uint8_t conv[16])
+{
+	pthread_mutex_lock(&r->store->lock);
+	for (size_t i = 0; i < r->store->n; i++) {
+		struct row *row = &r->store->row[i];
+
+		if (row->key[0] == kind && memmem(row->key, row->key_n, conv,
+		    16) != NULL)
+			row->value[row->value_n - 1] ^= 1;
+	}
+	pthread_mutex_unlock(&r->store->lock);
+}
+
+/* Each kind of record: the conversation is refused, the other one is not. */
+static void
+tampered_records(void **state)
+{
+	struct m_sv_list l = { .req = 4 };
+	static const uint8_t kinds[] = { REC_MSG, REC_DATA, REC_LIST };
+	uint8_t conv[16], other[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		two_users(&r, conv);
+		login(&r, &p, &alice, "alice");
+		memset(other, 0, 16);
+		(void)put_text(&r, &p, other, 1, "untouched");
+		pair_close(&p);
+		while (any_worker(&r))
+			pump(&r);
+		flip_conv(&r, kinds[i], conv);
+		login(&r, &p, &alice, "alice");
+		logged[0] = '\0';
+		if (kinds[i] != REC_MSG) {
+			put_send(&p, 2, conv, 1, bytes_str("more"));
+			expect_error(&r, &p, 2, VE_STORAGE);
+			assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1),
+			    0);
+			expect(&r, p.sess, MSG_vs_conv, &m);
+			expect_error(&r, &p, 4, VE_STORAGE);
+		}
+		if (kinds[i] != REC_LIST) {
+			read_send(&p, 3, conv, 0, 0);
+			expect_error(&r, &p, 3, VE_STORAGE);
+		}
+		assert_non_null(strstr(logged, "storage.tamper|alice|"));
+		read_send(&p, 3, other, 0, 0);
+		expect_text(&r, &p, 1, 1, bytes_str("untouched"));
+		expect(&r, p.sess, MSG_vs_done, &m);
+		(void)put_text(&r, &p, other, 2, "goes on");
+		pair_close(&p);
+		rig_stop(&r, true);
+		rig_free(&r);
+	}
+}
+
+/* A message that is missing, inside or at the end. */
+static void
+lost_messages(void **state)
+{
+	uint8_t conv[16];
+	struct rec_key key;
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	for (uint64_t gone = 1; gone <= 2; gone++) {
+		two_users(&r, conv);
+		key = rec_key_msg(conv, gone, 0);
+		pthread_mutex_lock(&r.store->lock);
+		row_del(r.store, rec_bytes(&key));
+		pthread_mutex_unlock(&r.store->lock);
+		login(&r, &p, &alice, "alice");
+		logged[0] = '\0';
+		read_send(&p, 1, conv, 0, 0);
+		expect_error(&r, &p, 1, VE_STORAGE);
+		assert_non_null(strstr(logged, "storage.tamper|alice|"));
+		pair_close(&p);
+		rig_stop(&r, true);
+		rig_free(&r);
+	}
+}
+
+/* Two messages change places: both are genuine, and of one size. */
+static void
+exchanged_messages(void **state)
+{
+	uint8_t conv[16], *value;
+	struct rec_key k1, k2;
+	struct row *r1, *r2;
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	k1 = rec_key_msg(conv, 1, 0);
+	k2 = rec_key_msg(conv, 2, 0);
+	pthread_mutex_lock(&r.store->lock);
+	r1 = row_find(r.store, rec_bytes(&k1));
+	r2 = row_find(r.store, rec_bytes(&k2));
+	assert_true(r1->value_n == r2->value_n);
+	value = r1->value;
+	r1->value = r2->value;
+	r2->value = value;
+	pthread_mutex_unlock(&r.store->lock);
+	login(&r, &p, &alice, "alice");
+	read_send(&p, 1, conv, 0, 0);
+	expect_error(&r, &p, 1, VE_STORAGE);
+	assert_non_null(strstr(logged, "a message does not verify"));
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+/* Restart on what `change` made of the store: refused for this reason. */
+static void
+no_start(struct rig *r, const char *why)
+{
+	assert_int_equal(rig_start(r, false), -1);
+	if (strstr(r->v->why, why) == NULL)
+		fail_msg("refused otherwise: %s", r->v->why);
+	rig_stop(r, false);
+}
+
+static void
+no_start_when_tampered(void **state)
+{
+	static const uint8_t kinds[] = { 'C', 'U', 'K', 'k' };
+	struct row *row, keep;
+	uint8_t conv[16];
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	rig_stop(&r, true);
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		flip(&r, kinds[i], 0);
+		no_start(&r, "records do not verify, the first is ");
+		flip(&r, kinds[i], 0);
+		row = row_kind(r.store, kinds[i], 0);
+		keep = *row;
+		keep.value = malloc(keep.value_n);
+		memcpy(keep.value, row->value, keep.value_n);
+		row_del(r.store, bytes_of(keep.key, keep.key_n));
+		no_start(&r, "do not add up to record H");
+		row_put(r.store, bytes_of(keep.key, keep.key_n),
+		    bytes_of(keep.value, keep.value_n));
+		free(keep.value);
+	}
+	flip(&r, 'H', 0);
+	no_start(&r, "record H does not verify");
+	flip(&r, 'H', 0);
+	flip(&r, 'R', 0);
+	no_start(&r, "record R does not verify");
+	flip(&r, 'R', 0);
+	assert_int_equal(rig_start(&r, false), 0);
+	rig_stop(&r, true);
+	store_clear(r.store);
+	no_start(&r, "no record R");
+	rig_free(&r);
+}
+
+/* An older state of the whole database, and another future of it. */
+static void
+no_start_when_rolled_back(void **state)
+{
+	struct store *old, *new;
+	uint8_t conv[16], was[SLOT_FILE_BYTES];
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	anchor_sync(r.v);
+	assert_int_equal(pread(r.anchor, was, sizeof(was), 0), sizeof(was));
+	old = store_copy(r.store);
+	login(&r, &p, &alice, "alice");
+	(void)put_text(&r, &p, conv, 1, "newer");
+	pair_close(&p);
+	rig_stop(&r, true);
+	new = r.store;
+	r.store = old;
+	no_start(&r, "it was rolled back");
+	assert_non_null(strstr(logged, "storage.tamper||the database is at"));
+	/* Behind the database the anchor may be: a crash before its write. */
+	r.store = new;
+	assert_int_equal(pwrite(r.anchor, was, sizeof(was), 0), sizeof(was));
+	assert_int_equal(rig_start(&r, false), 0);
+	rig_stop(&r, true);
+	/* As many commits, but not the same. */
+	assert_int_equal(pwrite(r.anchor, was, sizeof(was), 0), sizeof(was));
+	r.store = old;
+	assert_int_equal(rig_start(&r, false), 0);
+	login(&r, &p, &alice, "alice");
+	(void)put_text(&r, &p, conv, 1, "otherwise");
+	pair_close(&p);
+	rig_stop(&r, true);
+	r.store = new;
+	no_start(&r, "is not the one that the anchor saw");
+	store_free(old);
+	rig_free(&r);
+}
+
+static void
+no_start_with_other_keys(void **state)
+{
+	uint8_t slots[SLOT_FILE_BYTES];
+	uint8_t conv[16];
+	struct rig r, other;
+	EVP_PKEY *right = keyd_wrap;
+	int fd;
+
+	(void)state;
+	rig_new(&other);
+	rig_stop(&other, true);
+	two_users(&r, conv);
+	rig_stop(&r, true);
+	keyd_wrap = alice.wrap;
+	no_start(&r, "the storage key is wrong");
+	keyd_wrap = right;
+	fd = r.keyfile;
+	r.keyfile = other.keyfile;
+	no_start(&r, "the storage key is wrong");
+	r.keyfile = fd;
+	fd = r.anchor;
+	r.anchor = other.anchor;
+	no_start(&r, "the storage key is wrong");
+	r.anchor = fd;
+	memset(slots, 0, sizeof(slots));
+	assert_int_equal(pread(r.anchor, slots, sizeof(slots), 0),
+	    sizeof(slots));
+	slots[40] ^= 1;
+	slots[SLOT_BYTES + 40] ^= 1;
+	assert_int_equal(pwrite(r.anchor, slots, sizeof(slots), 0),
+	    sizeof(slots));
+	no_start(&r, "the anchor cannot be read or is damaged");
+	rig_free(&r);
+	rig_free(&other);
+}
+
+static void
+administration(void **state)
+{
+	struct m_av_user_add u = { .name = bytes_str("alice") };
+	struct m_av_key_add k = { .user = bytes_str("bob"),
+	    .sign_spki = buf_bytes(&alice.sign_spki),
+	    .wrap_spki = buf_bytes(&alice.wrap_spki) };
+	static const char *const names[] = { "", "Alice", "1a", "-a", "a b",
+	    "a/b", "abcdefghijklmnopqrstuvwxyz0123456", "\xc3\xa9" };
+	struct m_ctl_role role = { .name = bytes_str("keyd"), .pid = 7 };
+	struct m_ctl_status_end end;
+	uint8_t conv[16];
+	struct chan *c;
+	struct rig r;
+	struct msg m;
+	int infos = 0;
+
+	(void)state;
+	two_users(&r, conv);
+	c = admin_open(&r);
+	assert_int_equal(chan_send(c, MSG_av_user_add, &u, -1), 0);
+	expect(&r, c, MSG_va_error, &m);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		u.name = bytes_str(names[i]);
+		assert_int_equal(chan_send(c, MSG_av_user_add, &u, -1), 0);
+		expect(&r, c, MSG_va_error, &m);
+	}
+	/* An enrolled key, an unknown user, a key of the wrong use. */
+	assert_int_equal(chan_send(c, MSG_av_key_add, &k, -1), 0);
+	expect(&r, c, MSG_va_error, &m);
+	k.user = bytes_str("eve");
+	assert_int_equal(chan_send(c, MSG_av_key_add, &k, -1), 0);
+	expect(&r, c, MSG_va_error, &m);
+	k.user = bytes_str("bob");
+	k.sign_spki = buf_bytes(&alice.wrap_spki);
+	assert_int_equal(chan_send(c, MSG_av_key_add, &k, -1), 0);
+	expect(&r, c, MSG_va_error, &m);
+	assert_int_equal(chan_send(c, MSG_av_user_list, NULL, -1), 0);
+	for (int i = 0; i < 2; i++) {
+		expect(&r, c, MSG_va_user, &m);
+		assert_int_equal(m.u.va_user.keys, 1);
+	}
+	expect(&r, c, MSG_va_done, &m);
+	assert_int_equal(chan_send(c, MSG_av_status, NULL, -1), 0);
+	expect(&r, r.ctl, MSG_ctl_status, &m);
+	role.id = end.id = m.u.ctl_status.id;
+	assert_int_equal(chan_send(r.ctl, MSG_ctl_role, &role, -1), 0);
+	assert_int_equal(chan_send(r.ctl, MSG_ctl_status_end, &end, -1), 0);
+	expect(&r, c, MSG_va_role, &m);
+	assert_int_equal(m.u.va_role.pid, 7);
+	for (; infos < 8; infos++)
+		expect(&r, c, MSG_va_info, &m);
+	expect(&r, c, MSG_va_done, &m);
+	assert_non_null(strstr(logged, "admin.user.add|alice|by uid 1000"));
+	assert_non_null(strstr(logged, "admin.key.add|bob|SHA256:"));
+	/* A change that the disk has no room for leaves everything as it was. */
+	u.name = bytes_str("carol");
+	r.store->next_write = KV_FULL;
+	assert_int_equal(chan_send(c, MSG_av_user_add, &u, -1), 0);
+	expect(&r, c, MSG_va_error, &m);
+	assert_int_equal(r.v->nusers, 2);
+	assert_int_equal(chan_send(c, MSG_av_user_add, &u, -1), 0);
+	expect(&r, c, MSG_va_done, &m);
+	chan_free(c);
+	rig_stop(&r, true);
+	assert_int_equal(rig_start(&r, false), 0);
+	assert_int_equal(r.v->nusers, 3);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+static int
+keys(void **state)
+{
+	(void)state;
+	log_set_sink(keep_log);
+	(void)msg_desc(0);
+	keyd_wrap = rsa_generate(RSA_USE_WRAP, 3072, 0);
+	ident_new(&alice);
+	ident_new(&bob);
+	return keyd_wrap == NULL ? -1 : 0;
+}
+
+static int
+keys_free(void **state)
+{
+	struct ident *id[] = { &alice, &bob };
+
+	(void)state;
+	EVP_PKEY_free(keyd_wrap);
+	for (int i = 0; i < 2; i++) {
+		EVP_PKEY_free(id[i]->sign);
+		EVP_PKEY_free(id[i]->wrap);
+		buf_free(&id[i]->sign_spki);
+		buf_free(&id[i]->wrap_spki);
+	}
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_does_not_come_in),
+		cmocka_unit_test(old_key_records),
+		cmocka_unit_test(anothers_conversation),
+		cmocka_unit_test(violations),
+		cmocka_unit_test(tampered_records),
+		cmocka_unit_test(lost_messages),
+		cmocka_unit_test(exchanged_messages),
+		cmocka_unit_test(no_start_when_tampered),
+		cmocka_unit_test(no_start_when_rolled_back),
+		cmocka_unit_test(no_start_with_other_keys),
+		cmocka_unit_test(administration),
+	};
+
+	return cmocka_run_group_tests_name("vault_bad", tests, keys, keys_free);
+}
