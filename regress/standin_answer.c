@@ -10,6 +10,7 @@
 #include "log.h"
 
 #define PIECE_MAX	(4 * 1024 * 1024)
+#define WORD_MAX	8192	/* bytes of one delta */
 #define QUOTE_MAX	80		/* bytes of the user's message quoted */
 #define HANG_MS		600000
 
@@ -150,6 +151,9 @@ words(struct conn *c, const char *member, const char *text)
 		size_t len = strcspn(text, " \n");
 
 		len += strspn(text + len, " \n");
+		if (len > WORD_MAX)	/* between two characters */
+			for (len = WORD_MAX; (text[len] & 0xc0) == 0x80; len--)
+				;
 		if ((w = strndup(text, len)) == NULL)
 			fatal("strndup");
 		delta(c, member, w);
