@@ -30,9 +30,8 @@ log_set_level(enum log_level level)
 	log_max = level;
 }
 
-/* Control and non-ASCII bytes become '?': a log line is one line of text. */
-static void
-clean(char *s)
+void
+log_clean(char *s)
 {
 	for (; *s != '\0'; s++)
 		if ((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f)
@@ -54,7 +53,7 @@ emit(enum log_level level, const char *event, uint64_t session,
 	if (err != 0 && n >= 0 && (size_t)n < sizeof(line))
 		(void)snprintf(line + n, sizeof(line) - (size_t)n, ": %s",
 		    strerror(err));
-	clean(line);
+	log_clean(line);
 	if (sink_fn != NULL)
 		sink_fn(level, event, session, user, line);
 	else if (event != NULL)

@@ -33,6 +33,9 @@ typedef void log_sink(enum log_level level, const char *event,
 void log_set_sink(log_sink *sink);
 /* The name shown before messages on standard error. */
 void log_set_name(const char *name);
+/* Control and non-ASCII bytes become '?': a log line is one line of text, and
+ * harmless on a terminal. */
+void log_clean(char *s);
 /* Messages above this level are dropped (default LOG_L_INFO). */
 void log_set_level(enum log_level level);
 

@@ -148,7 +148,10 @@ log_to_logger(enum log_level level, const char *event, uint64_t session,
 	struct buf b = BUF_INIT(4096);
 	ssize_t n;
 
-	if (msg_encode(MSG_log_event, &m, &b) == 0) {
+	if (msg_encode(MSG_log_event, &m, &b) == -1) {
+		if (event != NULL)	/* its name or the user's */
+			fatalx("an audit event that cannot be written");
+	} else {
 		do
 			n = send(FD_LOG, b.p, b.n, MSG_NOSIGNAL);
 		while (n == -1 && errno == EINTR);
@@ -259,7 +262,8 @@ role_start(struct role *r, enum role_id id, int argc, char **argv,
 		fatalx("this program is started by cloisterd");
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
 	    signal(SIGINT, SIG_IGN) == SIG_ERR ||
-	    signal(SIGHUP, SIG_IGN) == SIG_ERR)
+	    signal(SIGHUP, SIG_IGN) == SIG_ERR ||
+	    signal(SIGCHLD, SIG_DFL) == SIG_ERR)
 		fatal("signal");
 	read_start(r, &start);
 	if (id != ROLE_LOGGER)

@@ -109,14 +109,15 @@ void role_start(struct role *r, enum role_id id, int argc, char **argv,
 __attribute__((noreturn)) void role_run(struct role *r);
 
 /*
- * A link of this role as an asynchronous channel in `state`; why-messages of a
- * violation are logged as an audit event, and on_closed is called afterwards.
+ * A link of this role as an asynchronous channel in `state`.  closed is called
+ * at its end; role_link_lost() is the usual one.
  */
 struct chan *role_link(struct role *r, enum link_id link, int peer,
     unsigned state, unsigned flags, chan_msg_cb *cb, chan_closed_cb *closed,
     void *arg);
 
-/* For links whose end means that this role cannot go on. */
+/* For links whose end means that this role cannot go on: a violation is
+ * audited, then the role ends. */
 void role_link_lost(struct chan *c, const char *why, void *arg);
 
 /* Log to the role's log socket from now on. */

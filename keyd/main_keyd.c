@@ -117,11 +117,8 @@ on_boot(struct chan *c, struct msg *m, void *arg)
 	bool done = m->type == MSG_boot_done;
 	const char *why;
 
-	(void)arg;
-	if ((why = keyd_boot_request(&boot, c, m)) != NULL) {
-		audit("violation", 0, NULL, "boot link: %s", why);
-		fatalx("boot link: %s", why);
-	}
+	if ((why = keyd_boot_request(&boot, c, m)) != NULL)
+		role_link_lost(c, why, arg);
 	if (done)
 		boot_over(true);
 }

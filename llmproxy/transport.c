@@ -22,7 +22,7 @@
 #define SYSTEM_CA	"/etc/ssl/certs/ca-certificates.crt"
 #define HELLO_MS	2000	/* until the connector is greeted again */
 #define SPARE_MS	20000	/* how long an unused connection is kept */
-#define IDLE_MAX	16	/* connections that libcurl keeps */
+#define IDLE_MAX	LLM_REQUESTS_MAX /* connections that libcurl keeps */
 #define GRACE_S		5	/* for the connector, beyond its own time-out */
 
 static const char bearer[] = "Authorization: Bearer ";
@@ -480,6 +480,9 @@ set_request(CURL *e, const struct request *r)
 	SET(POSTFIELDS, r->body.p);
 	SET(TCP_NODELAY, 1L);
 	SET(CONNECTTIMEOUT_MS, (long)up->connect_s * 1000);
+	/* libcurl 7.88 looks at a socket that came connected only when it would
+	 * try the other family, after 200 ms. */
+	SET(HAPPY_EYEBALLS_TIMEOUT_MS, 1L);
 	return rc;
 }
 #undef SET

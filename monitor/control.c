@@ -16,6 +16,7 @@ control_listen(struct monitor *m)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	const char *path = m->cfg.control_socket;
+	struct stat st;
 	mode_t old;
 
 	if (strlcpy(sun.sun_path, path, sizeof(sun.sun_path)) >=
@@ -24,9 +25,15 @@ control_listen(struct monitor *m)
 	if ((m->control = socket(AF_UNIX,
 	    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) == -1)
 		fatal("socket");
-	if (connect(m->control, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		fatalx("%s: another cloisterd is listening", path);
-	if (unlink(path) == -1 && errno != ENOENT)
+	if (lstat(path, &st) == -1) {
+		if (errno != ENOENT)
+			fatal("%s", path);
+	} else if (!S_ISSOCK(st.st_mode))
+		fatalx("%s: in the way, and not a socket", path);
+	else if (connect(m->control, (struct sockaddr *)&sun,
+	    sizeof(sun)) == 0 || errno != ECONNREFUSED)
+		fatalx("%s: somebody is listening already", path);
+	else if (unlink(path) == -1)
 		fatal("%s", path);
 	old = umask(0177);
 	if (bind(m->control, (struct sockaddr *)&sun, sizeof(sun)) == -1)

@@ -1,5 +1,6 @@
 #include "logger.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,9 @@ on_event(struct chan *c, struct msg *m, void *arg)
 	    msg_text(user, sizeof(user), e->user) == -1 ||
 	    msg_text(text, sizeof(text), e->text) == -1)
 		fatalx("a log message is longer than declared");
+	/* A role that was taken over writes no second line and no terminal
+	 * sequence. */
+	log_clean(text);
 	if (e->is_audit)
 		take(s->name, e->pid, e->session, event, user, text);
 	else
@@ -83,11 +87,17 @@ static void
 on_closed(struct chan *c, const char *why, void *arg)
 {
 	struct source *s = arg;
+	int fd = -1;
 
-	if (why != NULL)
+	/* The socket is also the successor's: go on with it. */
+	if (why != NULL) {
 		audit("violation", 0, NULL, "%s: log socket: %s", s->name, why);
+		if ((fd = fcntl(chan_fd(c), F_DUPFD_CLOEXEC, 0)) == -1)
+			fatal("fcntl");
+	}
 	chan_free(c);
-	s->chan = NULL;
+	s->chan = fd == -1 ? NULL : chan_new(self->loop, fd, CH_LOG, END_B,
+	    LOG_OPEN, 0, on_event, on_closed, s);
 }
 
 /* One sync for everything that came in a round. */

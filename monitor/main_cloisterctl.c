@@ -20,6 +20,7 @@
 enum { EX_FAILED = 1, EX_USE = 2, EX_NO_SERVICE = 3 };
 
 #define ANSWER_MS	30000
+#define TEXT_MAX	513	/* the longest text in an answer, and NUL */
 
 static struct server_config cfg;
 static const char *conf_path = SYSCONFDIR "/cloisterd.conf";
@@ -71,25 +72,34 @@ format_time(uint64_t us, char *dst, size_t size)
 		(void)strlcpy(dst, "?", size);
 }
 
+/* Text of the service on this terminal: harmless, whoever sent it. */
+static const char *
+safe(char dst[TEXT_MAX], struct bytes text)
+{
+	(void)msg_text(dst, TEXT_MAX, text);
+	log_clean(dst);
+	return dst;
+}
+
 static void
 show_user(const struct m_va_user *u)
 {
-	char when[32];
+	char when[32], name[TEXT_MAX];
 
 	format_time(u->created_us, when, sizeof(when));
-	printf("%-32.*s %-9s %3u key%s  since %s\n", (int)u->name.n,
-	    (const char *)u->name.p, u->state == 1 ? "enabled" : "disabled",
+	printf("%-32s %-9s %3u key%s  since %s\n", safe(name, u->name),
+	    u->state == 1 ? "enabled" : "disabled",
 	    u->keys, u->keys == 1 ? " " : "s", when);
 }
 
 static void
 show_role(const struct m_va_role *r)
 {
-	char when[32];
+	char when[32], name[TEXT_MAX];
 
 	format_time(r->started_us, when, sizeof(when));
-	printf("%-14.*s pid %-8u uid %-6u landlock %-2u restarts %-3u since "
-	    "%s\n", (int)r->name.n, (const char *)r->name.p, r->pid, r->uid,
+	printf("%-14s pid %-8u uid %-6u landlock %-2u restarts %-3u since "
+	    "%s\n", safe(name, r->name), r->pid, r->uid,
 	    r->abi, r->restarts, when);
 }
 
@@ -97,6 +107,7 @@ show_role(const struct m_va_role *r)
 static int
 answers(struct chan *c)
 {
+	char name[TEXT_MAX], text[TEXT_MAX];
 	struct msg m;
 	const char *why;
 
@@ -114,20 +125,16 @@ answers(struct chan *c)
 			show_role(&m.u.va_role);
 			break;
 		case MSG_va_info:
-			printf("%-24.*s %.*s\n", (int)m.u.va_info.name.n,
-			    (const char *)m.u.va_info.name.p,
-			    (int)m.u.va_info.value.n,
-			    (const char *)m.u.va_info.value.p);
+			printf("%-24s %s\n", safe(name, m.u.va_info.name),
+			    safe(text, m.u.va_info.value));
 			break;
 		case MSG_va_error:
-			(void)fprintf(stderr, "cloisterctl: %.*s\n",
-			    (int)m.u.va_error.text.n,
-			    (const char *)m.u.va_error.text.p);
+			(void)fprintf(stderr, "cloisterctl: %s\n",
+			    safe(text, m.u.va_error.text));
 			return EX_FAILED;
 		default:	/* va_done: nothing else is permitted */
 			if (m.u.va_done.text.n > 0)
-				printf("%.*s\n", (int)m.u.va_done.text.n,
-				    (const char *)m.u.va_done.text.p);
+				printf("%s\n", safe(text, m.u.va_done.text));
 			return 0;
 		}
 	}
@@ -152,10 +159,12 @@ cmd_init(void)
 	const char *dir = getenv("CLOISTER_SBIN");
 	char path[4096];
 	char *argv[7];
-	int n = 0;
-
-	(void)snprintf(path, sizeof(path), "%s/cloisterd",
+	int n = snprintf(path, sizeof(path), "%s/cloisterd",
 	    dir != NULL ? dir : SBINDIR);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		fatalx("CLOISTER_SBIN is too long");
+	n = 0;
 	argv[n++] = path;
 	argv[n++] = (char *)(uintptr_t)"-i";
 	argv[n++] = (char *)(uintptr_t)"-f";

@@ -3,10 +3,13 @@
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -96,12 +99,16 @@ join_logger(struct monitor *m)
 	role_log_init();
 }
 
-/* Descriptors up to FD_LOG are taken, so that nothing else lands there. */
+/*
+ * Nothing is inherited but the standard descriptors; those, and what is up to
+ * FD_LOG, are taken, so that no file of ours lands there.
+ */
 static void
 reserve_fds(void)
 {
 	int fd;
 
+	closefrom(STDERR_FILENO + 1);
 	do
 		if ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
 			fatal("/dev/null");
@@ -110,20 +117,30 @@ reserve_fds(void)
 		close(fd);
 }
 
+/* In a process of its own: however it ends, what it left half made goes. */
 static int
 init_state(struct monitor *m)
 {
+	sigset_t set;
 	int status;
+	pid_t pid;
 
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+		fatal("sigprocmask");
 	state_create(m);
-	links_make(m);
-	join_logger(m);
-	status = supervise(m);
-	log_set_sink(NULL);
-	if (status != 0) {
+	if ((pid = fork()) == 0) {
+		links_make(m);
+		join_logger(m);
+		_exit(supervise(m));
+	}
+	if (pid == -1 || waitpid(pid, &status, 0) == -1 || status != 0) {
 		log_err("the state could not be made; removing what there is");
 		state_remove(m);
-		return status;
+		return 1;
 	}
 	state_finish(m);
 	return 0;
@@ -138,6 +155,8 @@ main(int argc, char **argv)
 	bool test = false;
 	int c;
 
+	reserve_fds();
+	(void)umask(022);
 	m.libexec = LIBEXECDIR;
 	setproctitle_init(argc, argv, environ);
 	log_set_name("cloisterd");
@@ -177,7 +196,6 @@ main(int argc, char **argv)
 	}
 	m.providers = (int)m.cfg.nproviders;
 	log_set_level(m.cfg.log_level);
-	reserve_fds();
 	if (geteuid() != 0)
 		log_warn("not started as root: all roles share uid %u; "
 		    "separation by uid is OFF", geteuid());

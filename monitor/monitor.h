@@ -25,9 +25,11 @@ struct proc {
 	uint32_t		 generation;
 	uint32_t		 abi;		/* Landlock, as it reported */
 	uint64_t		 started_us;
+	uint64_t		 started_ms;	/* monotonic */
 	uint64_t		 delay_ms;	/* before the next restart */
 	bool			 running;	/* configured and serving */
 	bool			 exited_ok;
+	bool			 told_to_stop;
 	struct loop_timer	*restart;
 };
 
@@ -62,7 +64,8 @@ void links_close_unkept(struct monitor *m);
 
 /* state.c: the state directory */
 
-/* Open a role's file for a start; the descriptor is the caller's. */
+/* Open a role's file for a start; the descriptor is the caller's.  Failing is
+ * fatal, unless the service runs: then it is logged, and -1. */
 int state_open_file(struct monitor *m, enum file_id file, int instance);
 /* Path of the engine's directory. */
 void state_engine_dir(const struct monitor *m, char *dst, size_t size);
@@ -75,8 +78,9 @@ void state_finish(struct monitor *m);
 
 /* spawn.c: processes */
 
-/* Fork and execute p's program with its descriptors in place. */
-void spawn(struct monitor *m, struct proc *p);
+/* Fork and execute p's program with its descriptors in place.  0, or -1 when a
+ * file that the role needs cannot be opened now. */
+int spawn(struct monitor *m, struct proc *p);
 /* The user that p's processes run as when the monitor is root. */
 const struct config_user *proc_user(const struct monitor *m,
     const struct proc *p);

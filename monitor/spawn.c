@@ -79,9 +79,18 @@ map_links(struct monitor *m, const struct proc *p, struct fdmap *f)
 }
 
 static void
+close_ours(const struct fdmap *f)
+{
+	for (int i = 0; i < f->n; i++)
+		if (f->ours[i])
+			close(f->source[i]);
+}
+
+/* 0, or -1 when a file cannot be opened now; then nothing is left open. */
+static int
 map_fds(struct monitor *m, const struct proc *p, int ctl, struct fdmap *f)
 {
-	int null, extra = role_extra_fd(p->role, m->providers);
+	int null, fd, extra = role_extra_fd(p->role, m->providers);
 
 	memset(f, 0, sizeof(*f));
 	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
@@ -94,17 +103,24 @@ map_fds(struct monitor *m, const struct proc *p, int ctl, struct fdmap *f)
 	map(f, FD_LOG, m->logs[role_index(p->role, p->instance,
 	    m->providers)][0], false);
 	map_links(m, p, f);
-	for (int i = 0; i < FILES; i++)
-		if (file_roles[i] == p->role)
-			map(f, role_file_fd(p->role, m->providers,
-			    (enum file_id)i), state_open_file(m,
-			    (enum file_id)i, p->instance), true);
+	for (int i = 0; i < FILES; i++) {
+		if (file_roles[i] != p->role)
+			continue;
+		if ((fd = state_open_file(m, (enum file_id)i,
+		    p->instance)) == -1) {
+			close_ours(f);
+			return -1;
+		}
+		map(f, role_file_fd(p->role, m->providers, (enum file_id)i),
+		    fd, true);
+	}
 	if (p->role == ROLE_SESSIOND)
 		for (size_t i = 0; i < m->cfg.nlisten; i++)
 			map(f, extra++, m->listeners[i], false);
 	if (p->role == ROLE_LOGGER)
 		for (int i = 0; i <= role_total(m->providers); i++)
 			map(f, extra++, m->logs[i][1], false);
+	return 0;
 }
 
 /* In the child: sources out of the way, then each to its place. */
@@ -169,7 +185,7 @@ send_start(struct monitor *m, struct proc *p)
 	(void)chan_send(p->ctl, MSG_ctl_start, &s, -1);
 }
 
-void
+int
 spawn(struct monitor *m, struct proc *p)
 {
 	struct fdmap f;
@@ -178,19 +194,22 @@ spawn(struct monitor *m, struct proc *p)
 
 	if (chan_pair(ctl, false) == -1)
 		fatal("socketpair");
-	map_fds(m, p, ctl[1], &f);
+	if (map_fds(m, p, ctl[1], &f) == -1) {
+		close(ctl[0]);
+		return -1;
+	}
 	if ((pid = fork()) == -1)
 		fatal("fork");
 	if (pid == 0)
 		exec_role(m, p, &f);
-	for (int i = 0; i < f.n; i++)
-		if (f.ours[i])
-			close(f.source[i]);
+	close_ours(&f);
 	p->pid = pid;
 	p->generation++;
 	p->running = false;
 	p->started_us = wall_us();
+	p->started_ms = mono_ms();
 	p->ctl = chan_new(NULL, ctl[0], CH_CTL, END_A, CTL_START, 0, NULL, NULL,
 	    NULL);
 	send_start(m, p);
+	return 0;
 }

@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,17 +16,18 @@ static const struct {
 	const char	*path;
 	mode_t		 mode;
 	bool		 init_only;
+	int		 access;	/* once it is made */
 } files[FILES] = {
-	[FILE_AUDIT_LOG] = { "audit/audit.log", 0600, false },
-	[FILE_AUDIT_STATE] = { "audit/audit.state", 0600, false },
-	[FILE_AUDIT_KEY] = { "keys/audit.key", 0600, true },
-	[FILE_HOST_KEY] = { "keys/host.key", 0600, false },
-	[FILE_WRAP_KEY] = { "keys/wrap.key", 0600, false },
-	[FILE_HOST_PUB] = { "keys/host.pub", 0644, true },
-	[FILE_ANCHOR] = { "vault/anchor", 0600, false },
-	[FILE_KEYFILE] = { "vault/storage.key", 0600, false },
-	[FILE_API_KEY] = { NULL, 0, false },
-	[FILE_CA] = { NULL, 0, false },
+	[FILE_AUDIT_LOG] = { "audit/audit.log", 0600, false, O_RDWR },
+	[FILE_AUDIT_STATE] = { "audit/audit.state", 0600, false, O_RDWR },
+	[FILE_AUDIT_KEY] = { "keys/audit.key", 0600, true, O_RDWR },
+	[FILE_HOST_KEY] = { "keys/host.key", 0600, false, O_RDONLY },
+	[FILE_WRAP_KEY] = { "keys/wrap.key", 0600, false, O_RDONLY },
+	[FILE_HOST_PUB] = { "keys/host.pub", 0644, true, O_RDWR },
+	[FILE_ANCHOR] = { "vault/anchor", 0600, false, O_RDWR },
+	[FILE_KEYFILE] = { "vault/storage.key", 0600, false, O_RDWR },
+	[FILE_API_KEY] = { NULL, 0, false, O_RDONLY },
+	[FILE_CA] = { NULL, 0, false, O_RDONLY },
 };
 
 static const char *const dirs[] = { "keys", "vault", "audit", "db" };
@@ -46,24 +48,42 @@ state_engine_dir(const struct monitor *m, char *dst, size_t size)
 	state_path(m, "db", dst, size);
 }
 
+/*
+ * A file cannot be given to a role: the end of a start, but not of a service
+ * that one provider's role is to join again.
+ */
+static int
+cannot(const struct monitor *m, const char *path, const char *why)
+{
+	if (!m->serving)
+		fatalx("%s: %s", path, why);
+	log_err("%s: %s", path, why);
+	return -1;
+}
+
 /* A secret named in the configuration: nobody but its owner may write it, and
  * others may not read it. */
 static int
-open_secret(const char *path)
+open_secret(const struct monitor *m, const char *path)
 {
+	const char *why = NULL;
 	struct stat st;
 	int fd;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
-		fatal("%s", path);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY |
+	    O_NONBLOCK)) == -1)
+		return cannot(m, path, strerror(errno));
 	if (fstat(fd, &st) == -1)
-		fatal("%s", path);
-	if (!S_ISREG(st.st_mode))
-		fatalx("%s: not a regular file", path);
-	if ((st.st_mode & 027) != 0)
-		fatalx("%s: mode %04o is too open: others can read it or its "
-		    "group can write it", path, st.st_mode & 07777);
-	return fd;
+		why = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		why = "not a regular file";
+	else if ((st.st_mode & 027) != 0)
+		why = "its mode is too open: others can read it or its group "
+		    "can write it";
+	if (why == NULL)
+		return fd;
+	close(fd);
+	return cannot(m, path, why);
 }
 
 int
@@ -75,22 +95,33 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 	int fd;
 
 	if (file == FILE_API_KEY && !m->init && pr->key_file != NULL)
-		return open_secret(pr->key_file);
+		return open_secret(m, pr->key_file);
 	if (file == FILE_CA && !m->init && pr->ca_file != NULL)
 		name = pr->ca_file;
 	if (files[file].path != NULL && (m->init || !files[file].init_only)) {
 		state_path(m, files[file].path, path, sizeof(path));
 		name = path;
 	}
-	if ((fd = open(name, (files[file].path != NULL ? O_RDWR : O_RDONLY) |
+	if ((fd = open(name, (m->init ? O_RDWR : files[file].access) |
 	    (file == FILE_AUDIT_LOG ? O_APPEND : 0) | O_CLOEXEC | O_NOFOLLOW |
 	    O_NOCTTY)) == -1) {
 		if (errno == ENOENT && files[file].path != NULL)
 			fatalx("%s is missing: run 'cloisterctl init' first, or "
 			    "restore it", name);
-		fatal("%s", name);
+		return cannot(m, name, strerror(errno));
 	}
 	return fd;
+}
+
+/* What was made is removed again before the end. */
+__attribute__((noreturn)) static void
+undo(struct monitor *m, const char *path)
+{
+	int err = errno;
+
+	state_remove(m);
+	errno = err;
+	fatal("%s", path);
 }
 
 void
@@ -102,25 +133,52 @@ state_create(struct monitor *m)
 
 	if (mkdir(m->cfg.state_dir, 0711) == -1 && errno != EEXIST)
 		fatal("%s", m->cfg.state_dir);
+	/* Nothing may be there, and then all that is there is ours. */
 	for (size_t i = 0; i < NDIRS; i++) {
 		state_path(m, dirs[i], path, sizeof(path));
-		if (mkdir(path, 0700) == -1)
-			fatal("%s: is there a state already?", path);
+		if (access(path, F_OK) == 0 || errno != ENOENT)
+			fatalx("%s: is there a state already?", path);
+	}
+	for (size_t i = 0; i < NDIRS; i++) {
+		state_path(m, dirs[i], path, sizeof(path));
+		if (mkdir(path, 0700) == 0)
+			continue;
+		if (i == 0)	/* somebody else was first */
+			fatal("%s", path);
+		undo(m, path);
 	}
 	state_engine_dir(m, path, sizeof(path));
 	if (geteuid() == 0 && chown(path, eng->uid, eng->gid) == -1)
-		fatal("chown %s", path);
+		undo(m, path);
 	for (int f = 0; f < FILES; f++) {
 		if (files[f].path == NULL)
 			continue;
 		state_path(m, files[f].path, path, sizeof(path));
 		if ((fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC,
-		    files[f].mode)) == -1)
-			fatal("%s", path);
-		if (fchmod(fd, files[f].mode) == -1)
-			fatal("fchmod %s", path);
+		    files[f].mode)) == -1 || fchmod(fd, files[f].mode) == -1)
+			undo(m, path);
 		close(fd);
 	}
+}
+
+/* Remove what the engine made; its directory has no others below it. */
+static void
+empty_engine_dir(const struct monitor *m)
+{
+	const struct dirent *e;
+	char path[4096];
+	DIR *d;
+	int fd;
+
+	state_engine_dir(m, path, sizeof(path));
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC)) == -1 || (d = fdopendir(fd)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0
+		    && unlinkat(fd, e->d_name, 0) == -1)
+			log_warn("%s/%s: %s", path, e->d_name, strerror(errno));
+	closedir(d);
 }
 
 void
@@ -135,6 +193,7 @@ state_remove(struct monitor *m)
 		if (unlink(path) == -1 && errno != ENOENT)
 			log_warn("%s: %s", path, strerror(errno));
 	}
+	empty_engine_dir(m);
 	for (size_t i = 0; i < NDIRS; i++) {
 		state_path(m, dirs[i], path, sizeof(path));
 		if (rmdir(path) == -1 && errno != ENOENT)

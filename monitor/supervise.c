@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,14 @@
 #define STOP_TIMEOUT_MS		5000
 #define DELAY_FIRST_MS		100
 #define DELAY_MAX_MS		30000
-#define DELAY_RESET_US		60000000ull
+#define DELAY_RESET_MS		60000
 
 static struct monitor *mon;
 static int exit_status;
 static struct loop_timer *deadline;
 
 static void start_process(struct proc *p);
+static void schedule_restart(struct proc *p);
 static void stop_next(void);
 
 static struct proc *
@@ -134,7 +136,8 @@ on_ready(struct proc *p)
 	audit("role.start", 0, NULL, "%s pid %d landlock %u", name, p->pid,
 	    p->abi);
 	configure(p);
-	if (mon->init || p->role != ROLE_SESSIOND || all_running())
+	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
+	    all_running())
 		let_go(p);
 }
 
@@ -242,14 +245,46 @@ proc_of(struct chan *c)
 	fatalx("a control channel without a role");
 }
 
+/* A role did what it may not: it ends, and its kind decides what follows. */
+static void
+violation(const struct proc *p, const char *what)
+{
+	char name[64];
+
+	proc_name(p, name, sizeof(name));
+	audit("violation", 0, NULL, "%s: control: %s", name, what);
+	if (p->pid > 0)
+		(void)kill(p->pid, SIGKILL);
+}
+
+/* Which role may send what, beyond messages.def: 0, or -1. */
+static int
+may_send(const struct proc *p, enum msg_type type)
+{
+	switch (type) {
+	case MSG_ctl_ready:
+	case MSG_ctl_running:
+		return 0;
+	case MSG_ctl_status:
+	case MSG_ctl_revoke:
+		return p->role == ROLE_VAULT ? 0 : -1;
+	case MSG_ctl_crash:
+		return p->role == ROLE_ZYGOTE ? 0 : -1;
+	default:
+		return -1;
+	}
+}
+
 static void
 on_ctl(struct chan *c, struct msg *m, void *arg)
 {
 	struct proc *p = proc_of(c);
-	char name[64];
 
 	(void)arg;
-	proc_name(p, name, sizeof(name));
+	if (may_send(p, m->type) == -1) {
+		violation(p, msg_desc(m->type)->name);
+		return;
+	}
 	switch (m->type) {
 	case MSG_ctl_ready:
 		p->abi = m->u.ctl_ready.abi;
@@ -260,42 +295,33 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		on_running(p);
 		break;
 	case MSG_ctl_status:
-		if (p->role != ROLE_VAULT)
-			fatalx("%s asked for the status", name);
 		send_status(p, m->u.ctl_status.id);
 		break;
 	case MSG_ctl_revoke:
-		if (p->role != ROLE_VAULT)
-			fatalx("%s revoked a session", name);
 		kill_session(m->u.ctl_revoke.n);
 		break;
-	case MSG_ctl_crash:
-		if (p->role != ROLE_ZYGOTE)
-			fatalx("%s reported a worker", name);
+	default:		/* ctl_crash */
 		audit("worker.crash", m->u.ctl_crash.n, NULL, "status %#x",
 		    m->u.ctl_crash.status);
 		replace_zygote(p);
 		break;
-	default:
-		fatalx("%s: %s has no meaning for the monitor", name,
-		    msg_desc(m->type)->name);
 	}
 }
 
-/* The end itself is noticed by SIGCHLD; a violation ends the role. */
+/*
+ * What follows is done when SIGCHLD comes.  A role that closed its control
+ * channel and lives on cannot be led any more.
+ */
 static void
 on_ctl_closed(struct chan *c, const char *why, void *arg)
 {
 	struct proc *p = proc_of(c);
-	char name[64];
 
 	(void)arg;
-	proc_name(p, name, sizeof(name));
-	if (why != NULL) {
-		audit("violation", 0, NULL, "%s: control: %s", name, why);
-		if (p->pid > 0)
-			(void)kill(p->pid, SIGKILL);
-	}
+	if (why != NULL)
+		violation(p, why);
+	else if (p->pid > 0)
+		(void)kill(p->pid, SIGKILL);
 }
 
 /* ---- starting and stopping ---------------------------------------------- */
@@ -325,14 +351,17 @@ start_process(struct proc *p)
 	struct chan *blocking;
 	unsigned state = CTL_START;
 
-	spawn(mon, p);
+	if (spawn(mon, p) == -1) {
+		schedule_restart(p);
+		return;
+	}
 	blocking = p->ctl;
 	if (p->role == ROLE_LOGGER) {
 		wait_for_logger(blocking, p);
 		state = CTL_CONF;
 	}
-	if ((fd = dup(chan_fd(blocking))) == -1)
-		fatal("dup");
+	if ((fd = fcntl(chan_fd(blocking), F_DUPFD_CLOEXEC, 0)) == -1)
+		fatal("fcntl");
 	chan_free(blocking);
 	p->ctl = chan_new(mon->loop, fd, CH_CTL, END_A, state, 0, on_ctl,
 	    on_ctl_closed, NULL);
@@ -353,7 +382,7 @@ on_restart(void *arg)
 static void
 schedule_restart(struct proc *p)
 {
-	if (wall_us() - p->started_us > DELAY_RESET_US || p->delay_ms == 0)
+	if (mono_ms() - p->started_ms > DELAY_RESET_MS || p->delay_ms == 0)
 		p->delay_ms = DELAY_FIRST_MS;
 	else if ((p->delay_ms *= 2) > DELAY_MAX_MS)
 		p->delay_ms = DELAY_MAX_MS;
@@ -366,7 +395,7 @@ on_stop_timeout(void *arg)
 	(void)arg;
 	deadline = NULL;
 	for (int i = 0; i < mon->nprocs; i++)
-		if (mon->procs[i].pid > 0) {
+		if (mon->procs[i].pid > 0 && mon->procs[i].told_to_stop) {
 			log_warn("%s does not stop; killed",
 			    role_decls[mon->procs[i].role].name);
 			(void)kill(mon->procs[i].pid, SIGKILL);
@@ -399,6 +428,9 @@ stop_next(void)
 			if (p->role != order[o] || p->pid <= 0)
 				continue;
 			any = true;
+			if (p->told_to_stop)
+				continue;
+			p->told_to_stop = true;
 			/* One that is not configured yet cannot be asked. */
 			if (chan_state(p->ctl) == CTL_START ||
 			    chan_send(p->ctl, MSG_ctl_stop, NULL, -1) == -1)
@@ -513,7 +545,7 @@ on_signal(uint32_t events, void *arg)
 			break;
 		default:
 			log_notice("stopping (signal %u)", si.ssi_signo);
-			stop_service("signal", 0);
+			stop_service("signal", mon->init ? 1 : 0);
 		}
 	}
 }
@@ -530,7 +562,8 @@ watch_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 ||
-	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+	    signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    signal(SIGCHLD, SIG_DFL) == SIG_ERR)
 		fatal("signals");
 	if ((fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) == -1)
 		fatal("signalfd");

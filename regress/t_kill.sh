@@ -28,7 +28,9 @@ for role in logger keyd engine storaged zygote sessiond llmproxy connector \
     monitor; do
 	n=$((n + 1))
 	as alice ask -m echo "acknowledged before $role" >/dev/null
-	as alice ask -m long "in flight with $role" >"$T/flight.out" \
+	rm -f "$T/flight.out"
+	CLOISTER_HOME="$T/alice" "$B/cloister" ask -m long \
+	    "in flight with $role" </dev/null >"$T/flight.out" \
 	    2>"$T/flight.err" &
 	CLIENT=$!
 	wait_for test -s "$T/flight.out" || bad "$role: the answer begins"

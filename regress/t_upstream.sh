@@ -56,7 +56,7 @@ expect_not "the API key is in no log" "sk-upstream-test-key" \
 standin_count() {
 	grep -c "$1" "$T/upstream.log" || true
 }
-as alice ask -m long "go on for ever" >"$T/partial" 2>/dev/null &
+CLOISTER_HOME="$T/alice" "$B/cloister" ask -m long "go on for ever" </dev/null >"$T/partial" 2>/dev/null &
 CLIENT=$!
 wait_for test -s "$T/partial" || bad "the answer begins"
 kill -9 $CLIENT

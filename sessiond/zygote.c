@@ -362,17 +362,16 @@ static void
 crashed(struct pair *p, int status)
 {
 	struct m_ctl_crash m = { .n = p->n, .status = (uint32_t)status };
-	bool first = !zy.retired;
 
-	audit("worker.crash", p->n, NULL, "wait status %#x", (unsigned)status);
+	log_warn("worker %" PRIu64 " crashed: wait status %#x", p->n,
+	    (unsigned)status);
 	pair_kill(p);
 	p->outcome = DONE_CRASH;
 	if (p->state == PAIR_LIVE)
 		report(p);
 	set_state(p, PAIR_DONE);
 	retire();
-	/* A successor is there already when an old session crashes. */
-	if (first && chan_send(zy.role->ctl, MSG_ctl_crash, &m, -1) == -1)
+	if (chan_send(zy.role->ctl, MSG_ctl_crash, &m, -1) == -1)
 		fatalx("the monitor is gone");
 }
 

@@ -44,15 +44,12 @@ on_stop(void)
 static void
 on_closed(struct chan *c, const char *why, void *arg)
 {
-	(void)c;
-	(void)arg;
-	if (why != NULL) {
-		audit("violation", 0, NULL, "vault: %s", why);
-		fatalx("vault: %s", why);
-	}
+	if (why != NULL)
+		role_link_lost(c, why, arg);
 	if ((self.flags & START_INIT) != 0)
 		leave(0);
-	log_err("the vault is gone");
+	/* Its death is the monitor's to report; a stop looks the same. */
+	log_info("the vault is gone");
 	leave(1);
 }
 
@@ -69,11 +66,8 @@ on_request(struct chan *c, struct msg *m, void *arg)
 {
 	const char *why;
 
-	(void)arg;
-	if ((why = kvs_request(server, m)) != NULL) {
-		audit("violation", 0, NULL, "vault: %s", why);
-		fatalx("vault: %s", why);
-	}
+	if ((why = kvs_request(server, m)) != NULL)
+		role_link_lost(c, why, arg);
 	if (kvs_waiting(server) + chan_queued(c) > KVS_WAITING_MAX)
 		chan_pause(c, true);
 }

@@ -30,8 +30,9 @@
 #include "vault_engine.h"
 
 /* Limits on a session worker, which may be hostile. */
-#define VAULT_REQS_MAX		32	/* requests in flight */
-#define VAULT_READS_MAX		8	/* of them, reads */
+#define VAULT_REQS_MAX		32	/* requests in flight; more are refused */
+#define VAULT_READS_MAX		16	/* of them, reads */
+#define VAULT_PAGES_MAX		8	/* pages of reads asked for at once */
 #define VAULT_PUTS_MAX		4	/* texts that are being received */
 #define VAULT_LOGS_MAX		20	/* its lines in the log */
 #define VAULT_GRANTS_MAX	32	/* models opened in a minute */
@@ -67,6 +68,7 @@ struct user {
 	uint32_t		 max_sessions;	/* 0: the default */
 	uint32_t		 keys;
 	uint32_t		 live;		/* sessions */
+	size_t			 nconvs;
 };
 
 /* An enrolled key: where its K record is and which version counts. */
@@ -120,6 +122,7 @@ struct worker {
 	TAILQ_HEAD(, sreq)	 reqs;
 	unsigned		 nreqs;
 	unsigned		 nreads;
+	unsigned		 npages;
 	TAILQ_HEAD(, put)	 receiving;
 	unsigned		 nreceiving;
 	unsigned		 logs;

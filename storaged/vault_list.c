@@ -34,6 +34,7 @@ struct listing {
 	size_t			 nitems;
 	size_t			 opened;
 	bool			 more;		/* than are wanted */
+	bool			 whole;		/* from the first, in one scan */
 };
 
 static void
@@ -185,6 +186,12 @@ on_rows(void *arg, const struct engine_reply *r)
 			code = keep(g, &r->row[i]);
 		g->at = engine_after(r->row[i].key);
 	}
+	if (code == 0 && g->sreq.w != NULL && g->whole && r->end && !g->more &&
+	    g->nitems != g->sreq.w->user->nconvs) {
+		audit("storage.tamper", g->sreq.w->n, g->sreq.w->user->name,
+		    "conversations are missing in the list");
+		code = VE_STORAGE;
+	}
 	if (code != 0)
 		listing_fail(g, code);
 	if (!r->last)
@@ -193,9 +200,12 @@ on_rows(void *arg, const struct engine_reply *r)
 		listing_free(g);
 	else if (r->end || g->more)
 		open_items(g);
-	else
+	else {
+		/* What changes from here on has moved to the front. */
+		g->whole = false;
 		engine_scan(g->v->engine, &g->at, &g->hi,
 		    (uint32_t)(g->want - g->nitems + 1), on_rows, g);
+	}
 }
 
 void
@@ -219,6 +229,7 @@ list_begin(struct worker *w, const struct m_sv_list *m)
 	    VAULT_LIST_MAX : m->limit;
 	g->hi = rec_prefix_end(&lo);
 	g->at = engine_at(rec_bytes(&lo));
+	g->whole = m->token.n == 0;
 	if (m->token.n != 0) {
 		memcpy(from.p + from.n, m->token.p, TOKEN_BYTES);
 		from.n += TOKEN_BYTES;

@@ -355,6 +355,11 @@ check(struct worker *w, const struct m_sv_put *m, struct conv **c)
 	if ((m->kind != ENTRY_USER && m->kind != ENTRY_ASSISTANT) ||
 	    m->finish > ENTRY_FIN_FILTER)
 		return VE_BAD;
+	if (w->nreqs >= VAULT_REQS_MAX)
+		return VE_BUSY;
+	/* Nobody will answer it. */
+	if (m->kind == ENTRY_USER && model_find(w->v, m->model) == NULL)
+		return VE_NO_MODEL;
 	if (memcmp(m->conv, zeros, sizeof(zeros)) == 0)
 		return m->kind == ENTRY_USER ? 0 : VE_BAD;
 	return (*c = sess_conv(w, m->conv)) == NULL ? VE_NO_CONV : 0;
@@ -365,7 +370,7 @@ put_begin(struct worker *w, const struct m_sv_put *m)
 {
 	struct put *p;
 
-	if (m->len > ENTRY_TEXT_MAX || w->nreqs >= VAULT_REQS_MAX ||
+	if (m->len > ENTRY_TEXT_MAX || w->nreqs >= 2 * VAULT_REQS_MAX ||
 	    w->nreceiving >= VAULT_PUTS_MAX ||
 	    find_receiving(w, m->req) != NULL) {
 		worker_violation(w, "more to store than a session may");

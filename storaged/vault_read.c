@@ -246,6 +246,8 @@ on_page(void *arg, const struct engine_reply *r)
 	struct reading *d = arg;
 	uint16_t code = r->status == KV_OK ? 0 : VE_STORAGE;
 
+	if (r->last && d->sreq.w != NULL)
+		d->sreq.w->npages--;
 	/* Once failed, the rest of this reply is let pass. */
 	if (d->sreq.w == NULL) {
 		if (r->last)
@@ -267,15 +269,22 @@ on_page(void *arg, const struct engine_reply *r)
 		next_page(d);
 }
 
-/* Ask for more, unless the worker does not keep up. */
+/*
+ * Ask for more, unless the worker does not keep up.  A page makes at most one
+ * long text ready, so what can pile up for a worker is bounded.
+ */
 static void
 next_page(struct reading *d)
 {
-	if (chan_queued(d->sreq.w->sess) > VAULT_QUEUE_BYTES)
+	struct worker *w = d->sreq.w;
+
+	if (chan_queued(w->sess) > VAULT_QUEUE_BYTES ||
+	    w->npages >= VAULT_PAGES_MAX) {
 		d->timer = loop_timer_new(d->v->loop, WAIT_MS, on_timer, d);
-	else
-		engine_scan(d->v->engine, &d->at, &d->hi, PAGE_ROWS, on_page,
-		    d);
+		return;
+	}
+	w->npages++;
+	engine_scan(d->v->engine, &d->at, &d->hi, PAGE_ROWS, on_page, d);
 }
 
 static void

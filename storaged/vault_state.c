@@ -176,6 +176,8 @@ conv_insert(struct vault *v, struct conv *c)
 		grow(v);
 	LIST_INSERT_HEAD(bucket(v, c->id), c, link);
 	v->nconvs++;
+	if (c->user != NULL)
+		c->user->nconvs++;
 }
 
 void

@@ -2,8 +2,8 @@
  * llmproxy and connector as they run: the real programs in their sandboxes, with
  * this test as monitor, vault and session worker, and standin as the provider.
  */
+#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <netinet/in.h>
@@ -55,6 +55,14 @@ static void
 pair(int fd[2])
 {
 	assert_int_equal(chan_pair(fd, false), 0);
+}
+
+/* A failed assertion leaves children behind: they end with this process. */
+static void
+end_with_us(void)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
+		_exit(126);
 }
 
 static pid_t
@@ -208,6 +216,7 @@ start_standin(void)
 	(void)snprintf(path, sizeof(path), "%s/standin", bindir);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	if ((fx.standin = fork()) == 0) {
+		end_with_us();
 		if (dup2(out[1], 1) == -1)
 			_exit(126);
 		if (fx.tls)
@@ -880,8 +889,10 @@ test_keepalive(void **state)
 	assert_int_equal(listen(s, 8), 0);
 	assert_int_equal(getsockname(s, (struct sockaddr *)&sin, &len), 0);
 	fx.port = ntohs(sin.sin_port);
-	if ((fx.standin = fork()) == 0)
+	if ((fx.standin = fork()) == 0) {
+		end_with_us();
 		keepalive_server(s);
+	}
 	close(s);
 	start();
 	one("echo", "x", &a, 1);

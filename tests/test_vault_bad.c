@@ -142,7 +142,40 @@ anothers_conversation(void **state)
 	expect_error(&r, &p, 7, VE_BAD);
 	put_send(&p, 8, zero_conv, 3, bytes_str("system"));
 	expect_error(&r, &p, 8, VE_BAD);
+	/* A question to a model that is not there is not stored. */
+	r.v->nmodels = 0;
+	put_send(&p, 9, zero_conv, 1, bytes_str("question"));
+	expect_error(&r, &p, 9, VE_NO_MODEL);
 	assert_int_equal(r.v->nconvs, 1);
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+/* More requests than a session may have are refused, and do no harm. */
+static void
+too_many_requests(void **state)
+{
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	two_users(&r, conv);
+	login(&r, &p, &alice, "alice");
+	pthread_mutex_lock(&r.store->lock);	/* nothing is ever done */
+	for (uint32_t i = 0; i < VAULT_REQS_MAX; i++)
+		put_send(&p, i, zero_conv, 1, bytes_str("text"));
+	put_send(&p, 99, zero_conv, 1, bytes_str("text"));
+	expect_error(&r, &p, 99, VE_BUSY);
+	read_send(&p, 100, conv, 0, 0);
+	expect_error(&r, &p, 100, VE_BUSY);
+	pthread_mutex_unlock(&r.store->lock);
+	for (uint32_t i = 0; i < VAULT_REQS_MAX; i++)
+		expect(&r, p.sess, MSG_vs_stored, &m);
+	put_send(&p, 99, zero_conv, 1, bytes_str("text"));
+	expect(&r, p.sess, MSG_vs_stored, &m);
 	pair_close(&p);
 	rig_stop(&r, true);
 	rig_free(&r);
@@ -308,6 +341,31 @@ lost_messages(void **state)
 		rig_stop(&r, true);
 		rig_free(&r);
 	}
+}
+
+/* The engine leaves a conversation out of the list. */
+static void
+hidden_conversation(void **state)
+{
+	struct m_sv_list l = { .req = 4 };
+	uint8_t conv[16];
+	struct row *row;
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	pthread_mutex_lock(&r.store->lock);
+	row = row_kind(r.store, REC_LIST, 0);
+	row->key[0] = 'X';
+	pthread_mutex_unlock(&r.store->lock);
+	login(&r, &p, &alice, "alice");
+	assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1), 0);
+	expect_error(&r, &p, 4, VE_STORAGE);
+	assert_non_null(strstr(logged, "conversations are missing"));
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
 }
 
 /* Two messages change places: both are genuine, and of one size. */
@@ -573,9 +631,11 @@ main(void)
 		cmocka_unit_test(who_does_not_come_in),
 		cmocka_unit_test(old_key_records),
 		cmocka_unit_test(anothers_conversation),
+		cmocka_unit_test(too_many_requests),
 		cmocka_unit_test(violations),
 		cmocka_unit_test(tampered_records),
 		cmocka_unit_test(lost_messages),
+		cmocka_unit_test(hidden_conversation),
 		cmocka_unit_test(exchanged_messages),
 		cmocka_unit_test(no_start_when_tampered),
 		cmocka_unit_test(no_start_when_rolled_back),
