@@ -144,6 +144,7 @@ static const struct rule connector[] = {
 	ALLOW(open), ALLOW(openat), ALLOW(newfstatat), ALLOW(stat),
 	ALLOW(lseek), ALLOW(access), ALLOW(faccessat2), ALLOW(statx),
 	ALLOW1(ioctl, IS(1, FIONREAD)),	/* the size of a DNS answer */
+	ALLOW(writev),			/* a DNS question by TCP */
 	/* Narrowing Landlock to the ports, once they are known. */
 	ALLOW(landlock_create_ruleset), ALLOW(landlock_add_rule),
 	ALLOW(landlock_restrict_self),

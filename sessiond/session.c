@@ -178,7 +178,7 @@ finish(struct session *s)
 {
 	if (s->closing)
 		return;
-	s->left = s->closing = true;
+	s->left = s->leaving = s->closing = true;
 	if (s->app == NULL) {
 		loop_stop(s->loop);
 		return;

@@ -38,8 +38,8 @@ struct chat {
 	uint16_t		 code;
 	char			 text[513];
 	char			 hint[257];
-	bool			 put;			/* the answer, to the vault */
-	uint64_t		 number;		/* the answer's, once stored */
+	bool			 put;		/* the answer, to the vault */
+	uint64_t		 number;	/* the answer's, once stored */
 };
 
 static void
@@ -255,10 +255,18 @@ chat_new(const struct m_c_prompt *m)
 	return c;
 }
 
+/* Whether the chat's conversation is still to be made. */
+static bool
+is_new(const struct chat *c)
+{
+	static const uint8_t zeros[CONV_LEN];
+
+	return memcmp(c->conv, zeros, CONV_LEN) == 0;
+}
+
 void
 chat_prompt(struct session *s, const struct m_c_prompt *m)
 {
-	static const uint8_t new[CONV_LEN];
 	struct m_sv_read rd = { .from = 1 };
 	struct m_sv_open_model om = { .model = m->model };
 	struct req *r;
@@ -268,7 +276,7 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 		return;
 	c = r->chat = chat_new(m);
 	rd.req = om.req = r->rid;
-	if (memcmp(c->conv, new, sizeof(new)) == 0)
+	if (is_new(c))
 		c->history_done = true;
 	else {
 		memcpy(rd.conv, c->conv, sizeof(rd.conv));
@@ -352,7 +360,8 @@ chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m)
 	};
 	struct chat *c = r->chat;
 
-	if (c->nostore || (c->stored && !c->put) || m->number == 0) {
+	if (c->nostore || (c->stored && !c->put) || m->number == 0 ||
+	    (!is_new(c) && memcmp(c->conv, m->conv, CONV_LEN) != 0)) {
 		session_violation(s, "vault: stored what was not given");
 		return;
 	}

@@ -181,12 +181,14 @@ io_round(void *session)
 
 	if (s->app == NULL)
 		return;
-	session_settle(s);
-	flush(s);
-	while (s->stalled && !s->left && !blocked(s)) {
-		input(s);
+	for (;;) {
 		session_settle(s);
 		flush(s);
+		if (s->left && !s->leaving)
+			continue;	/* that was noticed by writing */
+		if (!s->stalled || s->left || blocked(s))
+			break;
+		input(s);
 	}
 	back_pressure(s);
 	watch(s);

@@ -16,7 +16,7 @@
 #include "worker.h"
 
 #define PAIRS_WANTED_MAX	64	/* asked for and not there yet */
-#define WAITING_MAX		4096	/* connections without a pair */
+#define WAITING_MORE		1024	/* what a predecessor was sent */
 #define REFILL_MS		500	/* after a spare pair died */
 #define STATUS_CRASH		2	/* exit statuses from here on are crashes */
 
@@ -59,6 +59,7 @@ static struct zygote {
 	uint64_t		 counter;
 	struct birth		 birth;
 	uint32_t		 spare_workers;
+	uint32_t		 max_connections;
 	struct buf		 spki;
 	TAILQ_HEAD(, pair)	 pairs;
 	unsigned		 wanted;
@@ -339,7 +340,7 @@ on_sessiond(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	(void)arg;
-	if (zy.nwaiting >= WAITING_MAX)
+	if (zy.nwaiting >= zy.max_connections + WAITING_MORE)
 		fatalx("sessiond sends more connections than there can be");
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		fatal("calloc");
@@ -497,6 +498,7 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 	(void)arg;
 	if (m->type != MSG_ctl_limits)
 		return;
+	zy.max_connections = m->u.ctl_limits.max_connections;
 	zy.spare_workers = m->u.ctl_limits.spare_workers;
 	zy.birth.grace_s = m->u.ctl_limits.login_grace_s;
 	zy.birth.first_contact = m->u.ctl_limits.first_contact != 0;

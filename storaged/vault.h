@@ -30,7 +30,7 @@
 #include "vault_engine.h"
 
 /* Limits on a session worker, which may be hostile. */
-#define VAULT_REQS_MAX		32	/* requests in flight; more are refused */
+#define VAULT_REQS_MAX		32	/* in flight; more are refused */
 #define VAULT_READS_MAX		16	/* of them, reads */
 #define VAULT_PAGES_MAX		8	/* pages of reads asked for at once */
 #define VAULT_PUTS_MAX		4	/* texts that are being received */
@@ -92,8 +92,8 @@ struct conv {
 	uint8_t			 chain[REC_HASH];
 	uint64_t		 created_us;
 	uint64_t		 updated_us;
-	int			 dk;		/* index of its data key, or -1 */
-	char			*title;		/* NULL: not read; goes with dk */
+	int			 dk;		/* its data key, or -1 */
+	char			*title;		/* NULL: not read */
 	char			 model[REC_MODEL_MAX + 1];	/* with title */
 	unsigned		 pins;		/* uses of dk and of this */
 	STAILQ_HEAD(, put)	 puts;		/* the first one is under way */
@@ -151,11 +151,11 @@ struct put {
 	struct conv		*conv;
 	unsigned		 loads;		/* replies to come before */
 	uint16_t		 failed;	/* what one of them gave */
-	unsigned		 refuse;	/* take the data, then this error */
+	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
 	struct buf		 text;
-	struct entry		 entry;		/* text is set when it is sealed */
+	struct entry		 entry;		/* text: once sealed */
 	struct rec_head		 head;		/* afterwards */
 };
 
@@ -279,8 +279,9 @@ void conv_unpin(struct vault *v, struct conv *c);
 
 /*
  * Open the storage key with keyd's help over `boot` (an asynchronous or
- * blocking channel that is not used otherwise), then read and verify users, keys,
- * every head, H and the anchor.  Blocks.  0, or -1 with the reason in v->why.
+ * blocking channel that is not used otherwise), then read and verify users,
+ * keys, every head, H and the anchor.  Blocks.  0, or -1 with the reason in
+ * v->why.
  */
 int vault_boot(struct vault *v, struct chan *boot, int anchor_fd,
     int keyfile_fd);

@@ -18,7 +18,7 @@ struct admin {
 	struct vault		*v;
 	struct chan		*chan;		/* NULL: it has ended */
 	bool			 pending;	/* a write is under way */
-	uint32_t		 uid;		/* of the caller, from the kernel */
+	uint32_t		 uid;		/* of the caller */
 	uint32_t		 status_id;	/* 0: none asked for */
 	struct commit		 commit;
 	struct rec_user		 user;		/* what is being written */

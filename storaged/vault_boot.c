@@ -442,7 +442,8 @@ vault_init(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	struct msg m;
 
 	v->anchor_fd = anchor_fd;
-	if (ask_keyd(v, boot, MSG_boot_wrap, NULL, &m, MSG_boot_wrap_key) == -1 ||
+	if (ask_keyd(v, boot, MSG_boot_wrap, NULL, &m,
+	    MSG_boot_wrap_key) == -1 ||
 	    make_keyfile(v, m.u.boot_wrap_key.spki, keyfile_fd, share_a) == -1)
 		return -1;
 	a->nepochs = 1;

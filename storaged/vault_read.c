@@ -16,7 +16,7 @@ struct reading {
 	struct vault		*v;
 	struct conv		*conv;		/* pinned */
 	uint64_t		 last;		/* to be read */
-	uint64_t		 conv_last;	/* when the read began, as chain */
+	uint64_t		 conv_last;	/* as chain: at begin */
 	uint8_t			 chain[REC_HASH];
 	uint8_t			 prev[REC_HASH];	/* of the entry before */
 	bool			 have_prev;

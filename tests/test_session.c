@@ -850,6 +850,48 @@ client_breaks_off(void **state)
 	assert_int_equal(finish(&r), 0);
 }
 
+/* A client that takes nothing more is noticed by writing alone. */
+static void
+client_stops_reading(void **state)
+{
+	struct m_c_show sh = { .req = 2 };
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	rid = new_chat(&r, 1, "hi");
+	stored(&r, rid, 1);
+	client_recv(&r, MSG_s_stored);
+	client_send(&r, MSG_c_show, &sh);
+	from_vault_chan(&r, MSG_sv_read);
+	assert_int_equal(shutdown(r.sock, SHUT_RD), 0);
+	vs_msg(&r, r.m.u.sv_read.req, 1, 1, 0, "text");
+	from_llm_chan(&r, MSG_sl_cancel);
+	llm_end(&r, rid, 3);
+	expect_put(&r, rid, 2, 3, "", zeros);
+	stored(&r, rid, 2);
+	assert_int_equal(finish(&r), 0);
+}
+
+/* The vault may not put a message into another conversation. */
+static void
+stored_elsewhere(void **state)
+{
+	struct m_vs_stored m = { .number = 7 };
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	prompt(&r, 1, conv1, 0, "m", "hi");
+	from_vault_chan(&r, MSG_sv_read);
+	m.req = r.m.u.sv_read.req;
+	memcpy(m.conv, "another one     ", sizeof(m.conv));
+	assert_int_equal(chan_send(r.vault, MSG_vs_stored, &m, -1), 0);
+	assert_int_equal(client_next(&r), APPCONN_CLOSED);
+	assert_int_equal(finish(&r), 1);
+}
+
 static void
 client_sends_garbage(void **state)
 {
@@ -983,6 +1025,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(refused_prompts),
 		cmocka_unit_test(too_many_requests),
 		cmocka_unit_test(client_breaks_off),
+		cmocka_unit_test(client_stops_reading),
+		cmocka_unit_test(stored_elsewhere),
 		cmocka_unit_test(client_sends_garbage),
 		cmocka_unit_test(vault_dies),
 		cmocka_unit_test(large_and_slow),

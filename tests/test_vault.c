@@ -334,29 +334,6 @@ models_and_grants(void **state)
 	rig_free(&r);
 }
 
-static int
-keys(void **state)
-{
-	(void)state;
-	log_set_sink(keep_log);
-	(void)msg_desc(0);
-	keyd_wrap = rsa_generate(RSA_USE_WRAP, 3072, 0);
-	ident_new(&alice);
-	return keyd_wrap == NULL ? -1 : 0;
-}
-
-static int
-keys_free(void **state)
-{
-	(void)state;
-	EVP_PKEY_free(keyd_wrap);
-	EVP_PKEY_free(alice.sign);
-	EVP_PKEY_free(alice.wrap);
-	buf_free(&alice.sign_spki);
-	buf_free(&alice.wrap_spki);
-	return 0;
-}
-
 int
 main(void)
 {

@@ -1,7 +1,7 @@
 /*
  * A whole vault in a test's process: its peers are played by the test, over the
- * real channels.  The engine (a sorted array that the test may tamper with) and
- * keyd's boot answers run in threads, because the vault waits for them at start.
+ * real channels.  The engine (vault_store.h) and keyd's boot answers run in threads,
+ * because the vault waits for them at start.
  */
 #ifndef TESTS_VAULT_RIG_H
 #define TESTS_VAULT_RIG_H
@@ -24,25 +24,9 @@
 #include "hs.h"
 #include "log.h"
 #include "rsa.h"
+#include "vault_store.h"
 
 #define WAIT_TRIES	5000	/* of a millisecond */
-#define ROWS		20000
-
-struct row {
-	uint8_t	key[80];
-	size_t	key_n;
-	uint8_t	*value;
-	size_t	value_n;
-};
-
-/* The engine's memory; the lock is held by whoever looks at it. */
-struct store {
-	pthread_mutex_t	 lock;
-	struct row	 row[ROWS];
-	size_t		 n;
-	enum kv_status	 next_write;	/* answer one write so, undone */
-	size_t		 writes;
-};
 
 struct rig {
 	struct store	*store;
@@ -68,7 +52,7 @@ struct ident {
 };
 
 static EVP_PKEY *keyd_wrap;
-__attribute__((unused)) static struct ident alice, bob;
+static struct ident alice, bob;
 static const uint8_t host_hash[32] = "hash of the host key";
 static const uint8_t zero_conv[16];
 static char logged[1 << 16];	/* "event|user|text\n" each */
@@ -83,222 +67,6 @@ keep_log(enum log_level level, const char *event, uint64_t session,
 	(void)session;
 	(void)snprintf(logged + n, sizeof(logged) - n, "%s|%s|%s\n",
 	    event != NULL ? event : "", user != NULL ? user : "", text);
-}
-
-/* ---- the engine ---------------------------------------------------------- */
-
-static inline int
-row_cmp(const struct row *r, struct bytes k)
-{
-	int c = memcmp(r->key, k.p, r->key_n < k.n ? r->key_n : k.n);
-
-	return c != 0 ? c : (r->key_n > k.n) - (r->key_n < k.n);
-}
-
-/* The first row that is not before k. */
-static inline size_t
-row_at(const struct store *s, struct bytes k)
-{
-	size_t i = 0;
-
-	while (i < s->n && row_cmp(&s->row[i], k) < 0)
-		i++;
-	return i;
-}
-
-static inline struct row *
-row_find(struct store *s, struct bytes k)
-{
-	size_t i = row_at(s, k);
-
-	return i < s->n && row_cmp(&s->row[i], k) == 0 ? &s->row[i] : NULL;
-}
-
-static inline void
-row_del(struct store *s, struct bytes k)
-{
-	struct row *r = row_find(s, k);
-
-	if (r == NULL)
-		return;
-	free(r->value);
-	s->n--;
-	memmove(r, r + 1, (size_t)(s->row + s->n - r) * sizeof(*r));
-}
-
-static inline void
-row_put(struct store *s, struct bytes k, struct bytes v)
-{
-	size_t i;
-
-	row_del(s, k);
-	assert_true(s->n < ROWS && k.n <= sizeof(s->row[0].key));
-	i = row_at(s, k);
-	memmove(&s->row[i + 1], &s->row[i], (s->n - i) * sizeof(s->row[0]));
-	s->n++;
-	memcpy(s->row[i].key, k.p, k.n);
-	s->row[i].key_n = k.n;
-	s->row[i].value = malloc(v.n);
-	memcpy(s->row[i].value, v.p, v.n);
-	s->row[i].value_n = v.n;
-}
-
-static inline bool
-pre_holds(struct store *s, const struct kv_op *op)
-{
-	const struct row *r = row_find(s, op->key);
-
-	return op->pre == KV_ANY || (op->pre == KV_ABSENT && r == NULL) ||
-	    (op->pre == KV_VER && r != NULL && get_be64(r->value) == op->ver);
-}
-
-static inline enum kv_status
-store_write(struct store *s, const struct kv_op *op, size_t n)
-{
-	enum kv_status st = s->next_write;
-
-	s->next_write = KV_OK;
-	s->writes++;
-	if (st != KV_OK)
-		return st;
-	for (size_t i = 0; i < n; i++)
-		if (!pre_holds(s, &op[i]))
-			return KV_CONFLICT;
-	for (size_t i = 0; i < n; i++)
-		if (op[i].op == KV_PUT)
-			row_put(s, op[i].key, op[i].value);
-		else if (op[i].op == KV_DEL)
-			row_del(s, op[i].key);
-	return KV_OK;
-}
-
-static inline void
-store_rows(struct store *s, struct chan *c, const struct msg *m)
-{
-	struct m_ev_rows out = { 0 };
-	struct buf b = BUF_INIT(KV_PART_MAX);
-	struct kv_range range;
-	struct bytes key;
-	size_t n, bytes = 0;
-
-	if (m->type == MSG_ve_get) {
-		assert_int_equal(kv_dec_keys(m->u.ve_get.keys, &key, 1, &n), 0);
-		const struct row *r = row_find(s, key);
-
-		kv_enc_row(&b, key, r != NULL ?
-		    bytes_of(r->value, r->value_n) : bytes_of(NULL, 0));
-		out.id = m->u.ve_get.id;
-	} else {
-		assert_int_equal(kv_dec_range(m->u.ve_scan.range, &range), 0);
-		n = 0;
-		for (size_t i = row_at(s, range.lo); i < s->n; i++) {
-			const struct row *r = &s->row[i];
-
-			bytes += r->key_n + r->value_n + KV_ROW_OVERHEAD;
-			if ((range.hi.n > 0 && row_cmp(r, range.hi) >= 0) ||
-			    n++ == range.max_items || bytes > range.max_bytes)
-				break;
-			kv_enc_row(&b, bytes_of(r->key, r->key_n),
-			    bytes_of(r->value, r->value_n));
-		}
-		out.id = m->u.ve_scan.id;
-	}
-	assert_false(b.err);
-	out.rows = buf_bytes(&b);
-	(void)chan_send(c, MSG_ev_rows, &out, -1);
-	buf_free(&b);
-}
-
-struct engine_arg {
-	struct store	*store;
-	int		 fd;
-};
-
-static inline void *
-engine_main(void *arg)
-{
-	struct engine_arg *ea = arg;
-	struct store *s = ea->store;
-	struct chan *c = chan_new(NULL, ea->fd, CH_VAULT_ENGINE, END_B,
-	    VAULT_ENGINE_UP, 0, NULL, NULL, NULL);
-	static struct kv_op op[KV_MAX_OPS];
-	uint8_t *part[KV_MAX_OPS];
-	size_t nops = 0, nparts = 0, n;
-	struct m_ev_status st = { 0 };
-	const char *why;
-	struct msg m;
-
-	while (chan_recv(c, &m, -1, &why) == 0) {
-		pthread_mutex_lock(&s->lock);
-		if (m.type == MSG_ve_write) {
-			struct bytes ops = m.u.ve_write.ops;
-
-			part[nparts] = malloc(ops.n);
-			memcpy(part[nparts], ops.p, ops.n);
-			assert_int_equal(kv_dec_ops(bytes_of(part[nparts++],
-			    ops.n), op + nops, KV_MAX_OPS - nops, &n), 0);
-			nops += n;
-			if (m.u.ve_write.more == 0) {
-				st.id = m.u.ve_write.id;
-				st.status = (uint8_t)store_write(s, op, nops);
-				(void)chan_send(c, MSG_ev_status, &st, -1);
-				while (nparts > 0)
-					free(part[--nparts]);
-				nops = 0;
-			}
-		} else
-			store_rows(s, c, &m);
-		pthread_mutex_unlock(&s->lock);
-	}
-	chan_free(c);
-	free(ea);
-	return NULL;
-}
-
-static inline struct store *
-store_new(void)
-{
-	struct store *s = calloc(1, sizeof(*s));
-
-	pthread_mutex_init(&s->lock, NULL);
-	return s;
-}
-
-static inline void
-store_clear(struct store *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		free(s->row[i].value);
-	s->n = 0;
-}
-
-static inline void
-store_free(struct store *s)
-{
-	store_clear(s);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
-}
-
-static inline struct store *
-store_copy(struct store *s)
-{
-	struct store *c = store_new();
-
-	for (size_t i = 0; i < s->n; i++)
-		row_put(c, bytes_of(s->row[i].key, s->row[i].key_n),
-		    bytes_of(s->row[i].value, s->row[i].value_n));
-	return c;
-}
-
-/* The nth row of a kind. */
-static inline struct row *
-row_kind(struct store *s, uint8_t kind, size_t nth)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (s->row[i].key[0] == kind && nth-- == 0)
-			return &s->row[i];
-	return NULL;
 }
 
 /* ---- keyd at boot --------------------------------------------------------- */
@@ -723,6 +491,53 @@ expect_error(struct rig *r, struct pair *p, uint32_t req, unsigned code)
 	expect(r, p->sess, MSG_vs_error, &m);
 	assert_int_equal(m.u.vs_error.req, req);
 	assert_int_equal(m.u.vs_error.code, code);
+}
+
+/* ---- what tests begin with --------------------------------------------------- */
+
+/* A vault with two users; alice has a conversation of two messages. */
+static inline void
+two_users(struct rig *r, uint8_t conv[16])
+{
+	struct pair p;
+
+	rig_new(r);
+	user_new(r, "alice", &alice);
+	user_new(r, "bob", &bob);
+	login(r, &p, &alice, "alice");
+	memset(conv, 0, 16);
+	(void)put_text(r, &p, conv, 1, "question");
+	(void)put_text(r, &p, conv, 2, "answer");
+	pair_close(&p);
+}
+
+/* A group's set-up: the keys, made once, and where log lines go. */
+static inline int
+keys(void **state)
+{
+	(void)state;
+	log_set_sink(keep_log);
+	(void)msg_desc(0);
+	keyd_wrap = rsa_generate(RSA_USE_WRAP, 3072, 0);
+	ident_new(&alice);
+	ident_new(&bob);
+	return keyd_wrap == NULL ? -1 : 0;
+}
+
+static inline int
+keys_free(void **state)
+{
+	struct ident *id[] = { &alice, &bob };
+
+	(void)state;
+	EVP_PKEY_free(keyd_wrap);
+	for (int i = 0; i < 2; i++) {
+		EVP_PKEY_free(id[i]->sign);
+		EVP_PKEY_free(id[i]->wrap);
+		buf_free(&id[i]->sign_spki);
+		buf_free(&id[i]->wrap_spki);
+	}
+	return 0;
 }
 
 #endif
