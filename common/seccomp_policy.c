@@ -130,9 +130,10 @@ static const struct rule engine[] = {
 
 /* TCP to configured addresses, names by the C library's resolver. */
 static const struct rule connector[] = {
-	ALLOW2(socket, IS(0, AF_INET), HAS(1, SOCK_CLOEXEC)),
-	ALLOW2(socket, IS(0, AF_INET6), HAS(1, SOCK_CLOEXEC)),
-	ALLOW2(socket, IS(0, AF_NETLINK), HAS(1, SOCK_CLOEXEC)),
+	/* Protocol 0 alone: Landlock does not see MPTCP. */
+	ALLOW3(socket, IS(0, AF_INET), HAS(1, SOCK_CLOEXEC), IS(2, 0)),
+	ALLOW3(socket, IS(0, AF_INET6), HAS(1, SOCK_CLOEXEC), IS(2, 0)),
+	ALLOW3(socket, IS(0, AF_NETLINK), HAS(1, SOCK_CLOEXEC), IS(2, 0)),
 	FAIL1(socket, EAFNOSUPPORT, IS(0, AF_UNIX)),	/* nscd */
 	ALLOW(connect),
 	ALLOW1(bind, IS(2, 12)),	/* sockaddr_nl: interface addresses */

@@ -166,7 +166,7 @@ static int
 begin(struct pending *p, const struct addr *a, uint64_t ms)
 {
 	p->fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, IPPROTO_TCP);
+	    SOCK_NONBLOCK, 0);
 	if (p->fd == -1) {
 		p->error = errno;
 		return -1;

@@ -239,12 +239,11 @@ grant_on_vault(struct chan *c, struct msg *m, void *arg)
 {
 	struct llmproxy *lp = arg;
 
-	(void)c;
 	if (m->type == MSG_vl_grant)
 		on_grant(lp, m);
 	else if (m->type == MSG_vl_revoke)
 		on_revoke(lp, m->u.vl_revoke.n);
 	else if (m->type == MSG_vl_welcome && m->u.vl_welcome.generation !=
 	    lp->generation)
-		fatalx("the vault welcomed another generation");
+		chan_drop_until(c, MSG_vl_welcome);	/* a predecessor's */
 }

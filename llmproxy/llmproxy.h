@@ -2,7 +2,9 @@
  * llmproxy: the one process that speaks with a provider and holds its key.
  *
  *	grant.c		channels of session workers; assembling requests
- *	request.c	the life of a request: attempts, answer, verdict
+ *	request.c	the life of a request: attempts, deadlines, the answer
+ *	judge.c		what an attempt amounts to, in the worker's words
+ *	upstream.c	the provider: its key, its address, whom TLS believes
  *	transport.c	libcurl on the event loop, with the connector's sockets
  *
  * A request belongs to the grant channel that it came by; all text in it comes
@@ -38,6 +40,8 @@
 #define LLM_BODY_MAX		(64u << 20) /* bytes of an HTTP body, each way */
 #define LLM_HEAD_MAX		65536	/* bytes of an answer's header */
 #define LLM_ERROR_BODY_MAX	65536	/* bytes kept of an error's body */
+#define LLM_ERROR_TEXT_MAX	512	/* bytes of ls_error's text ... */
+#define LLM_HINT_MAX		256	/* ... and hint */
 #define LLM_DELTA_MAX		16000	/* bytes of one ls_delta */
 #define LLM_QUEUE_MAX		(1u << 20) /* waiting for a worker: pause */
 #define LLM_ATTEMPTS_MAX	3
@@ -119,6 +123,16 @@ struct grant {
 	size_t		 nrequests;	/* filling or started */
 	size_t		 nrefused;
 };
+
+/* How an attempt ended, as the worker is to be told. */
+struct outcome {
+	enum llm_finish	 finish;
+	enum llm_code	 code;		/* 0: an answer */
+	bool		 retry;		/* if there is still time for it */
+	long		 retry_after_ms; /* or -1 */
+	char		 text[LLM_ERROR_TEXT_MAX + 1];
+	const char	*log;		/* instead of a text by the provider, */
+};					/* which may quote what it was sent */
 
 enum request_state {
 	R_FILLING,	/* its messages arrive */
@@ -203,19 +217,34 @@ bool request_paused(struct request *r);
  */
 void request_attempt_done(struct request *r, CURLcode rc, const char *text);
 
-/* ---- transport.c --------------------------------------------------------- */
+/* ---- judge.c ------------------------------------------------------------- */
 
 /*
- * Before the sandbox: libcurl, the system's authorities, TLS.  Everything that
- * opens a file or makes a descriptor.
+ * What an attempt amounts to: libcurl's result, what is said of it, and the
+ * answer as far as it came.  o comes with finish LLM_F_ERROR, code 0,
+ * retry_after_ms -1 and log pointing to its text.
  */
-void transport_prepare(struct llmproxy *lp);
+void judge(struct request *r, CURLcode rc, const char *text,
+    struct outcome *o);
+/* What one can do about an error, for a person; "" when there is nothing. */
+void judge_hint(const struct request *r, enum llm_code code,
+    char dst[LLM_HINT_MAX + 1]);
+
+/* ---- upstream.c ---------------------------------------------------------- */
+
+/* Before the sandbox: the system's authorities, and TLS made ready. */
+void upstream_prepare(struct llmproxy *lp);
 /*
  * Take the provider's key and own authorities (contents of their files; empty
  * for none) and make what all requests share.  Fatal when they are unusable.
  * key is wiped.
  */
-void transport_configure(struct llmproxy *lp, struct buf *key, struct bytes ca);
+void upstream_configure(struct llmproxy *lp, struct buf *key, struct bytes ca);
+
+/* ---- transport.c --------------------------------------------------------- */
+
+/* Before the sandbox: everything that opens a file or makes a descriptor. */
+void transport_prepare(struct llmproxy *lp);
 /* Say hello to the connector; lp->loop and lp->connector are set. */
 void transport_start(struct llmproxy *lp);
 /* The connector's messages. */

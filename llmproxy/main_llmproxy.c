@@ -87,7 +87,7 @@ on_go(void)
 
 	read_file(FILE_API_KEY, &key);
 	read_file(FILE_CA, &ca);
-	transport_configure(&proxy, &key, buf_bytes(&ca));
+	upstream_configure(&proxy, &key, buf_bytes(&ca));
 	buf_free(&key);
 	buf_free(&ca);
 	proxy.loop = self.loop;

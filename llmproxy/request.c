@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "log.h"
 
@@ -11,18 +10,6 @@
 #define PAUSE_MS	20
 #define ENDED_MS	2000	/* from [DONE] to the end of the body */
 #define BACKOFF_MS	1000	/* before the second attempt; then doubled */
-#define TEXT_MAX	512	/* of ls_error */
-#define HINT_MAX	256
-
-/* How an attempt ended, as the worker is to be told. */
-struct outcome {
-	enum llm_finish	 finish;
-	enum llm_code	 code;		/* 0: an answer */
-	bool		 retry;		/* if there is still time for it */
-	long		 retry_after_ms; /* or -1 */
-	char		 text[TEXT_MAX + 1];
-	const char	*log;		/* instead of a text by the provider, */
-};					/* which may quote what it was sent */
 
 static void on_text(void *, struct bytes);
 static void on_reasoning(void *, struct bytes);
@@ -111,62 +98,14 @@ request_free(struct request *r)
 /* ---- what the worker and the vault are told ------------------------------ */
 
 static void
-hint(const struct request *r, enum llm_code code, char dst[HINT_MAX + 1])
-{
-	const char *provider = r->lp->up.name;
-	int n = 0;
-
-	dst[0] = '\0';
-	switch (code) {
-	case LLM_E_NO_MODEL:
-		n = snprintf(dst, HINT_MAX + 1, "the administrator must check "
-		    "the name of model %s at provider %s", r->grant->model->alias,
-		    provider);
-		break;
-	case LLM_E_KEY:
-		n = snprintf(dst, HINT_MAX + 1, "the administrator must check "
-		    "the API key of provider %s", provider);
-		break;
-	case LLM_E_QUOTA:
-		n = snprintf(dst, HINT_MAX + 1, "the administrator must look "
-		    "after the account at provider %s", provider);
-		break;
-	case LLM_E_UPSTREAM:
-		n = snprintf(dst, HINT_MAX + 1, "try again; if that does not "
-		    "help, the administrator must look after provider %s",
-		    provider);
-		break;
-	case LLM_E_CONTEXT:
-		n = snprintf(dst, HINT_MAX + 1, "start a new conversation, or "
-		    "send a shorter text");
-		break;
-	case LLM_E_BUSY:
-		n = snprintf(dst, HINT_MAX + 1, "try again in a moment");
-		break;
-	case LLM_E_TRUNCATED:
-		n = snprintf(dst, HINT_MAX + 1, "ask again, or ask for the "
-		    "rest");
-		break;
-	case LLM_E_LIMIT:
-		n = snprintf(dst, HINT_MAX + 1, "wait for other answers, or "
-		    "start a new conversation");
-		break;
-	default:
-		break;
-	}
-	if (n < 0)
-		dst[0] = '\0';
-}
-
-static void
 send_error(struct request *r, enum llm_code code, const char *text)
 {
-	char h[HINT_MAX + 1];
+	char h[LLM_HINT_MAX + 1];
 	struct m_ls_error m = {
 		.req = r->req, .code = (uint16_t)code, .text = bytes_str(text)
 	};
 
-	hint(r, code, h);
+	judge_hint(r, code, h);
 	m.hint = bytes_str(h);
 	(void)chan_send(r->grant->chan, MSG_ls_error, &m, -1);
 }
@@ -487,133 +426,6 @@ try_again(struct request *r, const struct outcome *o)
 	r->state = R_BACKOFF;
 	r->timer = loop_timer_new(r->lp->loop, ms, on_backoff, r);
 	return true;
-}
-
-static enum llm_code
-code_of(enum openai_class cls)
-{
-	switch (cls) {
-	case OPENAI_E_AUTH:
-		return LLM_E_KEY;
-	case OPENAI_E_NOTFOUND:
-		return LLM_E_NO_MODEL;
-	case OPENAI_E_CONTEXT:
-		return LLM_E_CONTEXT;
-	case OPENAI_E_RATE:
-	case OPENAI_E_OVERLOADED:
-		return LLM_E_BUSY;
-	case OPENAI_E_QUOTA:
-		return LLM_E_QUOTA;
-	case OPENAI_E_NONE:
-	case OPENAI_E_REQUEST:
-	case OPENAI_E_SERVER:
-	case OPENAI_E_PROTOCOL:
-		break;
-	}
-	return LLM_E_UPSTREAM;
-}
-
-static const char *
-header(struct request *r, const char *name)
-{
-	struct curl_header *h;
-
-	if (r->easy == NULL || curl_easy_header(r->easy, name, 0, CURLH_HEADER,
-	    -1, &h) != CURLHE_OK)
-		return NULL;
-	return h->value;
-}
-
-/* The provider says what is wrong; it may quote the key that it refuses. */
-static void
-judge_error(struct request *r, struct openai_error *e, struct outcome *o)
-{
-	int n;
-
-	openai_error_redact(e, r->lp->up.key);
-	o->log = openai_class_name(e->cls);
-	o->code = code_of(e->cls);
-	o->retry = e->retry;
-	o->retry_after_ms = openai_retry_after(header(r, "retry-after-ms"),
-	    header(r, "retry-after"), time(NULL));
-	if (e->cls == OPENAI_E_CONTEXT && e->prompt_tokens >= 0 &&
-	    e->context_tokens >= 0)
-		n = snprintf(o->text, sizeof(o->text), "%s (%ld tokens, the "
-		    "model takes %ld)", e->message, e->prompt_tokens,
-		    e->context_tokens);
-	else
-		n = snprintf(o->text, sizeof(o->text), "%s", e->message);
-	if (n < 0)
-		o->text[0] = '\0';
-}
-
-/* An answer with status 200, as far as it came. */
-static void
-judge_answer(struct request *r, CURLcode rc, const char *text,
-    struct outcome *o)
-{
-	static const enum llm_finish finishes[] = {
-		[OPENAI_F_NONE] = LLM_F_STOP,
-		[OPENAI_F_STOP] = LLM_F_STOP,
-		[OPENAI_F_LENGTH] = LLM_F_LENGTH,
-		[OPENAI_F_TOOL_CALLS] = LLM_F_TOOL_CALLS,
-		[OPENAI_F_CONTENT_FILTER] = LLM_F_CONTENT_FILTER,
-		[OPENAI_F_FUNCTION_CALL] = LLM_F_TOOL_CALLS,
-	};
-
-	switch (openai_end(&r->answer)) {
-	case OPENAI_COMPLETE:
-		o->finish = finishes[r->answer.finish];
-		return;
-	case OPENAI_FAILED:
-		judge_error(r, &r->answer.error, o);
-		return;
-	case OPENAI_TRUNCATED:
-		break;
-	}
-	o->retry = rc != CURLE_OPERATION_TIMEDOUT;
-	o->code = LLM_E_UPSTREAM;
-	if (r->answer.delivered) {
-		o->code = LLM_E_TRUNCATED;
-		o->finish = LLM_F_TRUNCATED;
-	}
-	(void)snprintf(o->text, sizeof(o->text), "the answer is not complete: "
-	    "%s", rc == CURLE_OK ? "the model's server ended without saying so" :
-	    text);
-}
-
-static bool
-is_certificate_error(CURLcode rc)
-{
-	return rc == CURLE_PEER_FAILED_VERIFICATION ||
-	    rc == CURLE_SSL_ISSUER_ERROR || rc == CURLE_SSL_CACERT_BADFILE;
-}
-
-static void
-judge(struct request *r, CURLcode rc, const char *text, struct outcome *o)
-{
-	struct openai_error e;
-	long status = 0;
-
-	if (r->easy != NULL && curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE,
-	    &status) != CURLE_OK)
-		status = 0;
-	if (status == 200) {
-		judge_answer(r, rc, text, o);
-	} else if (status >= 300 && status <= 399) {
-		o->code = LLM_E_UPSTREAM;
-		(void)strlcpy(o->text, "the provider answered a redirect, which "
-		    "is never followed", sizeof(o->text));
-	} else if (status > 200) {
-		openai_error_body(&e, (int)status, buf_bytes(&r->error_body));
-		judge_error(r, &e, o);
-	} else {
-		o->code = LLM_E_UPSTREAM;
-		o->retry = rc != CURLE_OPERATION_TIMEDOUT &&
-		    !is_certificate_error(rc);
-		(void)snprintf(o->text, sizeof(o->text), "the model's server "
-		    "cannot be reached: %s", text);
-	}
 }
 
 void

@@ -8,7 +8,7 @@
  *	bench load PORT SERVICE K N		N turns of each of K sessions
  *	bench deltas PORT SERVICE K N		N hundred deltas to each of K
  *	bench idle SERVICE K			memory of K idle sessions
- *	bench cells SERVICE			memory without sessions
+ *	bench cells fresh|used SERVICE		memory without sessions
  *	bench table FILE			the results of many rounds
  *
  * SERVICE is the pid of cloisterd, PORT the upstream's.  The client's directory
@@ -67,8 +67,8 @@ main(int argc, char **argv)
 		    count(a[3]));
 	else if (strcmp(what, "idle") == 0 && n == 2)
 		bench_idle(number(a[0]), count(a[1]));
-	else if (strcmp(what, "cells") == 0 && n == 1)
-		bench_cells(number(a[0]));
+	else if (strcmp(what, "cells") == 0 && n == 2)
+		bench_cells(a[0], number(a[1]));
 	else if (strcmp(what, "table") == 0 && n == 1)
 		return table_print(a[0]);
 	else

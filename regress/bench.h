@@ -121,7 +121,7 @@ void bench_deltas(int upstream_port, pid_t service, unsigned sessions,
     unsigned hundreds);
 /* Memory of sessions that do nothing. */
 void bench_idle(pid_t service, unsigned sessions);
-/* Memory of a service without sessions. */
-void bench_cells(pid_t service);
+/* Memory of a service without sessions: "fresh" or "used". */
+void bench_cells(const char *when, pid_t service);
 
 #endif

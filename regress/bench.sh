@@ -32,17 +32,18 @@ measure() {
 }
 
 echo "$(nproc) processors, $(openssl version), Linux $(uname -r), $ROUNDS rounds"
+measure cells fresh "$SERVICE_PID"
 _round=0
 while [ $_round -lt "$ROUNDS" ]; do
 	_round=$((_round + 1))
 	[ ! -t 2 ] || printf 'round %d\r' $_round >&2
-	measure cells "$SERVICE_PID"
 	measure limits
 	measure handshake "$SERVICE_PID" 50
 	measure chat "$UPSTREAM_PORT" 400 "$T"
 	measure load "$UPSTREAM_PORT" "$SERVICE_PID" 32 50
 	measure deltas "$UPSTREAM_PORT" "$SERVICE_PID" 64 5
 	measure idle "$SERVICE_PID" 200
+	measure cells used "$SERVICE_PID"
 	mkdir "$T/store"
 	measure store "$T/store"
 	rm -rf "$T/store"

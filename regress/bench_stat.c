@@ -8,10 +8,7 @@
 
 #include "log.h"
 
-/*
- * The table: what is measured, the measured limit beside it, and the goal.  A
- * first number in goal is the goal; better tells in which direction.
- */
+/* The table: what is measured, the measured limit beside it, and the goal. */
 static const struct row {
 	const char	*name;		/* NULL: a heading */
 	const char	*text;
@@ -57,8 +54,10 @@ static const struct row {
 	{ "idle.session", "idle session, kernel's part included, KiB",
 	    "idle.fork", "200", 0 },
 	{ "idle.pss", "the same without the kernel's part, KiB", NULL, "", 0 },
-	{ "cells.pss", "all cells and spare workers, idle, MiB", NULL, "40",
-	    1 },
+	{ "cells.fresh", "all cells and spare workers, just started, MiB",
+	    NULL, "40", 1 },
+	{ "cells.used", "the same after work (the store's cache is full), MiB",
+	    NULL, "", 1 },
 	{ "cells.processes", "processes of these", NULL, "", 0 },
 	{ NULL, "The store alone, 64 outstanding", NULL, "", 0 },
 	{ "store.300.rate", "commits/s, 300 bytes", "raw.300.rate", "", 0 },
@@ -164,12 +163,12 @@ table_print(const char *path)
 		const struct row *r = &rows[i];
 
 		if (r->name == NULL) {
-			(void)printf("\n| %-46s | %-26s | %-26s | %-5s |\n"
+			(void)printf("\n| %-54s | %-26s | %-26s | %-5s |\n"
 			    "|---|---|---|---|\n", r->text,
 			    "median (min to max)", "limit", "goal");
 			continue;
 		}
-		(void)printf("| %-46s |", r->text);
+		(void)printf("| %-54s |", r->text);
 		cell(r, fp, r->name, true);
 		cell(r, fp, r->limit, false);
 		(void)printf(" %-5s |\n", r->goal);

@@ -347,8 +347,11 @@ bench_idle(pid_t service, unsigned sessions)
 }
 
 void
-bench_cells(pid_t service)
+bench_cells(const char *when, pid_t service)
 {
-	metric("cells.pss", tree_pss_kib(service) / 1024);
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "cells.%s", when);
+	metric(name, tree_pss_kib(service) / 1024);
 	metric("cells.processes", (double)tree_count(service));
 }

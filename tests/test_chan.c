@@ -275,28 +275,42 @@ fd_needed_on_plain_channel(void **state)
 	descriptors(0, MSG_sz_conn, 1, WRONG_FDS);
 }
 
-/* No place for another descriptor: MSG_CTRUNC, and the channel ends. */
+/* nfds descriptors arrive where there is room for fewer. */
 static void
-fd_at_limit(void **state)
+at_limit(int nfds, int room)
 {
 	struct rlimit old, now;
-	struct chan *c = zygote_chan(CHAN_RECV_FD);
 	int last;
 
-	(void)c;
-	(void)state;
-	send_type(MSG_sz_conn, 1);
+	(void)zygote_chan(CHAN_RECV_FD);
+	send_type(MSG_sz_conn, nfds);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	last = dup(0);
 	assert_int_not_equal(last, -1);
 	now = old;
-	now.rlim_cur = (rlim_t)last;	/* all below are taken */
+	now.rlim_cur = (rlim_t)(last + room);	/* all below last are taken */
 	close(last);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
 	settle();
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(got, 0);
 	assert_string_equal(why_text, WRONG_FDS);
+}
+
+/* MSG_CTRUNC, and the channel ends. */
+static void
+fd_at_limit(void **state)
+{
+	(void)state;
+	at_limit(1, 0);
+}
+
+/* Two are sent, and one fits: it must not pass for the only one. */
+static void
+fd_cut_to_one(void **state)
+{
+	(void)state;
+	at_limit(2, 1);
 }
 
 static void
@@ -720,7 +734,7 @@ main(void)
 		T(fd_one), T(fd_not_taken), T(fd_none_of_one),
 		T(fd_two_of_one), T(fd_many_of_one), T(fd_one_of_none),
 		T(fd_many_of_none), T(fd_to_plain_channel),
-		T(fd_needed_on_plain_channel), T(fd_at_limit), T(oversize),
+		T(fd_needed_on_plain_channel), T(fd_at_limit), T(fd_cut_to_one), T(oversize),
 		T(unknown_number), T(half_a_number), T(empty_datagram),
 		T(wrong_direction), T(wrong_state), T(end_after_messages),
 		T(half_closed), T(free_in_callback), T(free_each_other),

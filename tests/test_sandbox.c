@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -477,8 +478,15 @@ enter(enum cell cell, pid_t parent)
 {
 	bool worker = (C(KEX) | C(SESSION)) >> cell & 1;
 
-	if (geteuid() == 0)
+	if (geteuid() == 0) {
+		const gid_t groups[] = { 1, 2 };
+
+		if (setgroups(2, groups) == -1)
+			_exit(1);
 		sandbox_drop(UID, UID);
+		/* As exec leaves it. */
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	}
 	(void)sandbox_enter(worker ? CELL_ZYGOTE : cell, parent,
 	    cell == CELL_ENGINE ? dir : "", 1);
 	if (worker)
