@@ -97,7 +97,7 @@ run(struct client *cl)
 		args_help(stdout);
 		break;
 	case CMD_VERSION:
-		(void)printf("cloister %s\n", CLIENT_VERSION);
+		(void)printf("cloister %s\n", CLOISTER_VERSION);
 		break;
 	}
 	return fflush(stdout) == 0 ? RC_OK : RC_ERROR;

@@ -5,43 +5,43 @@
 #include <time.h>
 
 void
-judge_hint(const struct request *r, enum llm_code code, char dst[LLM_HINT_MAX + 1])
+judge_hint(const struct request *r, enum err code, char dst[LLM_HINT_MAX + 1])
 {
 	const char *provider = r->lp->up.name;
 	int n = 0;
 
 	dst[0] = '\0';
 	switch (code) {
-	case LLM_E_NO_MODEL:
+	case ERR_NO_MODEL:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "the administrator must check "
 		    "the name of model %s at provider %s", r->grant->model->alias,
 		    provider);
 		break;
-	case LLM_E_KEY:
+	case ERR_UPSTREAM_KEY:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "the administrator must check "
 		    "the API key of provider %s", provider);
 		break;
-	case LLM_E_QUOTA:
+	case ERR_QUOTA:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "the administrator must look "
 		    "after the account at provider %s", provider);
 		break;
-	case LLM_E_UPSTREAM:
+	case ERR_UPSTREAM:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "try again; if that does not "
 		    "help, the administrator must look after provider %s",
 		    provider);
 		break;
-	case LLM_E_CONTEXT:
+	case ERR_CONTEXT:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "start a new conversation, or "
 		    "send a shorter text");
 		break;
-	case LLM_E_BUSY:
+	case ERR_OVERLOADED:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "try again in a moment");
 		break;
-	case LLM_E_TRUNCATED:
+	case ERR_TRUNCATED:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "ask again, or ask for the "
 		    "rest");
 		break;
-	case LLM_E_LIMIT:
+	case ERR_LIMIT:
 		n = snprintf(dst, LLM_HINT_MAX + 1, "wait for other answers, or "
 		    "start a new conversation");
 		break;
@@ -52,28 +52,28 @@ judge_hint(const struct request *r, enum llm_code code, char dst[LLM_HINT_MAX + 
 		dst[0] = '\0';
 }
 
-static enum llm_code
+static enum err
 code_of(enum openai_class cls)
 {
 	switch (cls) {
 	case OPENAI_E_AUTH:
-		return LLM_E_KEY;
+		return ERR_UPSTREAM_KEY;
 	case OPENAI_E_NOTFOUND:
-		return LLM_E_NO_MODEL;
+		return ERR_NO_MODEL;
 	case OPENAI_E_CONTEXT:
-		return LLM_E_CONTEXT;
+		return ERR_CONTEXT;
 	case OPENAI_E_RATE:
 	case OPENAI_E_OVERLOADED:
-		return LLM_E_BUSY;
+		return ERR_OVERLOADED;
 	case OPENAI_E_QUOTA:
-		return LLM_E_QUOTA;
+		return ERR_QUOTA;
 	case OPENAI_E_NONE:
 	case OPENAI_E_REQUEST:
 	case OPENAI_E_SERVER:
 	case OPENAI_E_PROTOCOL:
 		break;
 	}
-	return LLM_E_UPSTREAM;
+	return ERR_UPSTREAM;
 }
 
 static const char *
@@ -115,13 +115,13 @@ static void
 judge_answer(struct request *r, CURLcode rc, const char *text,
     struct outcome *o)
 {
-	static const enum llm_finish finishes[] = {
-		[OPENAI_F_NONE] = LLM_F_STOP,
-		[OPENAI_F_STOP] = LLM_F_STOP,
-		[OPENAI_F_LENGTH] = LLM_F_LENGTH,
-		[OPENAI_F_TOOL_CALLS] = LLM_F_TOOL_CALLS,
-		[OPENAI_F_CONTENT_FILTER] = LLM_F_CONTENT_FILTER,
-		[OPENAI_F_FUNCTION_CALL] = LLM_F_TOOL_CALLS,
+	static const enum finish finishes[] = {
+		[OPENAI_F_NONE] = FINISH_STOP,
+		[OPENAI_F_STOP] = FINISH_STOP,
+		[OPENAI_F_LENGTH] = FINISH_LENGTH,
+		[OPENAI_F_TOOL_CALLS] = FINISH_TOOL_CALLS,
+		[OPENAI_F_CONTENT_FILTER] = FINISH_FILTER,
+		[OPENAI_F_FUNCTION_CALL] = FINISH_TOOL_CALLS,
 	};
 
 	switch (openai_end(&r->answer)) {
@@ -135,10 +135,10 @@ judge_answer(struct request *r, CURLcode rc, const char *text,
 		break;
 	}
 	o->retry = rc != CURLE_OPERATION_TIMEDOUT;
-	o->code = LLM_E_UPSTREAM;
+	o->code = ERR_UPSTREAM;
 	if (r->answer.delivered) {
-		o->code = LLM_E_TRUNCATED;
-		o->finish = LLM_F_TRUNCATED;
+		o->code = ERR_TRUNCATED;
+		o->finish = FINISH_TRUNCATED;
 	}
 	(void)snprintf(o->text, sizeof(o->text), "the answer is not complete: "
 	    "%s", rc == CURLE_OK ? "the model's server ended without saying so" :
@@ -164,14 +164,14 @@ judge(struct request *r, CURLcode rc, const char *text, struct outcome *o)
 	if (status == 200) {
 		judge_answer(r, rc, text, o);
 	} else if (status >= 300 && status <= 399) {
-		o->code = LLM_E_UPSTREAM;
+		o->code = ERR_UPSTREAM;
 		(void)strlcpy(o->text, "the provider answered a redirect, which "
 		    "is never followed", sizeof(o->text));
 	} else if (status > 200) {
 		openai_error_body(&e, (int)status, buf_bytes(&r->error_body));
 		judge_error(r, &e, o);
 	} else {
-		o->code = LLM_E_UPSTREAM;
+		o->code = ERR_UPSTREAM;
 		o->retry = rc != CURLE_OPERATION_TIMEDOUT &&
 		    !is_certificate_error(rc);
 		(void)snprintf(o->text, sizeof(o->text), "the model's server "

@@ -24,6 +24,7 @@
 
 #include "bytes.h"
 #include "chan.h"
+#include "codes.h"
 #include "kdf.h"
 #include "loop.h"
 #include "openai.h"
@@ -46,19 +47,6 @@
 #define LLM_QUEUE_MAX		(1u << 20) /* waiting for a worker: pause */
 #define LLM_ATTEMPTS_MAX	3
 #define LLM_WAIT_MAX_MS		60000	/* between attempts, all together */
-
-/* Codes of ls_error and s_error. */
-enum llm_code {
-	LLM_E_INTERNAL = 1, LLM_E_NO_MODEL = 3, LLM_E_UPSTREAM = 4,
-	LLM_E_KEY = 5, LLM_E_CONTEXT = 6, LLM_E_BUSY = 7, LLM_E_LIMIT = 9,
-	LLM_E_REQUEST = 11, LLM_E_TRUNCATED = 12, LLM_E_QUOTA = 13
-};
-
-/* How an answer ended: ls_end and lv_usage. */
-enum llm_finish {
-	LLM_F_STOP = 1, LLM_F_LENGTH, LLM_F_CANCELLED, LLM_F_TRUNCATED,
-	LLM_F_ERROR, LLM_F_TOOL_CALLS, LLM_F_CONTENT_FILTER
-};
 
 struct llm_model {
 	char		 alias[65];	/* what users call it */
@@ -126,8 +114,8 @@ struct grant {
 
 /* How an attempt ended, as the worker is to be told. */
 struct outcome {
-	enum llm_finish	 finish;
-	enum llm_code	 code;		/* 0: an answer */
+	enum finish	 finish;
+	enum err	 code;		/* 0: an answer */
 	bool		 retry;		/* if there is still time for it */
 	long		 retry_after_ms; /* or -1 */
 	char		 text[LLM_ERROR_TEXT_MAX + 1];
@@ -221,13 +209,13 @@ void request_attempt_done(struct request *r, CURLcode rc, const char *text);
 
 /*
  * What an attempt amounts to: libcurl's result, what is said of it, and the
- * answer as far as it came.  o comes with finish LLM_F_ERROR, code 0,
+ * answer as far as it came.  o comes with finish FINISH_ERROR, code 0,
  * retry_after_ms -1 and log pointing to its text.
  */
 void judge(struct request *r, CURLcode rc, const char *text,
     struct outcome *o);
 /* What one can do about an error, for a person; "" when there is nothing. */
-void judge_hint(const struct request *r, enum llm_code code,
+void judge_hint(const struct request *r, enum err code,
     char dst[LLM_HINT_MAX + 1]);
 
 /* ---- upstream.c ---------------------------------------------------------- */

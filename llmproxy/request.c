@@ -98,7 +98,7 @@ request_free(struct request *r)
 /* ---- what the worker and the vault are told ------------------------------ */
 
 static void
-send_error(struct request *r, enum llm_code code, const char *text)
+send_error(struct request *r, enum err code, const char *text)
 {
 	char h[LLM_HINT_MAX + 1];
 	struct m_ls_error m = {
@@ -118,7 +118,7 @@ tokens(int64_t n)
 
 /* The vault's own account of what was asked and answered, and the log's. */
 static void
-report(struct request *r, enum llm_finish finish)
+report(struct request *r, enum finish finish)
 {
 	static const char *const names[] = { "none", "stop", "length",
 	    "cancelled", "truncated", "error", "tool_calls",
@@ -222,7 +222,7 @@ conclude(struct request *r, const struct outcome *o)
 void
 request_refuse(struct request *r, const char *why)
 {
-	send_error(r, LLM_E_LIMIT, why);
+	send_error(r, ERR_LIMIT, why);
 	forget_text(r);
 	free(r->msg);
 	r->msg = NULL;
@@ -234,8 +234,8 @@ request_refuse(struct request *r, const char *why)
 void
 request_cancel(struct request *r)
 {
-	struct outcome o = { .finish = LLM_F_CANCELLED };
-	struct m_ls_end end = { .req = r->req, .finish = LLM_F_CANCELLED };
+	struct outcome o = { .finish = FINISH_CANCELLED };
+	struct m_ls_end end = { .req = r->req, .finish = FINISH_CANCELLED };
 
 	if (is_flying(r)) {
 		conclude(r, &o);
@@ -249,7 +249,7 @@ void
 request_abandon(struct request *r)
 {
 	if (is_flying(r))
-		report(r, LLM_F_CANCELLED);
+		report(r, FINISH_CANCELLED);
 	request_free(r);
 }
 
@@ -363,10 +363,10 @@ request_start(struct request *r)
 
 	if (lp->nflying >= LLM_REQUESTS_MAX || build(r) == -1) {
 		if (lp->nflying >= LLM_REQUESTS_MAX)
-			send_error(r, LLM_E_LIMIT, "too many questions at once "
+			send_error(r, ERR_LIMIT, "too many questions at once "
 			    "for this provider");
 		else
-			send_error(r, LLM_E_REQUEST, "the text cannot be sent: "
+			send_error(r, ERR_BAD, "the text cannot be sent: "
 			    "it is not UTF-8, holds a NUL or is too long");
 		request_free(r);
 		return;
@@ -431,7 +431,7 @@ try_again(struct request *r, const struct outcome *o)
 void
 request_attempt_done(struct request *r, CURLcode rc, const char *text)
 {
-	struct outcome o = { .finish = LLM_F_ERROR, .retry_after_ms = -1 };
+	struct outcome o = { .finish = FINISH_ERROR, .retry_after_ms = -1 };
 
 	o.log = o.text;
 	/* An idle connection that was counted on had been closed. */

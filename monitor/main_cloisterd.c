@@ -17,12 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codes.h"
 #include "log.h"
 #include "monitor.h"
-
-#ifndef VERSION
-#define VERSION "0.1"
-#endif
 
 __attribute__((noreturn)) static void
 usage(void)
@@ -178,7 +175,7 @@ main(int argc, char **argv)
 			test = true;
 			break;
 		case 'V':
-			printf("cloisterd " VERSION "\n");
+			printf("cloisterd " CLOISTER_VERSION "\n");
 			return 0;
 		default:
 			usage();

@@ -10,7 +10,6 @@
 #include "log.h"
 #include "session_local.h"
 
-#define SERVER_VERSION	"Cloister 0.1"
 #define BIRTH_MS	30000	/* between the keys and the user */
 #define LEAVE_MS	10000	/* for answers that are being stored */
 #define END_MS		5000	/* for the last bytes to the client */
@@ -49,7 +48,7 @@ session_vault(struct session *s, enum msg_type type, const void *body)
 }
 
 void
-session_error(struct session *s, uint32_t id, enum session_error code,
+session_error(struct session *s, uint32_t id, enum err code,
     const char *text, const char *hint)
 {
 	struct m_s_error m = {
@@ -94,12 +93,12 @@ req_new(struct session *s, uint32_t id, enum req_kind kind)
 	struct req *r;
 
 	if (req_by_id(s, id) != NULL) {
-		session_error(s, id, E_BUSY, "this request number is in use",
+		session_error(s, id, ERR_BUSY, "this request number is in use",
 		    "");
 		return NULL;
 	}
 	if (s->nreqs >= REQS_MAX || s->last_rid == UINT32_MAX) {
-		session_error(s, id, E_LIMIT, "too many requests at once",
+		session_error(s, id, ERR_LIMIT, "too many requests at once",
 		    "wait for one to end");
 		return NULL;
 	}
@@ -264,7 +263,7 @@ begin(struct session *s)
 {
 	struct m_sv_ready ready;
 	struct m_s_hello hello = {
-		.user = bytes_str(s->user), .version = bytes_str(SERVER_VERSION),
+		.user = bytes_str(s->user), .version = bytes_str("Cloister " CLOISTER_VERSION),
 		.max_prompt_bytes = s->max_prompt
 	};
 
@@ -334,7 +333,7 @@ take_error(struct session *s, struct req *r, const struct m_vs_error *m)
 
 	(void)msg_text(text, sizeof(text), m->text);
 	(void)msg_text(hint, sizeof(hint), m->hint);
-	session_error(s, r->id, m->code != 0 ? m->code : E_INTERNAL, text,
+	session_error(s, r->id, m->code != 0 ? m->code : ERR_INTERNAL, text,
 	    hint);
 	if (r->kind == REQ_CHAT)
 		chat_refused(s, r);
@@ -396,7 +395,7 @@ on_vault_closed(struct chan *c, const char *why, void *arg)
 	if (why != NULL)
 		s->status = 1;
 	while ((r = TAILQ_FIRST(&s->reqs)) != NULL) {
-		session_error(s, r->id, E_INTERNAL,
+		session_error(s, r->id, ERR_INTERNAL,
 		    "the server ended the session", "connect again");
 		req_free(s, r);
 	}

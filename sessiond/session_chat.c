@@ -152,14 +152,14 @@ stop_llm(const struct req *r)
 }
 
 static void
-end_with_error(struct session *s, struct req *r, enum session_error code,
+end_with_error(struct session *s, struct req *r, enum err code,
     const char *text, const char *hint)
 {
 	struct chat *c = r->chat;
 
 	c->ended = true;
 	c->code = code;
-	c->finish = code == E_TRUNCATED ? FINISH_TRUNCATED : FINISH_ERROR;
+	c->finish = code == ERR_TRUNCATED ? FINISH_TRUNCATED : FINISH_ERROR;
 	(void)strlcpy(c->text, text, sizeof(c->text));
 	(void)strlcpy(c->hint, hint, sizeof(c->hint));
 	settle(s, r);
@@ -199,7 +199,7 @@ start(struct session *s, struct req *r)
 		return;
 	if (chan_queued(c->llm->chan) + c->history_bytes + c->prompt.n >
 	    LLM_QUEUE_MAX_BYTES) {
-		end_with_error(s, r, E_OVERLOADED,
+		end_with_error(s, r, ERR_OVERLOADED,
 		    "too much is waiting for the model", "try again later");
 		return;
 	}
@@ -225,11 +225,11 @@ static bool
 acceptable(struct session *s, const struct m_c_prompt *m)
 {
 	if (m->text.n == 0 || (m->flags & ~FLAG_NOSTORE) != 0) {
-		session_error(s, m->req, E_BAD, "the prompt is empty", "");
+		session_error(s, m->req, ERR_BAD, "the prompt is empty", "");
 		return false;
 	}
 	if (m->text.n > s->max_prompt) {
-		session_error(s, m->req, E_LIMIT, "the prompt is too long",
+		session_error(s, m->req, ERR_LIMIT, "the prompt is too long",
 		    "shorten it");
 		return false;
 	}
@@ -332,7 +332,7 @@ chat_history(struct session *s, struct req *r)
 	c->history_bytes += r->text.n;
 	if (c->history_bytes + c->prompt.n > HISTORY_MAX_BYTES) {
 		free_history(c);
-		end_with_error(s, r, E_LIMIT, "the conversation is too long",
+		end_with_error(s, r, ERR_LIMIT, "the conversation is too long",
 		    "start a new one");
 		return;
 	}
@@ -410,7 +410,7 @@ chat_llm_lost(struct session *s, struct req *r, const struct llm *llm)
 		return;
 	c->llm = NULL;
 	if (!c->ended)
-		end_with_error(s, r, E_UPSTREAM, "the model server's proxy "
+		end_with_error(s, r, ERR_UPSTREAM, "the model server's proxy "
 		    "failed", "try again");
 }
 
@@ -430,7 +430,7 @@ chat_delta(struct session *s, struct req *r, const struct llm *llm,
 	if (m->kind == 0 && !c->nostore) {
 		if (m->text.n > TEXT_MAX_BYTES - c->answer.n) {
 			stop_llm(r);
-			end_with_error(s, r, E_TRUNCATED,
+			end_with_error(s, r, ERR_TRUNCATED,
 			    "the answer is too long",
 			    "what came until here is kept");
 			return 0;

@@ -14,6 +14,7 @@
 
 #include "appconn.h"
 #include "chan.h"
+#include "codes.h"
 #include "loop.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
@@ -22,20 +23,6 @@
 #define TEXT_MAX_BYTES	1048576		/* a prompt or an answer */
 #define DATA_MAX_BYTES	32768		/* of one sv_data, vs_data, sl_data */
 #define CONV_LEN	16
-
-/* Codes of s_error. */
-enum session_error {
-	E_INTERNAL = 1, E_NO_CONV, E_NO_MODEL, E_UPSTREAM, E_UPSTREAM_KEY,
-	E_CONTEXT, E_OVERLOADED, E_STORAGE, E_LIMIT, E_BUSY, E_BAD, E_TRUNCATED,
-	E_QUOTA
-};
-
-/* Kinds and finish states of a message, as they are stored. */
-enum { KIND_USER = 1, KIND_ASSISTANT = 2 };
-enum {
-	FINISH_NONE = 0, FINISH_STOP, FINISH_LENGTH, FINISH_CANCELLED,
-	FINISH_TRUNCATED, FINISH_ERROR
-};
 
 enum req_kind { REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS };
 
@@ -114,7 +101,7 @@ void session_violation(struct session *s, const char *why);
 /* Send to the vault, if it is there; its end is noticed by the loop. */
 void session_vault(struct session *s, enum msg_type type, const void *body);
 /* Tell the client that request id has failed. */
-void session_error(struct session *s, uint32_t id, enum session_error code,
+void session_error(struct session *s, uint32_t id, enum err code,
     const char *text, const char *hint);
 /*
  * A new request; NULL, and the client is told, when id is in use or there are

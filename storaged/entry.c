@@ -42,8 +42,8 @@ entry_valid(const struct entry *e)
 {
 	size_t n = strnlen(e->model, sizeof(e->model));
 
-	return e->kind >= ENTRY_USER && e->kind <= ENTRY_SYSTEM &&
-	    e->finish <= ENTRY_FIN_FILTER && n <= REC_MODEL_MAX &&
+	return e->kind >= KIND_USER && e->kind <= KIND_SYSTEM &&
+	    e->finish <= FINISH_FILTER && n <= REC_MODEL_MAX &&
 	    bytes_utf8(bytes_of(e->model, n)) && e->text.n <= ENTRY_TEXT_MAX;
 }
 

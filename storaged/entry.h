@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "codes.h"
 #include "records.h"
 #include "seal.h"
 
@@ -33,19 +34,6 @@
     ENTRY_TEXT_MAX + ENTRY_CHUNK_MAX - 1) / ENTRY_CHUNK_MAX)
 #define ENTRY_PLAIN_MAX	(ENTRY_CHUNKS_MAX * ENTRY_CHUNK_MAX)
 
-enum entry_kind { ENTRY_USER = 1, ENTRY_ASSISTANT = 2, ENTRY_SYSTEM = 3 };
-
-enum entry_finish {
-	ENTRY_FIN_NONE = 0,		/* not an answer */
-	ENTRY_FIN_STOP = 1,		/* complete */
-	ENTRY_FIN_LENGTH = 2,
-	ENTRY_FIN_CANCELLED = 3,
-	ENTRY_FIN_TRUNCATED = 4,
-	ENTRY_FIN_ERROR = 5,
-	ENTRY_FIN_TOOL_CALLS = 6,
-	ENTRY_FIN_FILTER = 7
-};
-
 /* Where an entry belongs. */
 struct entry_at {
 	uint8_t		uid[REC_ID];
@@ -54,8 +42,8 @@ struct entry_at {
 };
 
 struct entry {
-	uint8_t		kind;			/* enum entry_kind */
-	uint8_t		finish;			/* enum entry_finish */
+	uint8_t		kind;			/* enum kind */
+	uint8_t		finish;			/* enum finish */
 	uint64_t	time_us;		/* since 1970 */
 	uint32_t	prompt_tokens;
 	uint32_t	completion_tokens;

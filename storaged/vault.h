@@ -44,12 +44,6 @@
 #define VAULT_MODELS_MAX	64
 #define VAULT_DKS		1024	/* data keys in memory */
 
-/* Codes of vs_error (docs/protocol.md, ERROR). */
-enum {
-	VE_INTERNAL = 1, VE_NO_CONV = 2, VE_NO_MODEL = 3, VE_OVERLOADED = 7,
-	VE_STORAGE = 8, VE_LIMIT = 9, VE_BUSY = 10, VE_BAD = 11
-};
-
 /* Everything secret that lives as long as the process; secret.h. */
 struct vault_keys {
 	uint8_t			sk[SEAL_KEYLEN];

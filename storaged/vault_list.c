@@ -74,12 +74,12 @@ keep(struct listing *g, const struct kv_row *row)
 	    (c = conv_find(g->v, id)) == NULL || c->user != w->user) {
 		audit("storage.tamper", w->n, w->user->name,
 		    "a conversation in the list that does not exist");
-		return VE_STORAGE;
+		return ERR_STORAGE;
 	}
 	if (seal_version(row->value) != c->version ||
 	    updated_us != c->updated_us) {
 		tamper(c, w->n, "its entry in the list is not the newest");
-		return VE_STORAGE;
+		return ERR_STORAGE;
 	}
 	if ((it = calloc(1, sizeof(*it) + row->value.n)) == NULL)
 		fatal("calloc");
@@ -119,7 +119,7 @@ send_item(const struct item *it, const uint8_t dk[SEAL_KEYLEN])
 	    bytes_of(it->value, it->value_n)) != 0) {
 		tamper(it->conv, g->sreq.w->n,
 		    "its entry in the list does not verify");
-		return VE_STORAGE;
+		return ERR_STORAGE;
 	}
 	memcpy(m.conv, it->conv->id, sizeof(m.conv));
 	m.updated_us = l.updated_us;
@@ -177,7 +177,7 @@ static void
 on_rows(void *arg, const struct engine_reply *r)
 {
 	struct listing *g = arg;
-	uint16_t code = r->status == KV_OK ? 0 : VE_STORAGE;
+	uint16_t code = r->status == KV_OK ? 0 : ERR_STORAGE;
 
 	for (size_t i = 0; i < r->n && code == 0 && g->sreq.w != NULL; i++) {
 		if (g->nitems == g->want)
@@ -190,7 +190,7 @@ on_rows(void *arg, const struct engine_reply *r)
 	    g->nitems != g->sreq.w->user->nconvs) {
 		audit("storage.tamper", g->sreq.w->n, g->sreq.w->user->name,
 		    "conversations are missing in the list");
-		code = VE_STORAGE;
+		code = ERR_STORAGE;
 	}
 	if (code != 0)
 		listing_fail(g, code);
@@ -215,11 +215,11 @@ list_begin(struct worker *w, const struct m_sv_list *m)
 	struct listing *g;
 
 	if (w->nreqs >= VAULT_REQS_MAX) {
-		sess_error(w, m->req, VE_BUSY);
+		sess_error(w, m->req, ERR_BUSY);
 		return;
 	}
 	if (m->token.n != 0 && m->token.n != TOKEN_BYTES) {
-		sess_error(w, m->req, VE_BAD);
+		sess_error(w, m->req, ERR_BAD);
 		return;
 	}
 	if ((g = calloc(1, sizeof(*g))) == NULL)

@@ -43,16 +43,16 @@ llm_open(struct worker *w, const struct m_sv_open_model *m)
 	int pair[2];
 
 	if (mo == NULL || mo->provider >= v->nllm) {
-		sess_error(w, m->req, VE_NO_MODEL);
+		sess_error(w, m->req, ERR_NO_MODEL);
 		return;
 	}
 	if (!may_open(w)) {
-		sess_error(w, m->req, VE_OVERLOADED);
+		sess_error(w, m->req, ERR_OVERLOADED);
 		return;
 	}
 	if (chan_pair(pair, true) == -1) {
 		log_err("no channel for a model: %s", strerror(errno));
-		sess_error(w, m->req, VE_OVERLOADED);
+		sess_error(w, m->req, ERR_OVERLOADED);
 		return;
 	}
 	grant.user = bytes_str(w->user->name);

@@ -132,7 +132,7 @@ put_account(void *arg, uint8_t mset[REC_HASH])
 static void
 put_committed(void *arg, enum kv_status st)
 {
-	put_done(arg, st == KV_OK ? 0 : VE_STORAGE);
+	put_done(arg, st == KV_OK ? 0 : ERR_STORAGE);
 }
 
 /* Seal everything and queue it for the next batch. */
@@ -168,7 +168,7 @@ put_seal(struct put *p)
 	buf_free(&p->text);
 	if (rv != 0) {
 		log_err("a message cannot be sealed: %d", rv);
-		put_done(p, VE_INTERNAL);
+		put_done(p, ERR_INTERNAL);
 		return;
 	}
 	p->commit.account = put_account;
@@ -217,14 +217,14 @@ on_list(void *arg, const struct engine_reply *r)
 	uint16_t code = 0;
 
 	if (r->status != KV_OK)
-		code = VE_STORAGE;
+		code = ERR_STORAGE;
 	else if (dk == NULL)
 		code = p->failed;	/* why there is none was said */
 	else if (r->row[0].value.p == NULL || rec_open_list(&l, &version, dk,
 	    r->row[0].key, r->row[0].value) != 0 || version != c->version) {
 		tamper(c, put_n(p), "its entry in the list is missing, not the "
 		    "newest or does not verify");
-		code = VE_STORAGE;
+		code = ERR_STORAGE;
 	} else if (c->title == NULL) {
 		if ((c->title = strdup(l.title)) == NULL)
 			fatal("strdup");
@@ -317,11 +317,11 @@ put_complete(struct put *p)
 	TAILQ_REMOVE(&w->receiving, p, receiving);
 	w->nreceiving--;
 	if (p->refuse == 0 && (p->text.err || !bytes_utf8(text) ||
-	    (p->entry.kind == ENTRY_USER && text.n == 0)))
-		p->refuse = VE_BAD;
+	    (p->entry.kind == KIND_USER && text.n == 0)))
+		p->refuse = ERR_BAD;
 	if (p->refuse == 0 && p->conv == NULL &&
 	    (p->conv = conv_create(p->v, w->user, text)) == NULL)
-		p->refuse = VE_OVERLOADED;
+		p->refuse = ERR_OVERLOADED;
 	if (p->refuse != 0) {
 		put_error(p, (uint16_t)p->refuse);
 		return;
@@ -352,17 +352,17 @@ check(struct worker *w, const struct m_sv_put *m, struct conv **c)
 	static const uint8_t zeros[REC_ID];
 
 	*c = NULL;
-	if ((m->kind != ENTRY_USER && m->kind != ENTRY_ASSISTANT) ||
-	    m->finish > ENTRY_FIN_FILTER)
-		return VE_BAD;
+	if ((m->kind != KIND_USER && m->kind != KIND_ASSISTANT) ||
+	    m->finish > FINISH_FILTER)
+		return ERR_BAD;
 	if (w->nreqs >= VAULT_REQS_MAX)
-		return VE_BUSY;
+		return ERR_BUSY;
 	/* Nobody will answer it. */
-	if (m->kind == ENTRY_USER && model_find(w->v, m->model) == NULL)
-		return VE_NO_MODEL;
+	if (m->kind == KIND_USER && model_find(w->v, m->model) == NULL)
+		return ERR_NO_MODEL;
 	if (memcmp(m->conv, zeros, sizeof(zeros)) == 0)
-		return m->kind == ENTRY_USER ? 0 : VE_BAD;
-	return (*c = sess_conv(w, m->conv)) == NULL ? VE_NO_CONV : 0;
+		return m->kind == KIND_USER ? 0 : ERR_BAD;
+	return (*c = sess_conv(w, m->conv)) == NULL ? ERR_NO_CONV : 0;
 }
 
 void

@@ -51,13 +51,13 @@ conv_open_dk(struct vault *v, struct conv *c, uint64_t n,
 	uint64_t version;
 
 	if (r->status != KV_OK)
-		return VE_STORAGE;
+		return ERR_STORAGE;
 	if (r->row[0].value.p == NULL ||
 	    seal_data_key_open(dk, &version, v->keys->ek,
 	    v->keys->anchor.epoch[0].epoch, r->row[0].key,
 	    r->row[0].value) != 0) {
 		tamper(c, n, "its data key is missing or does not verify");
-		return VE_STORAGE;
+		return ERR_STORAGE;
 	}
 	return 0;
 }
@@ -76,7 +76,7 @@ conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
 	if ((p = dk_make(v, c)) != NULL)
 		memcpy(p, dk, sizeof(dk));
 	OPENSSL_cleanse(dk, sizeof(dk));
-	return p != NULL ? 0 : VE_OVERLOADED;
+	return p != NULL ? 0 : ERR_OVERLOADED;
 }
 
 /* Its answer is complete. */
@@ -120,7 +120,7 @@ static uint16_t
 reading_tamper(struct reading *d, const char *what)
 {
 	tamper(d->conv, d->sreq.w->n, what);
-	return VE_STORAGE;
+	return ERR_STORAGE;
 }
 
 static void
@@ -156,7 +156,7 @@ finish_entry(struct reading *d)
 	uint16_t code = 0;
 
 	if (d->raw.err || dk == NULL)
-		return VE_INTERNAL;
+		return ERR_INTERNAL;
 	for (size_t i = 0; i < d->nchunks; p += d->value_n[i++]) {
 		chunk[i].key = rec_bytes(&d->key[i]);
 		chunk[i].value = bytes_of(p, d->value_n[i]);
@@ -171,7 +171,7 @@ finish_entry(struct reading *d)
 		return reading_tamper(d, "its messages do not lead to its head");
 	d->text_bytes += e.text.n;
 	if (d->text_bytes > VAULT_READ_BYTES)
-		code = VE_LIMIT;
+		code = ERR_LIMIT;
 	else
 		send_entry(d, &e);
 	memcpy(d->prev, e.chain, sizeof(d->prev));
@@ -244,7 +244,7 @@ static void
 on_page(void *arg, const struct engine_reply *r)
 {
 	struct reading *d = arg;
-	uint16_t code = r->status == KV_OK ? 0 : VE_STORAGE;
+	uint16_t code = r->status == KV_OK ? 0 : ERR_STORAGE;
 
 	if (r->last && d->sreq.w != NULL)
 		d->sreq.w->npages--;
@@ -314,11 +314,11 @@ read_begin(struct worker *w, const struct m_sv_read *m)
 	struct conv *c;
 
 	if (w->nreqs >= VAULT_REQS_MAX || w->nreads >= VAULT_READS_MAX) {
-		sess_error(w, m->req, VE_BUSY);
+		sess_error(w, m->req, ERR_BUSY);
 		return;
 	}
 	if ((c = sess_conv(w, m->conv)) == NULL) {
-		sess_error(w, m->req, VE_NO_CONV);
+		sess_error(w, m->req, ERR_NO_CONV);
 		return;
 	}
 	if (from > c->last) {

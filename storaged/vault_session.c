@@ -8,18 +8,18 @@ static const struct {
 	const char	*text;
 	const char	*hint;
 } errors[] = {
-	{ VE_INTERNAL, "something went wrong in the vault",
+	{ ERR_INTERNAL, "something went wrong in the vault",
 	    "the administrator finds the reason in the log" },
-	{ VE_NO_CONV, "no such conversation", "list shows yours" },
-	{ VE_NO_MODEL, "no such model", "models shows those you may use" },
-	{ VE_OVERLOADED, "too much at once", "try again in a minute" },
-	{ VE_STORAGE, "the storage failed or does not verify",
+	{ ERR_NO_CONV, "no such conversation", "list shows yours" },
+	{ ERR_NO_MODEL, "no such model", "models shows those you may use" },
+	{ ERR_OVERLOADED, "too much at once", "try again in a minute" },
+	{ ERR_STORAGE, "the storage failed or does not verify",
 	    "the administrator finds the reason in the log" },
-	{ VE_LIMIT, "the conversation is too long to be read at once",
+	{ ERR_LIMIT, "the conversation is too long to be read at once",
 	    "start a new one" },
-	{ VE_BUSY, "too many requests at once",
+	{ ERR_BUSY, "too many requests at once",
 	    "wait for one of them to end" },
-	{ VE_BAD, "the request makes no sense", "" },
+	{ ERR_BAD, "the request makes no sense", "" },
 };
 
 void

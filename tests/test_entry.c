@@ -60,8 +60,8 @@ answer(const char *text, size_t n)
 	struct entry e;
 
 	memset(&e, 0, sizeof(e));
-	e.kind = ENTRY_ASSISTANT;
-	e.finish = ENTRY_FIN_STOP;
+	e.kind = KIND_ASSISTANT;
+	e.finish = FINISH_STOP;
 	e.time_us = 1700000000000000;
 	e.prompt_tokens = 11;
 	e.completion_tokens = 22;
@@ -135,8 +135,8 @@ test_round_trips(void **state)
 		assert_int_equal(entry_open(&back, &version, &plain, &bundle,
 		    dk, &at, prev, s->chunk, s->n), 0);
 		assert_int_equal(version, 1);
-		assert_int_equal(back.kind, ENTRY_ASSISTANT);
-		assert_int_equal(back.finish, ENTRY_FIN_STOP);
+		assert_int_equal(back.kind, KIND_ASSISTANT);
+		assert_int_equal(back.finish, FINISH_STOP);
 		assert_int_equal(back.time_us, 1700000000000000);
 		assert_int_equal(back.prompt_tokens, 11);
 		assert_int_equal(back.completion_tokens, 22);
@@ -424,8 +424,8 @@ test_chain_inputs(void **state)
 	    s), 0);							\
 	assert_memory_not_equal(e.chain, base.chain, REC_HASH);		\
 } while (0)
-	DIFFERS(&bundle, e.kind = ENTRY_SYSTEM);
-	DIFFERS(&bundle, e.finish = ENTRY_FIN_TRUNCATED);
+	DIFFERS(&bundle, e.kind = KIND_SYSTEM);
+	DIFFERS(&bundle, e.finish = FINISH_TRUNCATED);
 	DIFFERS(&bundle, e.time_us++);
 	DIFFERS(&bundle, e.prompt_tokens++);
 	DIFFERS(&bundle, e.completion_tokens++);
@@ -572,7 +572,7 @@ test_seal_refusals(void **state)
 	e.kind = 0;
 	REFUSED(1);
 	e = answer(big, 10);
-	e.finish = ENTRY_FIN_FILTER + 1;
+	e.finish = FINISH_FILTER + 1;
 	REFUSED(1);
 	e = answer(big, 10);
 	memset(e.model, 'm', sizeof(e.model));

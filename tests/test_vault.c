@@ -98,7 +98,7 @@ pages(void **state)
 	}
 	l.token = bytes_str("short");
 	assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1), 0);
-	expect_error(&r, &p, 9, VE_BAD);
+	expect_error(&r, &p, 9, ERR_BAD);
 	for (int i = 2; i <= 5; i++)
 		assert_true(put_text(&r, &p, conv[0], (uint8_t)(2 - i % 2),
 		    "more") == (uint64_t)i);
@@ -182,7 +182,7 @@ big_texts(void **state)
 	expect_text(&r, &p, 1, 1, bytes_str("short"));
 	for (uint64_t i = 2; i <= 8; i++)
 		expect_text(&r, &p, i, 2, text);
-	expect_error(&r, &p, 7, VE_LIMIT);
+	expect_error(&r, &p, 7, ERR_LIMIT);
 	free(big);
 	pair_close(&p);
 	rig_stop(&r, true);
@@ -241,10 +241,10 @@ a_full_disk_is_survived(void **state)
 	(void)put_text(&r, &p, conv, 1, "one");
 	r.store->next_write = KV_FULL;
 	put_send(&p, 1, conv, 1, bytes_str("lost"));
-	expect_error(&r, &p, 1, VE_STORAGE);
+	expect_error(&r, &p, 1, ERR_STORAGE);
 	r.store->next_write = KV_FULL;
 	put_send(&p, 2, zero_conv, 1, bytes_str("lost"));
-	expect_error(&r, &p, 2, VE_STORAGE);
+	expect_error(&r, &p, 2, ERR_STORAGE);
 	r.store->next_write = KV_RETRY;
 	assert_true(put_text(&r, &p, conv, 1, "two") == 2);
 	assert_int_equal(r.v->nconvs, 1);
@@ -326,7 +326,7 @@ models_and_grants(void **state)
 	close(m.fd);
 	om.model = bytes_str("none");
 	assert_int_equal(chan_send(p.sess, MSG_sv_open_model, &om, -1), 0);
-	expect_error(&r, &p, 2, VE_NO_MODEL);
+	expect_error(&r, &p, 2, ERR_NO_MODEL);
 	pair_close(&p);
 	expect(&r, r.llm, MSG_vl_revoke, &m);
 	assert_true(m.u.vl_revoke.n == p.n);

@@ -109,27 +109,27 @@ anothers_conversation(void **state)
 	login(&r, &p, &bob, "bob");
 	/* The same answer for one that is another's and one that is not. */
 	read_send(&p, 1, conv, 0, 0);
-	expect_error(&r, &p, 1, VE_NO_CONV);
+	expect_error(&r, &p, 1, ERR_NO_CONV);
 	assert_non_null(strstr(logged, "storage.denied|bob|conversation"));
 	read_send(&p, 2, none, 0, 0);
-	expect_error(&r, &p, 2, VE_NO_CONV);
+	expect_error(&r, &p, 2, ERR_NO_CONV);
 	put_send(&p, 3, conv, 2, bytes_str("forged"));
-	expect_error(&r, &p, 3, VE_NO_CONV);
+	expect_error(&r, &p, 3, ERR_NO_CONV);
 	/* An answer cannot begin a conversation; no empty question, bad text. */
 	put_send(&p, 4, zero_conv, 2, bytes_str("forged"));
-	expect_error(&r, &p, 4, VE_BAD);
+	expect_error(&r, &p, 4, ERR_BAD);
 	put_send(&p, 5, zero_conv, 1, bytes_str(""));
-	expect_error(&r, &p, 5, VE_BAD);
+	expect_error(&r, &p, 5, ERR_BAD);
 	put_send(&p, 6, zero_conv, 1, bytes_str("\xff\xfe"));
-	expect_error(&r, &p, 6, VE_BAD);
+	expect_error(&r, &p, 6, ERR_BAD);
 	put_send(&p, 7, zero_conv, 1, bytes_of("a\0b", 3));
-	expect_error(&r, &p, 7, VE_BAD);
+	expect_error(&r, &p, 7, ERR_BAD);
 	put_send(&p, 8, zero_conv, 3, bytes_str("system"));
-	expect_error(&r, &p, 8, VE_BAD);
+	expect_error(&r, &p, 8, ERR_BAD);
 	/* A question to a model that is not there is not stored. */
 	r.v->nmodels = 0;
 	put_send(&p, 9, zero_conv, 1, bytes_str("question"));
-	expect_error(&r, &p, 9, VE_NO_MODEL);
+	expect_error(&r, &p, 9, ERR_NO_MODEL);
 	assert_int_equal(r.v->nconvs, 1);
 	pair_close(&p);
 	rig_stop(&r, true);
@@ -152,9 +152,9 @@ too_many_requests(void **state)
 	for (uint32_t i = 0; i < VAULT_REQS_MAX; i++)
 		put_send(&p, i, zero_conv, 1, bytes_str("text"));
 	put_send(&p, 99, zero_conv, 1, bytes_str("text"));
-	expect_error(&r, &p, 99, VE_BUSY);
+	expect_error(&r, &p, 99, ERR_BUSY);
 	read_send(&p, 100, conv, 0, 0);
-	expect_error(&r, &p, 100, VE_BUSY);
+	expect_error(&r, &p, 100, ERR_BUSY);
 	pthread_mutex_unlock(&r.store->lock);
 	for (uint32_t i = 0; i < VAULT_REQS_MAX; i++)
 		expect(&r, p.sess, MSG_vs_stored, &m);
@@ -268,15 +268,15 @@ tampered_records(void **state)
 		logged[0] = '\0';
 		if (kinds[i] != REC_MSG) {
 			put_send(&p, 2, conv, 1, bytes_str("more"));
-			expect_error(&r, &p, 2, VE_STORAGE);
+			expect_error(&r, &p, 2, ERR_STORAGE);
 			assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1),
 			    0);
 			expect(&r, p.sess, MSG_vs_conv, &m);
-			expect_error(&r, &p, 4, VE_STORAGE);
+			expect_error(&r, &p, 4, ERR_STORAGE);
 		}
 		if (kinds[i] != REC_LIST) {
 			read_send(&p, 3, conv, 0, 0);
-			expect_error(&r, &p, 3, VE_STORAGE);
+			expect_error(&r, &p, 3, ERR_STORAGE);
 		}
 		assert_non_null(strstr(logged, "storage.tamper|alice|"));
 		read_send(&p, 3, other, 0, 0);
@@ -308,7 +308,7 @@ lost_messages(void **state)
 		login(&r, &p, &alice, "alice");
 		logged[0] = '\0';
 		read_send(&p, 1, conv, 0, 0);
-		expect_error(&r, &p, 1, VE_STORAGE);
+		expect_error(&r, &p, 1, ERR_STORAGE);
 		assert_non_null(strstr(logged, "storage.tamper|alice|"));
 		pair_close(&p);
 		rig_stop(&r, true);
@@ -334,7 +334,7 @@ hidden_conversation(void **state)
 	pthread_mutex_unlock(&r.store->lock);
 	login(&r, &p, &alice, "alice");
 	assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1), 0);
-	expect_error(&r, &p, 4, VE_STORAGE);
+	expect_error(&r, &p, 4, ERR_STORAGE);
 	assert_non_null(strstr(logged, "conversations are missing"));
 	pair_close(&p);
 	rig_stop(&r, true);
@@ -365,7 +365,7 @@ exchanged_messages(void **state)
 	pthread_mutex_unlock(&r.store->lock);
 	login(&r, &p, &alice, "alice");
 	read_send(&p, 1, conv, 0, 0);
-	expect_error(&r, &p, 1, VE_STORAGE);
+	expect_error(&r, &p, 1, ERR_STORAGE);
 	assert_non_null(strstr(logged, "a message does not verify"));
 	pair_close(&p);
 	rig_stop(&r, true);

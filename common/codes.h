@@ -1,0 +1,55 @@
+/*
+ * The numbers that messages carry and records keep: one meaning in every
+ * process and on both ends of the wire (docs/protocol.md, Application messages).
+ */
+#ifndef COMMON_CODES_H
+#define COMMON_CODES_H
+
+#define CLOISTER_VERSION "0.1"
+
+/* Who speaks in a message of a conversation. */
+enum kind {
+	KIND_USER = 1,
+	KIND_ASSISTANT = 2,
+	KIND_SYSTEM = 3
+};
+
+/* How an answer ended. */
+enum finish {
+	FINISH_NONE = 0,	/* not an answer */
+	FINISH_STOP = 1,	/* complete */
+	FINISH_LENGTH = 2,	/* complete as far as the model's limit goes */
+	FINISH_CANCELLED = 3,
+	FINISH_TRUNCATED = 4,	/* it ended without saying that it was complete */
+	FINISH_ERROR = 5,
+	FINISH_TOOL_CALLS = 6,
+	FINISH_FILTER = 7	/* withheld by the provider */
+};
+
+/* What a delta's text is. */
+enum delta {
+	DELTA_ANSWER = 0,
+	DELTA_REASONING = 1
+};
+
+/* Flags of a prompt. */
+#define PROMPT_NOSTORE	1	/* keep neither question nor answer */
+
+/* Why a request failed. */
+enum err {
+	ERR_INTERNAL = 1,
+	ERR_NO_CONV = 2,	/* no such conversation */
+	ERR_NO_MODEL = 3,
+	ERR_UPSTREAM = 4,	/* the model's server failed */
+	ERR_UPSTREAM_KEY = 5,	/* it refused our API key */
+	ERR_CONTEXT = 6,	/* the conversation does not fit the model */
+	ERR_OVERLOADED = 7,
+	ERR_STORAGE = 8,
+	ERR_LIMIT = 9,
+	ERR_BUSY = 10,		/* too many requests, or this number is in use */
+	ERR_BAD = 11,		/* the request itself is wrong */
+	ERR_TRUNCATED = 12,	/* the answer broke off */
+	ERR_QUOTA = 13		/* nothing left to spend at the provider */
+};
+
+#endif
