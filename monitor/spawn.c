@@ -131,8 +131,13 @@ exec_role(const struct monitor *m, const struct proc *p, struct fdmap *f)
 	static char room[] = "CLOISTER_TITLE="
 	    "................................................................"
 	    "................................................................";
+	/* What any library frees is overwritten, in the workers too, which
+	 * inherit it: no cell keeps what it no longer needs.  The small chunks
+	 * of glibc's per-thread cache would escape, so there is none. */
+	static char wiping[] = "GLIBC_TUNABLES=glibc.malloc.perturb=90:"
+	    "glibc.malloc.tcache_count=0";
 	char path[4096];
-	char *argv[2] = { path, NULL }, *envp[3] = { room, NULL, NULL };
+	char *argv[2] = { path, NULL }, *envp[4] = { room, wiping, NULL, NULL };
 	sigset_t none;
 	int n;
 
@@ -158,7 +163,7 @@ exec_role(const struct monitor *m, const struct proc *p, struct fdmap *f)
 	(void)snprintf(asan, sizeof(asan), "ASAN_OPTIONS=%s",
 	    getenv("ASAN_OPTIONS") != NULL ? getenv("ASAN_OPTIONS") :
 	    "detect_leaks=0");
-	envp[1] = asan;
+	envp[2] = asan;
 #endif
 	execve(path, argv, envp);
 	_exit(127);

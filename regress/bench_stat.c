@@ -56,7 +56,7 @@ static const struct row {
 	{ "idle.pss", "the same without the kernel's part, KiB", NULL, "", 0 },
 	{ "cells.fresh", "all cells and spare workers, just started, MiB",
 	    NULL, "40", 1 },
-	{ "cells.used", "the same after the work of a round, without sessions, MiB",
+	{ "cells.used", "the same after the work of a round, MiB",
 	    NULL, "", 1 },
 	{ "cells.processes", "processes of these", NULL, "", 0 },
 	{ NULL, "The store alone, 64 outstanding", NULL, "", 0 },
@@ -163,12 +163,12 @@ table_print(const char *path)
 		const struct row *r = &rows[i];
 
 		if (r->name == NULL) {
-			(void)printf("\n| %-56s | %-26s | %-26s | %-5s |\n"
+			(void)printf("\n| %-54s | %-26s | %-26s | %-5s |\n"
 			    "|---|---|---|---|\n", r->text,
 			    "median (min to max)", "limit", "goal");
 			continue;
 		}
-		(void)printf("| %-56s |", r->text);
+		(void)printf("| %-54s |", r->text);
 		cell(r, fp, r->name, true);
 		cell(r, fp, r->limit, false);
 		(void)printf(" %-5s |\n", r->goal);

@@ -29,7 +29,7 @@ static const uint8_t ids[][CONV_LEN] = {
 };
 #define NIDS	3
 
-enum kind { K_GOOD, K_EMPTY, K_ERROR, K_OTHER_REQ, K_WRONG_TYPE };
+enum page { K_GOOD, K_EMPTY, K_ERROR, K_OTHER_REQ, K_WRONG_TYPE };
 
 static char dir[] = "/tmp/cloister-convs.XXXXXX";
 static const struct hs_session secrets = { .c_ap = { 1 }, .s_ap = { 2 },
@@ -37,7 +37,7 @@ static const struct hs_session secrets = { .c_ap = { 1 }, .s_ap = { 2 },
 static pid_t server;
 
 static void
-send_page(struct appconn *ac, enum kind kind, const struct m_c_list *q)
+send_page(struct appconn *ac, enum page kind, const struct m_c_list *q)
 {
 	struct m_s_conv conv = { .req = q->req, .title = bytes_str("title") };
 	struct m_s_done done = { .req = q->req };
@@ -66,7 +66,7 @@ send_page(struct appconn *ac, enum kind kind, const struct m_c_list *q)
 }
 
 static void
-serve(int fd, enum kind kind)
+serve(int fd, enum page kind)
 {
 	struct appconn *ac = appconn_new(END_B, secrets.c_ap, secrets.s_ap,
 	    secrets.msgmac);
@@ -92,7 +92,7 @@ serve(int fd, enum kind kind)
 }
 
 static struct conn *
-start(enum kind kind)
+start(enum page kind)
 {
 	int pair[2];
 
