@@ -5,6 +5,7 @@
 #   make deps         install the Debian packages that building and tests need
 #   make demo         a whole service with a throw-away state, and a real chat
 #   make check        every test
+#   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
 #   make install      DESTDIR and PREFIX as usual
 
@@ -96,6 +97,31 @@ $(UNIT): $(B)/tests/%: $(B)/obj/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
 $(B)/tests/test_llmproxy: $(B)/llmproxy $(B)/connector $(B)/standin
 unit: $(UNIT)
 
+# Fuzzers: tests/fuzz/fuzz_X.c, each its own program, built by clang with all
+# that they reach.
+CLANG	?= clang
+FUZZ_TIME ?= 60
+FUZZ	 = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZOBJ	 = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out $(MAINS),$(SRCS)))
+FUZZ_CFLAGS = -std=gnu11 -g -O1 -fno-omit-frame-pointer -Wall \
+	   -fsanitize=fuzzer-no-link,address,undefined \
+	   -fno-sanitize-recover=all $(DIRS:%=-I%) -Itests \
+	   $(filter -D%,$(ALL_CFLAGS)) $(PKG_CFLAGS)
+$(B)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(SAY) CLANG $<
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/fuzz/libcloister.a: $(FUZZOBJ)
+	@rm -f $@
+	$(Q)$(AR) qcs $@ $^
+# The session worker's loop is driven from inside.
+$(B)/fuzz/fuzz_session: FUZZ_LDFLAGS = -Wl,--wrap=loop_new
+$(FUZZ): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libcloister.a
+	$(SAY) LD $@
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $(FUZZ_LDFLAGS) -o $@ \
+	    $^ $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
+fuzzers: $(FUZZ)
+
 # Helpers of the end-to-end tests.
 STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o
 $(B)/standin: $(STANDIN) $(B)/libcommon.a
@@ -135,7 +161,12 @@ demo: deps
 check: deps
 	@$(MAKE) -s all unit helpers
 	@$(MAKE) -s all unit helpers B=$(B)/sanitized SANITIZE=1
+	@$(MAKE) -s fuzzers
 	@sh regress/check.sh $(B) $(B)/sanitized
+
+fuzz: deps
+	@$(MAKE) -s fuzzers
+	@B=$(B) FUZZ_TIME=$(FUZZ_TIME) sh regress/fuzz.sh
 
 bench: deps
 	@$(MAKE) -s all helpers benchmarks
@@ -153,5 +184,5 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers benchmarks deps demo check bench install clean
+.PHONY: all unit helpers benchmarks fuzzers deps demo check fuzz bench install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -166,6 +166,22 @@ chan_drop_until(struct chan *c, enum msg_type type)
 	c->drop_until = type;
 }
 
+void
+chan_restart(struct chan *c)
+{
+	struct chan_out *o;
+
+	while ((o = STAILQ_FIRST(&c->out)) != NULL)
+		out_free(c, o);
+	loop_timer_free(c->end_timer);
+	c->end_timer = NULL;
+	c->finished = c->told = c->paused = false;
+	if (c->io == NULL)
+		c->io = loop_io_new(c->loop, c->fd, EPOLLIN, on_io, c);
+	else
+		loop_io_events(c->io, EPOLLIN);
+}
+
 size_t
 chan_queued(const struct chan *c)
 {

@@ -57,6 +57,13 @@ void *chan_arg(const struct chan *c);
 void chan_drop_until(struct chan *c, enum msg_type type);
 
 /*
+ * Begin again on a link whose socket outlives its peer: what is queued is
+ * forgotten, and messages are delivered again.  For the channel's closed
+ * callback or one of its message callbacks.
+ */
+void chan_restart(struct chan *c);
+
+/*
  * Send a message; fd (-1 for none) travels with it as a duplicate and stays the
  * caller's.  Encoding a body that messages.def does not allow is fatal: it is
  * this program's mistake.  Asynchronous: what the socket does not take is

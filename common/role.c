@@ -19,7 +19,9 @@ const struct role_decl role_decls[ROLES] = {
 };
 
 const struct link_decl link_decls[LINKS] = {
-#define LINK(id, kind, a, b) { CH_##kind, ROLE_##a, ROLE_##b },
+#define MSG_NONE MSG_TYPES
+#define LINK(id, kind, a, b, hello_a, hello_b) \
+	{ CH_##kind, ROLE_##a, ROLE_##b, { MSG_##hello_a, MSG_##hello_b } },
 #include "roles.def"
 };
 
@@ -32,6 +34,16 @@ static const enum cell role_cells[ROLES] = {
 #define ROLE(id, name, keep, multi) CELL_##id,
 #include "roles.def"
 };
+
+bool
+role_accuses(enum role_id accuser, enum link_id link)
+{
+	const struct link_decl *d = &link_decls[link];
+
+	if (d->a == accuser)
+		return !role_decls[d->a].keep && role_decls[d->b].keep;
+	return d->b == accuser && role_decls[d->a].keep;
+}
 
 int
 role_instances(enum role_id role, int providers)
@@ -294,27 +306,65 @@ role_run(struct role *r)
 	_exit(0);
 }
 
+/* The role's links, for whoever must know who is at the other end. */
+static struct {
+	struct chan	*chan;
+	enum link_id	 link;
+	int		 peer;
+} links[2 * ROLE_MAX_PROVIDERS];
+static size_t nlinks;
+static struct role *self;
+
 struct chan *
 role_link(struct role *r, enum link_id link, int peer, unsigned state,
     unsigned flags, chan_msg_cb *cb, chan_closed_cb *closed, void *arg)
 {
 	const struct link_decl *d = &link_decls[link];
+	struct chan *c;
 
-	return chan_new(r->loop, role_link_fd(r->id, r->providers, link, peer),
+	c = chan_new(r->loop, role_link_fd(r->id, r->providers, link, peer),
 	    d->kind, d->a == r->id ? END_A : END_B, state, flags, cb, closed,
 	    arg);
+	if (nlinks == sizeof(links) / sizeof(links[0]))
+		fatalx("too many links");
+	self = r;
+	links[nlinks].chan = c;
+	links[nlinks].link = link;
+	links[nlinks++].peer = peer;
+	return c;
 }
 
 void
 role_link_lost(struct chan *c, const char *why, void *arg)
 {
-	(void)c;
+	struct m_ctl_offender m = { 0 };
+	const struct link_decl *d;
+	size_t i = 0;
+	int other;
+
 	(void)arg;
-	if (why != NULL) {
-		audit("violation", 0, NULL, "link: %s", why);
-		fatalx("link: %s", why);
+	while (i < nlinks && links[i].chan != c)
+		i++;
+	if (i == nlinks)
+		fatalx("an unknown link: %s", why != NULL ? why : "ended");
+	d = &link_decls[links[i].link];
+	other = d->a == self->id ? 1 : 0;
+	m.role = (uint8_t)(other == 1 ? d->b : d->a);
+	/* At a multi role's end `peer` numbers nothing: there is one of it. */
+	m.instance = (uint8_t)(role_decls[m.role].multi ? links[i].peer : 0);
+	if (why == NULL && !role_decls[m.role].keep) {
+		/* Its death is the monitor's to report; so is a stop. */
+		log_info("the link with %s has ended", role_decls[m.role].name);
+		_exit(1);
 	}
-	/* Its death is the monitor's to report; a stop looks the same. */
-	log_info("a link has ended");
-	_exit(1);
+	audit("violation", 0, NULL, "%s: %s", role_decls[m.role].name,
+	    why != NULL ? why : "does not read its messages");
+	if (!role_accuses(self->id, links[i].link))
+		fatalx("%s broke the rules of its link",
+		    role_decls[m.role].name);
+	if (chan_send(self->ctl, MSG_ctl_offender, &m, -1) == -1)
+		fatalx("the monitor is gone");
+	chan_restart(c);
+	if (d->hello[other] != MSG_TYPES)
+		chan_drop_until(c, d->hello[other]);
 }

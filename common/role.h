@@ -22,7 +22,7 @@ enum role_id {
 };
 
 enum link_id {
-#define LINK(id, kind, a, b) LINK_##id,
+#define LINK(id, kind, a, b, hello_a, hello_b) LINK_##id,
 #include "roles.def"
 	LINKS
 };
@@ -42,6 +42,7 @@ struct role_decl {
 struct link_decl {
 	enum chan_kind	 kind;
 	enum role_id	 a, b;
+	enum msg_type	 hello[2];	/* of a and b; MSG_TYPES: none */
 };
 
 extern const struct role_decl role_decls[ROLES];
@@ -67,6 +68,12 @@ int role_link_fd(enum role_id role, int providers, enum link_id link, int peer);
 int role_file_fd(enum role_id role, int providers, enum file_id file);
 /* The first descriptor after links and files: listeners or log sockets. */
 int role_extra_fd(enum role_id role, int providers);
+/*
+ * Whether `accuser` may have the monitor kill its peer on a link for breaking
+ * the rules.  A role that is never restarted accuses one that can be; of two
+ * that can be, the second end, on which more depends, accuses the first.
+ */
+bool role_accuses(enum role_id accuser, enum link_id link);
 /* How many processes there are of a role. */
 int role_instances(enum role_id role, int providers);
 /*
@@ -109,15 +116,20 @@ void role_start(struct role *r, enum role_id id, int argc, char **argv,
 __attribute__((noreturn)) void role_run(struct role *r);
 
 /*
- * A link of this role as an asynchronous channel in `state`.  closed is called
- * at its end; role_link_lost() is the usual one.
+ * A link of this role as an asynchronous channel in `state`.  Pass
+ * role_link_lost as closed unless the role has a reason of its own.
  */
 struct chan *role_link(struct role *r, enum link_id link, int peer,
     unsigned state, unsigned flags, chan_msg_cb *cb, chan_closed_cb *closed,
     void *arg);
 
-/* For links whose end means that this role cannot go on: a violation is
- * audited, then the role ends. */
+/*
+ * The peer of a link broke the rules (why says how), lets messages pile up, or
+ * is gone.  Logged as a violation.  If this role may accuse it (role_accuses()),
+ * the monitor kills it; the link stays and drops everything until the successor
+ * says hello, and this function returns.  Else this process ends: it is
+ * restarted, or the service stops.
+ */
 void role_link_lost(struct chan *c, const char *why, void *arg);
 
 /* Log to the role's log socket from now on. */

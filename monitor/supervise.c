@@ -264,6 +264,7 @@ may_send(const struct proc *p, enum msg_type type)
 	switch (type) {
 	case MSG_ctl_ready:
 	case MSG_ctl_running:
+	case MSG_ctl_offender:
 		return 0;
 	case MSG_ctl_status:
 	case MSG_ctl_revoke:
@@ -273,6 +274,31 @@ may_send(const struct proc *p, enum msg_type type)
 	default:
 		return -1;
 	}
+}
+
+/* A role's peer broke the rules of their link; it is restarted. */
+static void
+on_accusation(const struct proc *p, const struct m_ctl_offender *m)
+{
+	bool linked = false;
+	struct proc *offender;
+	char name[64];
+
+	for (int l = 0; l < LINKS; l++)
+		if ((link_decls[l].a == m->role || link_decls[l].b == m->role) &&
+		    role_accuses(p->role, (enum link_id)l))
+			linked = true;
+	if (!linked || m->role == p->role ||
+	    m->instance >= role_instances((enum role_id)m->role,
+	    mon->providers)) {
+		violation(p, "an accusation that is not its to make");
+		return;
+	}
+	offender = find_role((enum role_id)m->role, m->instance);
+	proc_name(offender, name, sizeof(name));
+	log_warn("%s broke the rules of a link; it is restarted", name);
+	if (offender->pid > 0)
+		(void)kill(offender->pid, SIGKILL);
 }
 
 static void
@@ -299,6 +325,9 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_ctl_revoke:
 		kill_session(m->u.ctl_revoke.n);
+		break;
+	case MSG_ctl_offender:
+		on_accusation(p, &m->u.ctl_offender);
 		break;
 	default:		/* ctl_crash */
 		audit("worker.crash", m->u.ctl_crash.n, NULL, "status %#x",

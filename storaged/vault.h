@@ -197,6 +197,7 @@ struct vault {
 	uint64_t		 dk_used[VAULT_DKS];
 	uint64_t		 dk_clock;
 	LIST_HEAD(, worker)	 workers[1024];
+	uint32_t		 zygote_generation;	/* 0: none yet */
 	uint64_t		 last_n;
 	size_t			 nlive;
 	struct rec_mset		 h;		/* as committed */

@@ -183,14 +183,23 @@ vault_on_zygote(struct chan *c, struct msg *m, void *arg)
 
 	switch (m->type) {
 	case MSG_zv_hello:
-		welcome.generation = m->u.zv_hello.generation;
+		if (m->u.zv_hello.generation <= v->zygote_generation) {
+			role_link_lost(c, "a generation that does not rise", v);
+			break;
+		}
+		v->zygote_generation = m->u.zv_hello.generation;
+		welcome.generation = v->zygote_generation;
 		if (chan_send(c, MSG_vz_welcome, &welcome, -1) == -1)
 			log_err("the zygote is gone");
 		break;
 	case MSG_zv_want:
-		if (m->u.zv_want.n <= v->last_n) {
-			role_link_lost(c, "a session number that does not rise",
-			    v);
+		/* A zygote that is being replaced may still ask. */
+		if ((uint32_t)(m->u.zv_want.n >> 32) < v->zygote_generation)
+			break;
+		if ((uint32_t)(m->u.zv_want.n >> 32) != v->zygote_generation ||
+		    m->u.zv_want.n <= v->last_n) {
+			role_link_lost(c, "a session number that does not rise "
+			    "within its generation", v);
 			break;
 		}
 		v->last_n = m->u.zv_want.n;

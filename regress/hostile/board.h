@@ -1,0 +1,71 @@
+/*
+ * What a test and its hostile processes share: a file that each of them maps
+ * before its sandbox closes.  It says which attempts to make, gives out their
+ * numbers, and takes the results.
+ */
+#ifndef HOSTILE_BOARD_H
+#define HOSTILE_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attack.h"
+
+#define BOARD_NAME	"board"	/* beside the program, in the roles' directory */
+#define BOARD_MAX	16384	/* attempts */
+#define BOARD_SECRETS	8
+#define BOARD_SECRET	64	/* bytes */
+
+/* Who is hostile in the program that maps the board. */
+enum board_mode { MODE_NONE, MODE_KEX, MODE_TWIN, MODE_SESSION, MODE_ROLE };
+
+enum board_result {
+	RESULT_NONE,
+	RESULT_BEGUN,		/* and killed meanwhile, if it stays so */
+	RESULT_REFUSED,		/* the channel was closed */
+	RESULT_TAKEN,		/* the channel lives on */
+	RESULT_BREACH
+};
+
+struct board_attempt {
+	_Atomic uint32_t	result;
+	uint32_t		must_die;
+	uint64_t		n;	/* session */
+	char			name[96];
+};
+
+struct board {
+	uint32_t		mode;
+	uint32_t		skip;	/* MODE_ROLE: messages sent before */
+	uint32_t		first;	/* MODE_ROLE: which attempt */
+	_Atomic uint32_t	next;
+	struct {
+		uint32_t	n;
+		uint8_t		p[BOARD_SECRET];
+	}			secret[BOARD_SECRETS];
+	uint32_t		nsecrets;
+	uint8_t			conv[16];	/* somebody else's */
+	uint32_t		spki_n, wrap_n;	/* a user's public keys */
+	uint8_t			spki[1024], wrap[1024];
+	struct board_attempt	at[BOARD_MAX];
+};
+
+/* Map the file; fatal on failure. */
+struct board *board_open(const char *path, bool create);
+/* The next attempt's number, or -1 when there are total already. */
+int64_t board_next(struct board *b, size_t total);
+/* Attempt i begins, in the name of session n. */
+void board_begin(struct board *b, size_t i, uint64_t n, bool must_die,
+    const char *name);
+void board_end(struct board *b, size_t i, enum board_result r);
+/* Whether bytes contain a planted secret. */
+bool board_leak(const struct board *b, const void *p, size_t n);
+/*
+ * Read what comes on fd until its end (REFUSED) or until nothing came for
+ * wait_ms (TAKEN); BREACH when a reply has a secret.
+ */
+enum board_result board_listen(const struct board *b, int fd, int wait_ms);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * The hostile side of a role's program.  The program is the role's own, so that
+ * its cell, its descriptors and its manners are the real ones; some functions
+ * are replaced at link time (--wrap), and attack as the board says.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "board.h"
+#include "hostile.h"
+#include "log.h"
+#include "role.h"
+
+struct board *board;
+
+/* Before anything is given up: the board is found beside the program. */
+void
+__wrap_role_start(struct role *r, enum role_id id, int argc, char **argv,
+    void (*prepare)(struct role *))
+{
+	char path[4096];
+	const char *slash = strrchr(argv[0], '/');
+
+	if (slash == NULL)
+		fatalx("a hostile program is started by cloisterd");
+	(void)snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - argv[0]),
+	    argv[0], BOARD_NAME);
+	board = board_open(path, false);
+	(void)msg_desc(0);
+	__real_role_start(r, id, argc, argv, prepare);
+}
+
+/* One attempt on the peer at the other end of c, which is in state. */
+static void
+attack_peer(struct chan *c, const struct cell *cell)
+{
+	struct attack a;
+	size_t i = board->first, total = attack_count(cell);
+	enum board_result r;
+
+	attack_make(cell, i % total, &a);
+	board_begin(board, 0, 0, a.must_die, a.name);
+	attack_send(chan_fd(c), &a);
+	r = board_listen(board, chan_fd(c), 3000);
+	board_end(board, 0, r);
+	attack_free(&a);
+}
+
+/*
+ * A hostile role behaves until it has sent `skip' messages on links between
+ * roles; then it attacks where the next one would have gone.
+ */
+int
+__wrap_chan_send(struct chan *c, enum msg_type type, const void *body, int fd)
+{
+	static uint32_t sent;
+	const struct msg_desc *d = msg_desc(type);
+	struct cell cell = {
+		.kind = d->kind, .end = d->dir == AB ? END_B : END_A,
+		.state = d->states, .lean = true
+	};
+	int rv;
+
+	rv = __real_chan_send(c, type, body, fd);
+	if (board != NULL && board->mode == MODE_ROLE && d->kind != CH_CTL &&
+	    sent++ == board->skip && board_next(board, 1) == 0)
+		attack_peer(c, &cell);
+	return rv;
+}

@@ -1,0 +1,24 @@
+/* Functions of roles that hostile programs replace at link time. */
+#ifndef HOSTILE_HOSTILE_H
+#define HOSTILE_HOSTILE_H
+
+#include "board.h"
+#include "kex.h"
+#include "role.h"
+
+extern struct board *board;
+
+void __real_role_start(struct role *r, enum role_id id, int argc, char **argv,
+    void (*prepare)(struct role *));
+void __wrap_role_start(struct role *r, enum role_id id, int argc, char **argv,
+    void (*prepare)(struct role *));
+int __real_chan_send(struct chan *c, enum msg_type type, const void *body,
+    int fd);
+int __wrap_chan_send(struct chan *c, enum msg_type type, const void *body,
+    int fd);
+int __real_kex_run(const struct kex *k);
+int __wrap_kex_run(const struct kex *k);
+int __real_session_run(uint64_t n, int vault, int twin);
+int __wrap_session_run(uint64_t n, int vault, int twin);
+
+#endif
