@@ -1,13 +1,20 @@
 #!/bin/sh
 # make deps: install the Debian packages that building and tests need; does
 # nothing when they are all there.
+#
+#   deps.sh [PACKAGE...]   these, too
+#   deps.sh -l             only say which
 set -eu
 PKGS="gcc make pkg-config libc6-dev libssl-dev libseccomp-dev libdb-dev
 libcurl4-openssl-dev libbsd-dev libjansson-dev libconfuse-dev libedit-dev
-libcmocka-dev openssl curl ca-certificates procps mandoc"
+libcmocka-dev openssl curl ca-certificates procps mandoc expect"
 
+if [ "${1:-}" = -l ]; then
+	echo $PKGS
+	exit 0
+fi
 missing=
-for p in $PKGS; do
+for p in $PKGS "$@"; do
 	dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null |
 	    grep -q '^install ok installed' || missing="$missing $p"
 done

@@ -106,8 +106,9 @@ ctl() {
 	"$B/cloisterctl" -f "$T/cloisterd.conf" "$@"
 }
 
+# UNDER is a command that runs cloisterd in its place (same pid), or nothing.
 service_start() {
-	"$B/cloisterd" ${DEBUG:+-d} -f "$T/cloisterd.conf" -L "$B" \
+	${UNDER:-} "$B/cloisterd" ${DEBUG:+-d} -f "$T/cloisterd.conf" -L "${ROLES_DIR:-$B}" \
 	    >>"$T/cloisterd.log" 2>&1 &
 	SERVICE_PID=$!
 	wait_for ctl status || {

@@ -9,7 +9,8 @@
  *
  * Prints "listening PORT" when it is ready; SIGTERM ends it.  The log gets one
  * line for each completion: model, number of messages, "done" or "aborted" (the
- * client went away before the end).
+ * client went away before the end), and "credentials" where a key or a password
+ * came with it.
  */
 #include "standin.h"
 
@@ -143,6 +144,8 @@ serve(struct conn *c)
 		write_all(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 	if (len > 0 && fill(c, &in, len) == 0)
 		goto out;
+	header(head, "Authorization", field, sizeof(field));
+	c->credentials = field[0] != '\0';
 	if (!authorized(head))
 		answer_plain(c, 401, "", "{\"error\":{\"message\":\"Incorrect API key "
 		    "provided\",\"type\":\"invalid_request_error\",\"param\":"

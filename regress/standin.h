@@ -23,6 +23,7 @@ struct conn {
 	bool	 crlf;		/* event streams end lines in CRLF ... */
 	bool	 dribble;	/* ... and go out byte by byte */
 	/* the request */
+	bool	 credentials;	/* it has an Authorization header */
 	char	 model[64];
 	const char *last;	/* the last user's message, owned by req */
 	size_t	 nmsgs;

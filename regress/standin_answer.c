@@ -427,6 +427,19 @@ do_redirect(struct conn *c)
 	answer_plain(c, 302, "Location: http://169.254.169.254/\r\n", "");
 }
 
+static void
+do_redirectfile(struct conn *c)
+{
+	answer_plain(c, 302, "Location: file:///etc/passwd\r\n", "");
+}
+
+/* To this very server, where an answer waits. */
+static void
+do_redirecthere(struct conn *c)
+{
+	answer_plain(c, 307, "Location: /v1/models\r\n", "");
+}
+
 static const struct {
 	const char	*model;
 	void		(*run)(struct conn *);
@@ -456,6 +469,8 @@ static const struct {
 	{ "nostream", do_nostream, 0, NULL },
 	{ "flaky", do_flaky, 0, NULL },
 	{ "redirect", do_redirect, 0, NULL },
+	{ "redirectfile", do_redirectfile, 0, NULL },
+	{ "redirecthere", do_redirecthere, 0, NULL },
 	{ "err429", do_err429, 0, NULL },
 	{ "err400", NULL, 400, "{\"error\":{\"code\":400,\"message\":"
 	    "\"the request exceeds the available context size\",\"type\":"
@@ -502,8 +517,9 @@ static void
 log_request(const struct conn *c)
 {
 	char line[128];
-	int n = snprintf(line, sizeof(line), "%s %zu %s\n", c->model, c->nmsgs,
-	    c->gone && !c->sent ? "aborted" : "done");
+	int n = snprintf(line, sizeof(line), "%s %zu %s%s\n", c->model, c->nmsgs,
+	    c->gone && !c->sent ? "aborted" : "done",
+	    c->credentials ? " credentials" : "");
 
 	if (standin.log_fd != -1 && write(standin.log_fd, line, (size_t)n) != n)
 		fatal("log");

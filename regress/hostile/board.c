@@ -35,6 +35,7 @@ board_next(struct board *b, size_t total)
 {
 	uint32_t i = atomic_fetch_add(&b->next, 1);
 
+	atomic_store(&b->total, (uint32_t)total);
 	return i < total && i < BOARD_MAX ? (int64_t)i : -1;
 }
 

@@ -18,6 +18,10 @@
 #define BOARD_SECRETS	8
 #define BOARD_SECRET	64	/* bytes */
 
+/* Whose workers are hostile: others are served by honest ones meanwhile. */
+#define HOSTILE_SOURCE	"127.0.0.2:"
+#define HOSTILE_USER	"mallory"
+
 /* Who is hostile in the program that maps the board. */
 enum board_mode { MODE_NONE, MODE_KEX, MODE_TWIN, MODE_SESSION, MODE_ROLE };
 
@@ -41,6 +45,7 @@ struct board {
 	uint32_t		skip;	/* MODE_ROLE: messages sent before */
 	uint32_t		first;	/* MODE_ROLE: which attempt */
 	_Atomic uint32_t	next;
+	_Atomic uint32_t	total;	/* 0: no attempt was made yet */
 	struct {
 		uint32_t	n;
 		uint8_t		p[BOARD_SECRET];
@@ -49,6 +54,8 @@ struct board {
 	uint8_t			conv[16];	/* somebody else's */
 	uint32_t		spki_n, wrap_n;	/* a user's public keys */
 	uint8_t			spki[1024], wrap[1024];
+	uint32_t		auth_n;	/* an xv_auth that was granted */
+	uint8_t			auth[MSG_MAX_BYTES];
 	struct board_attempt	at[BOARD_MAX];
 };
 

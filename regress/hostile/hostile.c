@@ -46,6 +46,19 @@ attack_peer(struct chan *c, const struct cell *cell)
 	attack_free(&a);
 }
 
+/* What a kex worker saw of one client, to be used for another connection. */
+static void
+keep_auth(const void *body)
+{
+	struct buf b = BUF_INIT(MSG_MAX_BYTES);
+
+	if (msg_encode(MSG_xv_auth, body, &b) == 0) {
+		memcpy(board->auth, b.p, b.n);
+		board->auth_n = (uint32_t)b.n;
+	}
+	buf_free(&b);
+}
+
 /*
  * A hostile role behaves until it has sent `skip' messages on links between
  * roles; then it attacks where the next one would have gone.
@@ -61,6 +74,8 @@ __wrap_chan_send(struct chan *c, enum msg_type type, const void *body, int fd)
 	};
 	int rv;
 
+	if (board != NULL && type == MSG_xv_auth)
+		keep_auth(body);
 	rv = __real_chan_send(c, type, body, fd);
 	if (board != NULL && board->mode == MODE_ROLE && d->kind != CH_CTL &&
 	    sent++ == board->skip && board_next(board, 1) == 0)

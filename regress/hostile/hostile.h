@@ -21,4 +21,15 @@ int __wrap_kex_run(const struct kex *k);
 int __real_session_run(uint64_t n, int vault, int twin);
 int __wrap_session_run(uint64_t n, int vault, int twin);
 
+/* ---- special.c: attempts that need a plan ---- */
+size_t special_kex_count(void);
+void special_kex(const struct kex *k, size_t i);
+size_t special_session_count(void);
+/* vault: SESS_VAULT, LIVE, of session n. */
+void special_session(struct chan *vault, uint64_t n, size_t i);
+
+/* ---- workers.c ---- */
+/* A channel to the default model, or -1. */
+int model_channel(struct chan *vault);
+
 #endif

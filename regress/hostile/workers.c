@@ -19,7 +19,7 @@
 #define QUIET_MS	150	/* how long an answer is waited for otherwise */
 
 /* What a taken-over worker can write to, in each state of the other end. */
-enum target { T_KEYD, T_VAULT, T_SESSION, T_TWIN };
+enum target { T_KEYD, T_VAULT, T_SESSION, T_TWIN, T_MODEL };
 
 static const struct place {
 	enum target	target;
@@ -36,6 +36,7 @@ static const struct place {
 	{ T_TWIN, { CH_TWIN, END_B, TWIN_WAIT, true, false } },
 }, session_places[] = {
 	{ T_SESSION, { CH_SESS_VAULT, END_B, SESS_VAULT_LIVE, false, false } },
+	{ T_MODEL, { CH_SESS_LLM, END_B, SESS_LLM_UP, false, false } },
 };
 #define PLACES(p)	(sizeof(p) / sizeof((p)[0]))
 
@@ -85,13 +86,27 @@ attempt(size_t i, const struct place *p, size_t at, uint64_t n, int fd)
 
 /* ---- the kex worker -------------------------------------------------------- */
 
-static int
-take_client(const struct kex *k)
+/* The next datagram stays where it is. */
+static size_t
+peek(int fd, uint8_t *p, size_t size)
 {
-	const char *why;
-	struct msg m;
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	ssize_t n;
 
-	return chan_recv(k->zygote, &m, -1, &why) == 0 ? m.fd : -1;
+	while (poll(&pfd, 1, -1) != 1)
+		;
+	n = recv(fd, p, size, MSG_PEEK | MSG_DONTWAIT);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+/* Clients from there wake hostile workers; those of others are honest. */
+static bool
+is_driver(const struct kex *k)
+{
+	uint8_t p[256];
+	size_t n = peek(chan_fd(k->zygote), p, sizeof(p));
+
+	return memmem(p, n, HOSTILE_SOURCE, strlen(HOSTILE_SOURCE)) != NULL;
 }
 
 static void
@@ -143,15 +158,17 @@ kex_attack(const struct kex *k)
 	size_t at;
 	int64_t i;
 
-	i = board_next(board, count_places(kex_places, PLACES(kex_places)) +
-	    special_kex_count());
+	i = board_next(board, special_kex_count() +
+	    count_places(kex_places, PLACES(kex_places)));
 	if (i == -1)
 		return;
-	at = (size_t)i;
+	if ((size_t)i < special_kex_count()) {
+		special_kex(k, (size_t)i);
+		return;
+	}
+	at = (size_t)i - special_kex_count();
 	p = find_place(kex_places, PLACES(kex_places), &at);
-	if (p == NULL)
-		special_kex(k, (size_t)i, at);
-	else if (p->target == T_SESSION) {
+	if (p->target == T_SESSION) {
 		uint32_t at32 = (uint32_t)i;
 
 		/* The twin does it; its end is waited for. */
@@ -182,10 +199,9 @@ twin_attack(const struct kex *k)
 int
 __wrap_kex_run(const struct kex *k)
 {
-	if (board->mode != MODE_KEX && board->mode != MODE_TWIN)
+	if ((board->mode != MODE_KEX && board->mode != MODE_TWIN) ||
+	    !is_driver(k))
 		return __real_kex_run(k);
-	if (take_client(k) == -1)
-		return 0;
 	if (board->mode == MODE_KEX)
 		kex_attack(k);
 	else
@@ -195,6 +211,7 @@ __wrap_kex_run(const struct kex *k)
 
 /* ---- the session worker ---------------------------------------------------- */
 
+/* Before anybody is authenticated, at the kex worker's word. */
 static void
 inert_attack(uint64_t n, int vault, int twin)
 {
@@ -202,13 +219,75 @@ inert_attack(uint64_t n, int vault, int twin)
 	uint32_t i;
 	size_t at;
 
-	while (recv(twin, &i, sizeof(i), 0) == -1) {
-		struct pollfd pfd = { .fd = twin, .events = POLLIN };
-
-		(void)poll(&pfd, 1, -1);
-	}
-	at = i;
+	if (recv(twin, &i, sizeof(i), 0) != (ssize_t)sizeof(i))
+		return;
+	at = i - special_kex_count();
 	p = find_place(kex_places, PLACES(kex_places), &at);
 	if (p != NULL && p->target == T_SESSION)
 		attempt(i, p, at, n, vault);
+}
+
+int
+model_channel(struct chan *vault)
+{
+	struct m_sv_open_model m = { .req = 1 };
+	const char *why;
+	struct msg reply;
+
+	if (__real_chan_send(vault, MSG_sv_open_model, &m, -1) == -1 ||
+	    chan_recv(vault, &reply, VERDICT_MS, &why) != 0 ||
+	    reply.type != MSG_vs_open_model)
+		return -1;
+	return reply.fd;
+}
+
+/* With a client who was authenticated by the real kex worker. */
+static void
+live_attack(uint64_t n, struct chan *vault)
+{
+	size_t at, specials = special_session_count();
+	const struct place *p;
+	int64_t i;
+	int fd;
+
+	i = board_next(board, specials +
+	    count_places(session_places, PLACES(session_places)));
+	if (i == -1)
+		return;
+	if ((size_t)i < specials) {
+		special_session(vault, n, (size_t)i);
+		return;
+	}
+	at = (size_t)i - specials;
+	p = find_place(session_places, PLACES(session_places), &at);
+	fd = p->target == T_MODEL ? model_channel(vault) : chan_fd(vault);
+	attempt((size_t)i, p, at, n, fd);
+}
+
+int
+__wrap_session_run(uint64_t n, int vault, int twin)
+{
+	struct chan *v, *t;
+	uint8_t first[256];
+	const char *why;
+	struct msg m;
+
+	if (board->mode == MODE_KEX &&
+	    peek(twin, first, sizeof(first)) == sizeof(uint32_t)) {
+		inert_attack(n, vault, twin);
+		return 0;
+	}
+	if (board->mode != MODE_SESSION ||
+	    memmem(first, peek(vault, first, sizeof(first)), HOSTILE_USER,
+	    strlen(HOSTILE_USER)) == NULL)
+		return __real_session_run(n, vault, twin);
+	t = chan_new(NULL, twin, CH_TWIN, END_B, TWIN_WAIT, CHAN_RECV_FD, NULL,
+	    NULL, NULL);
+	v = chan_new(NULL, vault, CH_SESS_VAULT, END_A, SESS_VAULT_INERT,
+	    CHAN_RECV_FD, NULL, NULL, NULL);
+	if (chan_recv(t, &m, -1, &why) != 0 || chan_recv(v, &m, -1, &why) != 0)
+		return 0;
+	chan_set_state(v, SESS_VAULT_LIVE);
+	live_attack(n, v);
+	return 0;
 }

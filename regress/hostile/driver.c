@@ -1,0 +1,322 @@
+/*
+ * hostile: makes boards, makes connections that wake hostile workers, and tells
+ * what came of it.
+ *
+ *	hostile board FILE MODE [CONVERSATION PUBLIC-KEY-FILE]
+ *		a new board; standard input has secrets as "NAME HEX" lines
+ *	hostile connect FILE PORT
+ *		connections of nobody, until every attempt was made
+ *	hostile login FILE PORT PRIVATE-KEY-FILE
+ *		the same with a user's handshake
+ *	hostile copy FROM TO
+ *		what one board's workers saw, to another board
+ *	hostile result FILE NAME AUDIT-LOG
+ *		"count NAME: attempts N, breaches M"
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "board.h"
+#include "cconf.h"
+#include "exits.h"
+#include "handshake.h"
+#include "log.h"
+#include "loop.h"
+#include "pubkey.h"
+#include "role.h"
+#include "tcp.h"
+#include "warmup.h"
+
+#define AT_ONCE		6
+#define END_S		30	/* for one connection */
+
+/* ---- board ---------------------------------------------------------------- */
+
+static enum board_mode
+mode_of(const char *name)
+{
+	static const char *const names[] = { "none", "kex", "twin", "session",
+	    "role" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return (enum board_mode)i;
+	fatalx("no such mode: %s", name);
+}
+
+static void
+read_secrets(struct board *b)
+{
+	char line[4096], *hex;
+	size_t n;
+
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if ((hex = strchr(line, ' ')) == NULL)
+			continue;
+		n = strlen(++hex) / 2;
+		if (b->nsecrets == BOARD_SECRETS || n < 8)
+			fatalx("a secret is too short, or there are too many");
+		if (n > BOARD_SECRET)
+			hex[2 * (n = BOARD_SECRET)] = '\0';
+		if (hex_decode(b->secret[b->nsecrets].p, n, hex) == -1)
+			fatalx("not a secret: %s", line);
+		b->secret[b->nsecrets++].n = (uint32_t)n;
+	}
+}
+
+static void
+read_keys(struct board *b, const char *path)
+{
+	struct pubkey k;
+	char err[512];
+
+	if (pubkey_load(&k, path, err, sizeof(err)) == -1)
+		fatalx("%s", err);
+	b->spki_n = (uint32_t)k.sign.n;
+	b->wrap_n = (uint32_t)k.wrap.n;
+	memcpy(b->spki, k.sign.p, k.sign.n);
+	memcpy(b->wrap, k.wrap.p, k.wrap.n);
+	pubkey_free(&k);
+}
+
+static void
+new_board(int argc, char **argv)
+{
+	struct board *b = board_open(argv[2], true);
+
+	b->mode = mode_of(argv[3]);
+	read_secrets(b);
+	if (argc == 6) {
+		if (hex_decode(b->conv, sizeof(b->conv), argv[4]) == -1)
+			fatalx("not a conversation: %s", argv[4]);
+		read_keys(b, argv[5]);
+	}
+}
+
+static void
+copy(const char *from, const char *to)
+{
+	const struct board *a = board_open(from, false);
+	struct board *b = board_open(to, false);
+
+	b->auth_n = a->auth_n;
+	memcpy(b->auth, a->auth, sizeof(b->auth));
+}
+
+/* ---- connections ---------------------------------------------------------- */
+
+static bool
+more(const struct board *b)
+{
+	uint32_t total = atomic_load(&b->total);
+
+	return total == 0 || atomic_load(&b->next) < total;
+}
+
+/* Wait for the server to close it. */
+static void
+outlast(int fd)
+{
+	uint64_t end = mono_ms() + END_S * 1000;
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint8_t junk[4096];
+
+	while (mono_ms() < end && poll(&pfd, 1, END_S * 1000) == 1)
+		if (recv(fd, junk, sizeof(junk), MSG_DONTWAIT) <= 0 &&
+		    errno != EAGAIN)
+			break;
+	(void)close(fd);
+}
+
+static void
+connect_all(const struct board *b, int port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	int fd;
+
+	sin.sin_port = htons((uint16_t)port);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1); /* HOSTILE_SOURCE */
+	while (more(b)) {
+		if ((fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
+		    bind(fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
+		    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
+			fatal("connect");
+		outlast(fd);
+	}
+}
+
+static int
+trust_all(const uint8_t fp[HASH_LEN], int suite, void *arg)
+{
+	(void)fp;
+	(void)suite;
+	(void)arg;
+	return RC_OK;
+}
+
+static void
+login_all(const struct board *b, const char *port, const char *key)
+{
+	struct cconf conf;
+	struct cconf_server server;
+	char err[512], where[64];
+
+	(void)snprintf(where, sizeof(where), "127.0.0.1:%s", port);
+	crypto_warmup();
+	if (cconf_server_parse(&server, where) == -1 ||
+	    cconf_load(&conf, err, sizeof(err)) == -1)
+		fatalx("no configuration");
+	while (more(b)) {
+		struct keyd keyd = { 0 };
+		struct handshake h = { .server = server.text, .keyd = &keyd,
+		    .trust = trust_all };
+
+		if (keyd_start(&keyd, &conf, key) != RC_OK)
+			fatalx("keyd");
+		/* keyd answers for one handshake after the other. */
+		while (more(b) && keyd_open(&keyd) == RC_OK) {
+			if ((h.fd = tcp_connect(&server, 10000, err,
+			    sizeof(err))) == -1)
+				fatalx("%s", err);
+			if (handshake_run(&h) != RC_OK) {
+				(void)close(h.fd);
+				break;
+			}
+			outlast(h.fd);
+			buf_free(&keyd.spki);
+			buf_free(&keyd.wrap_spki);
+			buf_init(&keyd.spki, RSA_SPKI_MAX);
+			buf_init(&keyd.wrap_spki, RSA_SPKI_MAX);
+		}
+		keyd_stop(&keyd);
+	}
+}
+
+/* Several at once; 0 when all of them did what they should. */
+static int
+at_once(char **argv)
+{
+	const struct board *b = board_open(argv[2], false);
+	int status, rv = 0;
+
+	for (int i = 0; i < AT_ONCE; i++)
+		switch (fork()) {
+		case -1:
+			fatal("fork");
+		case 0:
+			if (strcmp(argv[1], "login") == 0)
+				login_all(b, argv[3], argv[4]);
+			else
+				connect_all(b, atoi(argv[3]));
+			_exit(0);
+		}
+	while (wait(&status) != -1)
+		rv |= status != 0;
+	return rv;
+}
+
+/* ---- result --------------------------------------------------------------- */
+
+/* Whether the log has a violation of this session. */
+static bool
+audited(const char *log, uint64_t n)
+{
+	char want[64];
+	const char *p = log, *end;
+
+	(void)snprintf(want, sizeof(want), "\"session\":%llu,",
+	    (unsigned long long)n);
+	while ((p = strstr(p, want)) != NULL) {
+		end = strchr(p, '\n');
+		if (memmem(p, end == NULL ? strlen(p) : (size_t)(end - p),
+		    "\"event\":\"violation\"", 19) != NULL)
+			return true;
+		p += strlen(want);
+	}
+	return false;
+}
+
+static char *
+read_log(const char *path)
+{
+	struct buf b = BUF_INIT(1u << 30);
+	int fd = open(path, O_RDONLY);
+
+	if (fd == -1 || read_all(fd, &b) == -1)
+		fatal("%s", path);
+	buf_u8(&b, 0);
+	return (char *)b.p;
+}
+
+static const char *
+breach(const struct board_attempt *at, const char *log)
+{
+	switch (atomic_load(&at->result)) {
+	case RESULT_NONE:
+		return "was not made";
+	case RESULT_BREACH:
+		return "succeeded";
+	case RESULT_TAKEN:
+		return at->must_die ? "was taken" : NULL;
+	default:
+		return at->must_die && !audited(log, at->n) ?
+		    "is not in the audit log" : NULL;
+	}
+}
+
+static int
+result(const char *file, const char *name, const char *audit_log)
+{
+	const struct board *b = board_open(file, false);
+	uint32_t total = atomic_load(&b->total), breaches = 0;
+	char *log = read_log(audit_log);
+	const char *why;
+
+	for (uint32_t i = 0; i < total && i < BOARD_MAX; i++)
+		if ((why = breach(&b->at[i], log)) != NULL) {
+			breaches++;
+			printf("breach: %u %s: session %llu: %s\n", i,
+			    b->at[i].name, (unsigned long long)b->at[i].n, why);
+		}
+	printf("count hostile %s: attempts %u, breaches %u\n", name, total,
+	    breaches);
+	free(log);
+	return total > 0 && breaches == 0 ? 0 : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *what = argc > 2 ? argv[1] : "";
+
+	log_set_name("hostile");
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		fatal("signal");
+	if (strcmp(what, "board") == 0 && (argc == 4 || argc == 6))
+		new_board(argc, argv);
+	else if (strcmp(what, "copy") == 0 && argc == 4)
+		copy(argv[2], argv[3]);
+	else if ((strcmp(what, "connect") == 0 && argc == 4) ||
+	    (strcmp(what, "login") == 0 && argc == 5))
+		return at_once(argv);
+	else if (strcmp(what, "result") == 0 && argc == 5)
+		return result(argv[2], argv[3], argv[4]);
+	else
+		fatalx("usage: hostile board|connect|login|copy|result FILE ...");
+	return 0;
+}
