@@ -5,6 +5,7 @@
 #   make deps         install the Debian packages that building and tests need
 #   make demo         a whole service with a throw-away state, and a real chat
 #   make check        every test
+#   make check-debian13  the same for the committed tree in a Debian 13
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
 #   make install      DESTDIR and PREFIX as usual
@@ -14,6 +15,7 @@ BINDIR	 = $(PREFIX)/bin
 SBINDIR	 = $(PREFIX)/sbin
 LIBEXECDIR = $(PREFIX)/libexec/cloister
 SYSCONFDIR ?= /etc/cloister
+MANDIR	 = $(PREFIX)/share/man
 
 B	?= build
 CC	?= cc
@@ -114,8 +116,9 @@ $(B)/fuzz/obj/%.o: %.c
 $(B)/fuzz/libcloister.a: $(FUZZOBJ)
 	@rm -f $@
 	$(Q)$(AR) qcs $@ $^
-# The session worker's loop is driven from inside.
+# The session worker's loop is driven from inside; the client has a terminal.
 $(B)/fuzz/fuzz_session: FUZZ_LDFLAGS = -Wl,--wrap=loop_new
+$(B)/fuzz/fuzz_client: FUZZ_LDFLAGS = -Wl,--wrap=isatty,--wrap=write,--wrap=conn_open
 $(FUZZ): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libcloister.a
 	$(SAY) LD $@
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $(FUZZ_LDFLAGS) -o $@ \
@@ -134,13 +137,53 @@ $(B)/freeport: $(B)/obj/regress/freeport.o
 $(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_storaged) $(LIBS)
 $(B)/obj/regress/%.o: ALL_CFLAGS += -Istoraged -Iclient
 $(B)/obj/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
 	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $(PEER_WRAPS:%=-Wl,--wrap=%) -o $@ $^ \
+	    $(LIBS_client) $(LIBS)
+PEER_WRAPS = EVP_PKEY_derive hs_client_make_ca keyd_unwrap hs_session
+
+# Hostile processes: a role's own program with some functions replaced.
+HOSTILE	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/hostile/*.c))
+HOSTILE_ROLES = keyd engine storaged connector llmproxy zygote sessiond logger
+$(HOSTILE): ALL_CFLAGS += $(DIRS:%=-I%)
+WRAP_keyd = main_keyd keyd
+WRAP_engine = main_engine storaged
+WRAP_storaged = main_storaged storaged
+WRAP_connector = main_connector llmproxy
+WRAP_llmproxy = main_llmproxy llmproxy
+WRAP_zygote = main_zygote sessiond
+WRAP_sessiond = main_sessiond sessiond
+WRAP_logger = main_logger monitor
+HOSTILE_COMMON = $(B)/obj/regress/hostile/attack.o \
+	   $(B)/obj/regress/hostile/board.o
+HOSTILE_ROLE = $(HOSTILE_COMMON) $(B)/obj/regress/hostile/hostile.o
+HOSTILE_WORKERS = $(B)/obj/regress/hostile/workers.o \
+	   $(B)/obj/regress/hostile/special.o
+define HOSTILE_PROG
+$(B)/hostile/$(1): $(B)/obj/$(word 2,$(WRAP_$(1)))/$(word 1,$(WRAP_$(1))).o \
+    $(HOSTILE_ROLE) $(if $(filter zygote,$(1)),$(HOSTILE_WORKERS)) \
+    $(B)/lib$(word 2,$(WRAP_$(1))).a $(B)/libcommon.a
+	@mkdir -p $$(@D)
+	$$(SAY) LD $$@
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -Wl,--wrap=role_start -Wl,--wrap=chan_send \
+	    $(if $(filter zygote,$(1)),-Wl$(COMMA)--wrap=kex_run \
+	    -Wl$(COMMA)--wrap=session_run) -o $$@ $$^ \
+	    $$(LIBS_$(word 2,$(WRAP_$(1)))) $$(LIBS)
+endef
+COMMA	 = ,
+$(foreach r,$(HOSTILE_ROLES),$(eval $(call HOSTILE_PROG,$(r))))
+$(B)/hostile/driver: $(B)/obj/regress/hostile/driver.o $(HOSTILE_COMMON) \
+    $(B)/libclient.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood
+hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver
+helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+    $(B)/flood hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -164,6 +207,10 @@ check: deps
 	@$(MAKE) -s fuzzers
 	@sh regress/check.sh $(B) $(B)/sanitized
 
+check-debian13:
+	@sh regress/deps.sh mmdebstrap bubblewrap
+	@sh regress/debian13.sh $(B)/debian13
+
 fuzz: deps
 	@$(MAKE) -s fuzzers
 	@B=$(B) FUZZ_TIME=$(FUZZ_TIME) sh regress/fuzz.sh
@@ -180,9 +227,14 @@ install: all
 	install -m 755 $(B)/cloisterd $(B)/cloisterctl $(DESTDIR)$(SBINDIR)
 	install -m 755 $(ROLES:%=$(B)/%) $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 dist/cloisterd.conf.sample $(DESTDIR)$(SYSCONFDIR)
+	for s in 1 5 8; do \
+		install -d $(DESTDIR)$(MANDIR)/man$$s && \
+		install -m 644 docs/man/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit; \
+	done
 
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers benchmarks fuzzers deps demo check fuzz bench install clean
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-debian13 fuzz bench install clean
+-include $(shell find $(B) -path $(B)/debian13 -prune -o -name '*.d' -type f \
+    -print 2>/dev/null)
