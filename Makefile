@@ -8,6 +8,7 @@
 #   make check-debian13  the same for the committed tree in a Debian 13
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
+#   make mutants      does some test fail without this check? (an hour)
 #   make install      DESTDIR and PREFIX as usual
 
 PREFIX	?= /usr/local
@@ -32,6 +33,10 @@ HARDEN	 = -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	   -fstack-clash-protection -fzero-call-used-regs=used \
 	   -ftrivial-auto-var-init=zero
 LDHARDEN =
+endif
+# DEBUG=1: a filter of seccomp names in the log what it catches (its own B, too).
+ifdef DEBUG
+HARDEN	+= -DSECCOMP_DEBUG
 endif
 WARN	 = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
@@ -121,7 +126,8 @@ $(B)/fuzz/fuzz_session: FUZZ_LDFLAGS = -Wl,--wrap=loop_new
 $(B)/fuzz/fuzz_client: FUZZ_LDFLAGS = -Wl,--wrap=isatty,--wrap=write,--wrap=conn_open
 $(FUZZ): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libcloister.a
 	$(SAY) LD $@
-	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $(FUZZ_LDFLAGS) -o $@ \
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined \
+	    -Wl,--wrap=_exit $(FUZZ_LDFLAGS) -o $@ \
 	    $^ $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
 fuzzers: $(FUZZ)
 
@@ -131,6 +137,9 @@ $(B)/standin: $(STANDIN) $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
 	    $(shell $(PKG_CONFIG) --libs libssl) $(LIBS) -pthread
+$(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
@@ -181,9 +190,15 @@ $(B)/hostile/driver: $(B)/obj/regress/hostile/driver.o $(HOSTILE_COMMON) \
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver
+$(B)/hostile/cells: $(B)/obj/regress/hostile/cells.o \
+    $(B)/obj/regress/hostile/rig.o $(HOSTILE_COMMON) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
+    $(B)/hostile/cells
 helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/flood hostile
+    $(B)/flood $(B)/trap $(B)/live hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -219,6 +234,11 @@ bench: deps
 	@$(MAKE) -s all helpers benchmarks
 	@B=$(B) sh regress/bench.sh
 
+# See the script for FILES, SHARD, MUTANTS and JOBS.
+mutants: deps
+	@B=$(B) FILES="$(FILES)" SHARD=$(or $(SHARD),1/1) MUTANTS=$(MUTANTS) \
+	    sh regress/mutants.sh
+
 ROLES	 = logger keyd engine storaged connector llmproxy zygote sessiond
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
@@ -235,6 +255,6 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-debian13 fuzz bench install clean
+.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-debian13 fuzz bench mutants install clean
 -include $(shell find $(B) -path $(B)/debian13 -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

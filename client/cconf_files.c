@@ -303,7 +303,10 @@ out:
 	return rv;
 }
 
-/* The lines of other servers, as they are. */
+/*
+ * The lines of other servers, as they are; one that makes no sense is left out,
+ * or nothing in the file could be read ever after.
+ */
 static int
 copy_others(const struct cconf *c, const struct cconf_server *s,
     struct buf *out, char *err, size_t errlen)
@@ -315,7 +318,8 @@ copy_others(const struct cconf *c, const struct cconf_server *s,
 
 	if ((r = read_file(c->last, &b, err, errlen)) == 1)
 		for (pos = (char *)b.p; next_words(&pos, &w);)
-			if (w.n == 2 && strcmp(w.w[0], s->text) != 0) {
+			if (w.n == 2 && conversation_ok(w.w[1]) &&
+			    strcmp(w.w[0], s->text) != 0) {
 				buf_str(out, w.w[0]);
 				buf_u8(out, ' ');
 				buf_str(out, w.w[1]);

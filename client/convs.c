@@ -36,11 +36,15 @@ page(struct conn *c, struct buf *token, bool *more, convs_cb *cb, void *arg)
 	struct m_c_list q = { .req = conn_request(c), .limit = PAGE,
 	    .token = buf_bytes(token) };
 	struct msg m;
+	size_t n = 0;
 	int rc;
 
 	rc = conn_send(c, MSG_c_list, &q);
 	while (rc == RC_OK && (rc = conn_next(c, &m)) == RC_OK) {
 		if (m.type == MSG_s_done && m.u.s_done.req == q.req) {
+			/* A server must not keep us here for ever. */
+			if (n == 0 && m.u.s_done.token.n > 0)
+				return conn_violation(c, &m);
 			buf_reset(token);
 			buf_put(token, m.u.s_done.token.p, m.u.s_done.token.n);
 			*more = *more && token->n > 0 && !token->err;
@@ -48,6 +52,7 @@ page(struct conn *c, struct buf *token, bool *more, convs_cb *cb, void *arg)
 		}
 		if (m.type != MSG_s_conv || m.u.s_conv.req != q.req)
 			return other_reply(c, &m, q.req);
+		n++;
 		/* The rest of the page comes in any case. */
 		if (*more)
 			*more = cb(&m.u.s_conv, arg);

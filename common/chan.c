@@ -48,6 +48,7 @@ struct chan {
 	STAILQ_HEAD(, chan_out)	 out;
 	size_t			 queued;
 	uint8_t			*rx;
+	size_t			 rx_n;		/* bytes of a message in it */
 };
 
 static void on_io(uint32_t, void *);
@@ -372,6 +373,15 @@ take_fds(struct msghdr *mh, int *fd)
 	return (mh->msg_flags & MSG_CTRUNC) != 0 ? -1 : count;
 }
 
+/* Prompts, answers and keys come this way: none stays when it was handled. */
+static void
+forget(struct chan *c)
+{
+	if (c->rx_n > 0)
+		OPENSSL_cleanse(c->rx, c->rx_n);
+	c->rx_n = 0;
+}
+
 /* One datagram into c->rx: its length, 0 at end of file, -1 with errno. */
 static ssize_t
 receive(struct chan *c, int *fd, int *nfds)
@@ -388,10 +398,12 @@ receive(struct chan *c, int *fd, int *nfds)
 	*nfds = 0;
 	if (c->rx == NULL && (c->rx = malloc(MSG_MAX_BYTES + 1)) == NULL)
 		fatal("malloc");
+	forget(c);
 	if ((c->flags & CHAN_RECV_FD) == 0) {
 		do
 			n = recv(c->fd, c->rx, MSG_MAX_BYTES + 1, 0);
 		while (n == -1 && errno == EINTR);
+		c->rx_n = n > 0 ? (size_t)n : 0;
 		return n;
 	}
 	iov.iov_base = c->rx;
@@ -405,6 +417,7 @@ receive(struct chan *c, int *fd, int *nfds)
 	while (n == -1 && errno == EINTR);
 	if (n >= 0)
 		*nfds = take_fds(&mh, fd);
+	c->rx_n = n > 0 ? (size_t)n : 0;
 	return n;
 }
 
@@ -477,6 +490,7 @@ dispatch(struct chan *c, int burst)
 	while (burst-- > 0 && !c->freed && !c->told && !c->paused) {
 		if ((r = next(c, &m, &why)) == 0) {
 			c->on_msg(c, &m, c->arg);
+			forget(c);
 			if (m.fd != -1)
 				close(m.fd);
 			continue;

@@ -248,6 +248,7 @@ read_start(struct role *r, struct m_ctl_start *start)
 	*start = m.u.ctl_start;
 	if (start->role != r->id || start->providers > ROLE_MAX_PROVIDERS ||
 	    start->listeners > ROLE_MAX_LISTENERS ||
+	    start->log_level < LOG_L_ERR || start->log_level > LOG_L_DEBUG ||
 	    msg_text(r->dir, sizeof(r->dir), start->dir) == -1)
 		fatalx("bad start message");
 	r->instance = start->instance;
@@ -255,6 +256,7 @@ read_start(struct role *r, struct m_ctl_start *start)
 	r->listeners = start->listeners;
 	r->generation = start->generation;
 	r->flags = start->flags;
+	log_set_level((enum log_level)start->log_level);
 	chan_free(c);
 }
 

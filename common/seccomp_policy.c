@@ -2,7 +2,12 @@
 
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +15,7 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -33,13 +39,22 @@ struct rule {
 #define RULES_END		{ NULL, 0, 0, { { 0 } } }
 #define IS(i, v)		SCMP_CMP32(i, SCMP_CMP_EQ, (uint32_t)(v))
 #define NONE_OF(i, mask)	SCMP_CMP32(i, SCMP_CMP_MASKED_EQ, (mask), 0)
-#define HAS(i, mask)		SCMP_CMP32(i, SCMP_CMP_MASKED_EQ, (mask), (mask))
+/* A socket that exec would not inherit, of the family's own protocol. */
+#define SOCKET(family, type)	ALLOW3(socket, IS(0, family), \
+				    IS(1, (type) | SOCK_CLOEXEC), IS(2, 0))
+/* What TCP sockets are told. */
+#define TCP_OPTIONS							\
+	ALLOW2(setsockopt, IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY)),	\
+	ALLOW2(setsockopt, IS(1, SOL_SOCKET), IS(2, SO_KEEPALIVE))
 
 /* Every cell: the event loop, channels, memory, clocks, leaving. */
 static const struct rule base[] = {
 	ALLOW(read), ALLOW(write), ALLOW(close),
 	ALLOW(recvfrom),		/* recv(2) on channels */
-	ALLOW(sendto), ALLOW(sendmsg),	/* send(2), descriptors to a peer */
+	/* send(2), descriptors to a peer.  With MSG_FASTOPEN they would connect:
+	 * a client's socket, too, once that was told to forget its peer. */
+	ALLOW1(sendto, NONE_OF(3, MSG_FASTOPEN)),
+	ALLOW1(sendmsg, NONE_OF(2, MSG_FASTOPEN)),
 	ALLOW(epoll_wait), ALLOW(epoll_pwait), ALLOW(epoll_ctl),
 	ALLOW(poll), ALLOW(ppoll),
 	ALLOW(brk), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise),
@@ -59,9 +74,9 @@ static const struct rule base[] = {
 	ALLOW1(fcntl, IS(1, F_GETFL)), ALLOW1(fcntl, IS(1, F_SETFL)),
 	ALLOW1(fcntl, IS(1, F_GETFD)), ALLOW1(fcntl, IS(1, F_SETFD)),
 	ALLOW1(fcntl, IS(1, F_DUPFD_CLOEXEC)),	/* queued descriptors */
-	ALLOW1(newfstatat, HAS(3, 0x1000)),	/* fstat(3): AT_EMPTY_PATH */
-	FAIL1(newfstatat, EACCES, NONE_OF(3, 0x1000)),
 	ALLOW(fstat),
+	/* fstat(3) of some C libraries, which may not look at the path: */
+	FAIL(newfstatat, EACCES),
 	ALLOW(exit), ALLOW(exit_group),
 	FAIL(clone3, ENOSYS),		/* glibc falls back to clone */
 	FAIL(ioctl, ENOTTY),		/* isatty(3) */
@@ -118,7 +133,12 @@ static const struct rule engine[] = {
 	ALLOW(mkdir), ALLOW(mkdirat),	/* init: its subdirectories */
 	ALLOW(pread64), ALLOW(pwrite64), ALLOW(fdatasync), ALLOW(fsync),
 	ALLOW(lseek), ALLOW(ftruncate), ALLOW(fallocate),
-	ALLOW(fcntl),			/* record locks of the environment */
+	/* the five of base, and record locks of the environment */
+	ALLOW1(fcntl, IS(1, F_GETFL)), ALLOW1(fcntl, IS(1, F_SETFL)),
+	ALLOW1(fcntl, IS(1, F_GETFD)), ALLOW1(fcntl, IS(1, F_SETFD)),
+	ALLOW1(fcntl, IS(1, F_DUPFD_CLOEXEC)),
+	ALLOW1(fcntl, IS(1, F_GETLK)), ALLOW1(fcntl, IS(1, F_SETLK)),
+	ALLOW1(fcntl, IS(1, F_SETLKW)),
 	ALLOW(flock),			/* one engine for each database */
 	ALLOW(getcwd), ALLOW(getdents64),
 	ALLOW(sched_getaffinity),	/* how many spins for a mutex */
@@ -130,15 +150,25 @@ static const struct rule engine[] = {
 
 /* TCP to configured addresses, names by the C library's resolver. */
 static const struct rule connector[] = {
-	/* Protocol 0 alone: Landlock does not see MPTCP. */
-	ALLOW3(socket, IS(0, AF_INET), HAS(1, SOCK_CLOEXEC), IS(2, 0)),
-	ALLOW3(socket, IS(0, AF_INET6), HAS(1, SOCK_CLOEXEC), IS(2, 0)),
-	ALLOW3(socket, IS(0, AF_NETLINK), HAS(1, SOCK_CLOEXEC), IS(2, 0)),
+	/* Protocol 0 alone: Landlock does not see MPTCP.  Types one by one: of
+	 * others the kernel would load a module, SCTP's or DCCP's. */
+	SOCKET(AF_INET, SOCK_STREAM | SOCK_NONBLOCK),
+	SOCKET(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK),
+	SOCKET(AF_INET, SOCK_STREAM),		/* DNS by TCP */
+	SOCKET(AF_INET6, SOCK_STREAM),
+	SOCKET(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK),	/* DNS */
+	SOCKET(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK),
+	SOCKET(AF_INET, SOCK_DGRAM),		/* which address is nearer */
+	SOCKET(AF_INET6, SOCK_DGRAM),
+	SOCKET(AF_NETLINK, SOCK_RAW),		/* which addresses we have */
 	FAIL1(socket, EAFNOSUPPORT, IS(0, AF_UNIX)),	/* nscd */
 	ALLOW(connect),
 	ALLOW1(bind, IS(2, 12)),	/* sockaddr_nl: interface addresses */
 	ALLOW(getsockname), ALLOW(getpeername),
-	ALLOW(setsockopt), ALLOW(getsockopt),
+	TCP_OPTIONS,
+	ALLOW2(setsockopt, IS(1, IPPROTO_IP), IS(2, IP_RECVERR)),	/* DNS */
+	ALLOW2(setsockopt, IS(1, IPPROTO_IPV6), IS(2, IPV6_RECVERR)),
+	ALLOW2(getsockopt, IS(1, SOL_SOCKET), IS(2, SO_ERROR)),
 	ALLOW(recvmsg),			/* netlink and DNS answers, no channel */
 	/* both DNS questions at once */
 	ALLOW1(sendmmsg, NONE_OF(3, MSG_FASTOPEN)),
@@ -152,16 +182,11 @@ static const struct rule connector[] = {
 	RULES_END
 };
 
-/* Cells with TCP sockets: none is connected by sending on it. */
-static const struct rule no_fastopen[] = {
-	ALLOW1(sendto, NONE_OF(3, MSG_FASTOPEN)),
-	ALLOW1(sendmsg, NONE_OF(2, MSG_FASTOPEN)),
-	RULES_END
-};
-
 /* libcurl on sockets that the connector opened. */
 static const struct rule llmproxy[] = {
-	ALLOW(getsockopt), ALLOW(setsockopt),
+	TCP_OPTIONS,
+	ALLOW2(getsockopt, IS(1, SOL_SOCKET), IS(2, SO_ERROR)),
+	ALLOW2(getsockopt, IS(1, SOL_SOCKET), IS(2, SO_TYPE)), /* is it one? */
 	ALLOW(getsockname), ALLOW(getpeername),
 	ALLOW(writev),
 	FAIL(socket, EACCES),		/* libcurl's probe for IPv6 */
@@ -176,21 +201,24 @@ static const struct rule llmproxy[] = {
 static const struct rule zygote[] = {
 	/* fork(3): the exact flags of glibc */
 	ALLOW1(clone, IS(0, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD)),
-	ALLOW(set_robust_list), ALLOW(rseq), ALLOW(set_tid_address),
-	ALLOW(wait4), ALLOW(waitid),
-	ALLOW1(kill, IS(1, SIGKILL)),
+	ALLOW(set_robust_list),		/* fork(3), in the child */
+	ALLOW(wait4),
+	/* one process: not a group's, not all of them */
+	ALLOW2(kill, NONE_OF(0, 0x80000000), IS(1, SIGKILL)),
 	ALLOW(close_range),
 	ALLOW(dup2), ALLOW(dup3),
 	ALLOW(epoll_create1),		/* a session worker's own loop */
-	ALLOW(setrlimit), ALLOW(getrlimit), ALLOW(prlimit64),
-	ALLOW(prctl), ALLOW(seccomp),	/* a worker's narrower filter */
+	ALLOW1(prlimit64, IS(0, 0)),	/* a worker's own limits */
+	ALLOW2(prctl, IS(0, PR_SET_PDEATHSIG), IS(1, SIGKILL)),
+	ALLOW2(prctl, IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)),
+	ALLOW(seccomp),			/* a worker's narrower filter */
 	RULES_END
 };
 
 static const struct rule sessiond[] = {
 	ALLOW(accept4),
-	ALLOW(setsockopt),		/* TCP_NODELAY, keep-alive */
-	ALLOW(getsockopt),
+	TCP_OPTIONS,
+	ALLOW2(setsockopt, IS(1, IPPROTO_TCP), IS(2, TCP_KEEPIDLE)),
 	RULES_END
 };
 
@@ -215,9 +243,8 @@ static const struct rule *const policies[CELLS][7] = {
 	[CELL_ENGINE] = { base, engine },
 	[CELL_VAULT] = { base, no_files, receives_fds, makes_pairs,
 	    writes_files },
-	[CELL_CONNECTOR] = { base, connector, no_fastopen },
-	[CELL_LLMPROXY] = { base, no_files, receives_fds, llmproxy,
-	    no_fastopen },
+	[CELL_CONNECTOR] = { base, connector },
+	[CELL_LLMPROXY] = { base, no_files, receives_fds, llmproxy },
 	[CELL_ZYGOTE] = { base, no_files, receives_fds, makes_pairs, zygote,
 	    ends_clients },
 	[CELL_SESSIOND] = { base, no_files, sessiond },
@@ -248,6 +275,55 @@ listed(const struct rule *const *sets, size_t upto, const char *name)
 	return 0;
 }
 
+#ifdef SECCOMP_DEBUG
+/*
+ * For developers alone: what a filter catches is named in the log before the
+ * process dies of it.
+ */
+#define CATCH	SCMP_ACT_TRAP
+
+static const char *const cell_names[CELLS] = {
+	[CELL_LOGGER] = "logger", [CELL_KEYD] = "keyd",
+	[CELL_ENGINE] = "engine", [CELL_VAULT] = "vault",
+	[CELL_CONNECTOR] = "connector", [CELL_LLMPROXY] = "llmproxy",
+	[CELL_ZYGOTE] = "zygote", [CELL_SESSIOND] = "sessiond",
+	[CELL_KEX] = "kex", [CELL_SESSION] = "session",
+};
+static enum cell debug_cell;
+
+static void
+on_sigsys(int sig, siginfo_t *si, void *context)
+{
+	char *name = seccomp_syscall_resolve_num_arch(si->si_arch,
+	    si->si_syscall);
+
+	(void)sig;
+	(void)context;
+	log_err("the filter of %s caught system call %d (%s)",
+	    cell_names[debug_cell], si->si_syscall,
+	    name != NULL ? name : "unknown");
+	/* Once more: the signal is blocked now, and so it kills. */
+	(void)syscall(si->si_syscall, 0, 0, 0, 0, 0, 0);
+	_exit(128 + SIGSYS);
+}
+
+/* A worker has its zygote's handler already, and may not set it again. */
+static void
+name_what_is_caught(enum cell cell)
+{
+	static bool set;
+	struct sigaction sa = { .sa_flags = SA_SIGINFO };
+
+	debug_cell = cell;
+	sa.sa_sigaction = on_sigsys;
+	if (!set && sigaction(SIGSYS, &sa, NULL) == -1)
+		fatal("sigaction");
+	set = true;
+}
+#else
+#define CATCH	SCMP_ACT_KILL_PROCESS
+#endif
+
 void
 seccomp_enter(enum cell cell)
 {
@@ -255,7 +331,7 @@ seccomp_enter(enum cell cell)
 	scmp_filter_ctx ctx;
 	size_t n = 0;
 
-	if ((ctx = seccomp_init(SCMP_ACT_KILL_PROCESS)) == NULL)
+	if ((ctx = seccomp_init(CATCH)) == NULL)
 		fatalx("seccomp_init");
 	if (seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
 	    SCMP_ACT_KILL_PROCESS) != 0 ||
@@ -268,6 +344,9 @@ seccomp_enter(enum cell cell)
 		for (const struct rule *r = sets[i]; r->name != NULL; r++)
 			if (!listed(sets + i + 1, n - i - 1, r->name))
 				add(ctx, r);
+#ifdef SECCOMP_DEBUG
+	name_what_is_caught(cell);
+#endif
 	if (seccomp_load(ctx) != 0)
 		fatalx("the seccomp filter cannot be loaded");
 	seccomp_release(ctx);

@@ -51,11 +51,45 @@ filling(const struct request *r)
 	return r != NULL && (r->state == R_FILLING || r->state == R_REFUSED);
 }
 
+/* What g's user has under way, by however many sessions and grants. */
+static void
+user_load(const struct grant *g, size_t *requests, size_t *text)
+{
+	const struct request *r;
+	const struct grant *o;
+
+	*requests = *text = 0;
+	LIST_FOREACH(o, &g->lp->grants, link) {
+		if (strcmp(o->user, g->user) != 0)
+			continue;
+		*requests += o->nrequests;
+		LIST_FOREACH(r, &o->requests, link)
+			*text += r->announced;
+	}
+}
+
+/* Why no more text of this length may come for r, or NULL. */
+static const char *
+no_room(const struct request *r, size_t len)
+{
+	size_t requests, text;
+
+	if (len > LLM_TEXT_MAX - r->announced)
+		return "the conversation is too long to be sent";
+	user_load(r->grant, &requests, &text);
+	if (len > LLM_USER_TEXT_MAX - text)
+		return "too much text of yours is under way to this provider";
+	if (len > LLM_TEXT_TOTAL_MAX - r->lp->text_bytes)
+		return "too much text is under way to this provider";
+	return NULL;
+}
+
 static void
 on_chat(struct grant *g, const struct m_sl_chat *m)
 {
 	struct request *r = find(g, m->req);
 	const char *why = NULL;
+	size_t requests, text;
 
 	if (r != NULL && r->state == R_REFUSED) {
 		request_abandon(r);	/* its sender gave it up */
@@ -69,8 +103,11 @@ on_chat(struct grant *g, const struct m_sl_chat *m)
 		violation(g, "too many requests beyond the limit");
 		return;
 	}
+	user_load(g, &requests, &text);
 	if (g->nrequests >= LLM_GRANT_REQUESTS_MAX)
 		why = "too many questions at once in this session";
+	else if (requests >= LLM_USER_REQUESTS_MAX)
+		why = "too many questions of yours at once for this provider";
 	else if (m->messages > LLM_MESSAGES_MAX)
 		why = "the conversation has too many messages";
 	r = request_new(g, m->req, m->messages);
@@ -111,6 +148,7 @@ static void
 on_msg(struct grant *g, const struct m_sl_msg *m)
 {
 	struct request *r = find(g, m->req);
+	const char *why;
 
 	if (!filling(r) || r->left > 0 || r->nmsgs >= r->messages) {
 		violation(g, "a message that was not announced");
@@ -120,11 +158,8 @@ on_msg(struct grant *g, const struct m_sl_msg *m)
 		violation(g, "a message of an unknown kind");
 		return;
 	}
-	if (r->state == R_FILLING && (m->len > LLM_TEXT_MAX - r->announced ||
-	    m->len > LLM_TEXT_TOTAL_MAX - g->lp->text_bytes))
-		request_refuse(r, m->len > LLM_TEXT_MAX - r->announced ?
-		    "the conversation is too long to be sent" :
-		    "too much text is under way to this provider");
+	if (r->state == R_FILLING && (why = no_room(r, m->len)) != NULL)
+		request_refuse(r, why);
 	r->left = m->len;
 	if (r->state == R_FILLING)
 		add_message(r, m->kind, m->len);
@@ -202,11 +237,20 @@ on_grant(struct llmproxy *lp, struct msg *m)
 {
 	const struct m_vl_grant *v = &m->u.vl_grant;
 	const struct llm_model *model = find_model(lp, v->model);
+	size_t open = 0;
 	struct grant *g;
 
 	if (model == NULL) {
 		log_err("session %llu was granted a model that is not served "
 		    "here", (unsigned long long)v->n);
+		return;
+	}
+	LIST_FOREACH(g, &lp->grants, link)
+		open += g->n == v->n;
+	if (open >= LLM_SESSION_GRANTS_MAX) {
+		/* A session worker asks again only for what it has closed. */
+		log_warn("session %llu keeps more grants than there are models",
+		    (unsigned long long)v->n);
 		return;
 	}
 	if ((g = calloc(1, sizeof(*g))) == NULL)

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -93,7 +94,9 @@ jsonin_parse(struct bytes text, bool *cut)
 
 	if (cut != NULL)
 		*cut = false;
-	if (text.n == 0 || !bounded(text)) {
+	/* jansson overlooks a NUL byte that it has looked at and put back. */
+	if (text.n == 0 || memchr(text.p, '\0', text.n) != NULL ||
+	    !bounded(text)) {
 		if (cut != NULL)
 			*cut = text.n == 0;
 		return NULL;

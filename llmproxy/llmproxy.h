@@ -32,12 +32,16 @@
 #define LLM_MODELS_MAX		64
 #define LLM_KEY_MAX		4096	/* bytes of an API key */
 #define LLM_CA_MAX		(4u << 20) /* bytes of a file of authorities */
-#define LLM_REQUESTS_MAX	64	/* in flight, all grants together */
+#define LLM_REQUESTS_MAX	128	/* in flight, all grants together */
 #define LLM_GRANT_REQUESTS_MAX	8	/* in flight on one grant channel */
 #define LLM_GRANT_REFUSED_MAX	64	/* refused, their text still coming */
 #define LLM_MESSAGES_MAX	16384	/* of one request */
 #define LLM_TEXT_MAX		(10u << 20) /* bytes of text of one request */
 #define LLM_TEXT_TOTAL_MAX	(128u << 20) /* of all requests together */
+/* One user leaves half of the room to others. */
+#define LLM_USER_REQUESTS_MAX	(LLM_REQUESTS_MAX / 2)
+#define LLM_USER_TEXT_MAX	(LLM_TEXT_TOTAL_MAX / 2)
+#define LLM_SESSION_GRANTS_MAX	LLM_MODELS_MAX /* open at once */
 #define LLM_BODY_MAX		(64u << 20) /* bytes of an HTTP body, each way */
 #define LLM_HEAD_MAX		65536	/* bytes of an answer's header */
 #define LLM_ERROR_BODY_MAX	65536	/* bytes kept of an error's body */

@@ -347,6 +347,7 @@ build(struct request *r)
 	for (uint32_t i = 0; i < r->nmsgs; i++)
 		msgs[n++] = (struct openai_msg){
 		    r->msg[i].kind == 1 ? OPENAI_USER : OPENAI_ASSISTANT,
+		    r->msg[i].len == 0 ? bytes_of(NULL, 0) :
 		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len) };
 	req.msgs = msgs;
 	req.nmsgs = n;
@@ -424,6 +425,7 @@ try_again(struct request *r, const struct outcome *o)
 	transport_end(r);
 	r->waited_ms += ms;
 	r->state = R_BACKOFF;
+	loop_timer_free(r->timer);	/* it may have been paused */
 	r->timer = loop_timer_new(r->lp->loop, ms, on_backoff, r);
 	return true;
 }
@@ -436,6 +438,7 @@ request_attempt_done(struct request *r, CURLcode rc, const char *text)
 	o.log = o.text;
 	/* An idle connection that was counted on had been closed. */
 	if (r->no_fd && !r->answering) {
+		r->no_fd = false;	/* what comes next is the fresh one's */
 		transport_end(r);
 		attempt(r, true);
 		return;

@@ -1,11 +1,14 @@
 #include "llmproxy.h"
 
+#include <sys/socket.h>
+
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
 
 #include "log.h"
+#include "role.h"
 
 #define HELLO_MS	2000	/* until the connector is greeted again */
 #define SPARE_MS	20000	/* how long an unused connection is kept */
@@ -451,11 +454,26 @@ find_waiting(struct llmproxy *lp, uint64_t id)
 	return r;
 }
 
+/* What is no socket cannot be waited for.  fstat(2) is not in our filter. */
+static bool
+is_socket(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	    type == SOCK_STREAM;
+}
+
 static void
 on_connected(struct llmproxy *lp, struct msg *m)
 {
 	struct request *r = find_waiting(lp, m->u.cl_connected.id);
 
+	if (!is_socket(m->fd)) {
+		role_link_lost(lp->connector, "not a connection", lp);
+		return;
+	}
 	if (r == NULL) {
 		put_spare(lp, m->fd);	/* cancelled: the next one's */
 	} else {

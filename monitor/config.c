@@ -343,7 +343,7 @@ load_provider_url(struct conf *c, cfg_t *sec, struct config_provider *p)
 		return conf_fail(c, sec, NULL, "provider %s has no url",
 		    p->name);
 	if ((wrong = config_url_parse(&p->url, url)) != NULL)
-		return conf_fail(c, sec, "url", "url \"%s\" %s", url, wrong);
+		return conf_fail(c, sec, "url", "url \"%.256s\" %s", url, wrong);
 	if (p->key_file != NULL && !p->url.tls && !config_url_loopback(&p->url))
 		return conf_fail(c, sec, "url", "url \"%s\" would send the key "
 		    "in clear: use https", url);
@@ -447,7 +447,7 @@ load_model(struct conf *c, struct server_config *cfg, unsigned int i)
 		return conf_fail(c, sec, "provider",
 		    "model %s: unknown provider \"%s\"", title, provider);
 	if (get_text(c, sec, "upstream", 256, &m->upstream) == -1 ||
-	    get_text(c, sec, "system", 65536, &m->system) == -1 ||
+	    get_text(c, sec, "system", 16384, &m->system) == -1 ||
 	    get_u32(c, sec, "max_tokens", 0, INT32_MAX, &m->max_tokens) == -1)
 		return -1;
 	if (m->upstream == NULL)

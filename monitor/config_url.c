@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define HOST_MAX	253	/* RFC 1035, 2.3.4, as text */
+#define PATH_MAX_BYTES	1024	/* as ctl_upstream has it */
 
 /* A port of 1 to 5 digits, 1 to 65535, or -1. */
 static int
@@ -177,6 +178,8 @@ config_url_parse(struct config_url *u, const char *text)
 	n = strlen(text);
 	while (n > 0 && text[n - 1] == '/')
 		n--;
+	if (n > PATH_MAX_BYTES)
+		return "has a path that is too long";
 	if ((u->path = strndup(text, n)) == NULL ||
 	    (u->host = strdup(host)) == NULL)
 		return "no memory";

@@ -2,6 +2,7 @@
  * cloisterd: the monitor.
  */
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -146,6 +147,7 @@ init_state(struct monitor *m)
 int
 main(int argc, char **argv)
 {
+	static const struct rlimit no_core = { 0, 0 };
 	static struct monitor m;
 	const char *conf = SYSCONFDIR "/cloisterd.conf";
 	char err[512];
@@ -154,6 +156,9 @@ main(int argc, char **argv)
 
 	reserve_fds();
 	(void)umask(022);
+	/* For the roles too, which read keys before their own sandbox stands. */
+	if (setrlimit(RLIMIT_CORE, &no_core) == -1)
+		fatal("setrlimit");
 	m.libexec = LIBEXECDIR;
 	setproctitle_init(argc, argv, environ);
 	log_set_name("cloisterd");

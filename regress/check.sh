@@ -55,5 +55,6 @@ done
 for s in regress/t_*.sh; do
 	script "$SANE" "$s"
 done
+FUZZ_TIME=4 script "$PLAIN" regress/fuzz.sh
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

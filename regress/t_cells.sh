@@ -23,13 +23,14 @@ roles_dir() {
 # start_with NAME: the service with the roles of $T/NAME.
 start_with() {
 	ROLES_DIR=$T/$1
+	LOG_AT=$(wc -c <"$T/state/audit/audit.log")
 	service_start
 }
 
 # judged NAME TEXT: the attempts of $T/NAME's board.
 judged() {
 	if "$HOSTILE" result "$T/$1/board" "$2" "$T/state/audit/audit.log" \
-	    >"$T/$1.result"; then
+	    "$LOG_AT" >"$T/$1.result"; then
 		good "$2"
 	else
 		bad "$2"
@@ -63,6 +64,17 @@ hex() {
 	echo "api-key $(hex $API_KEY)"
 	echo "prompt $(hex canary-prompt-3a7f)"
 } >"$T/secrets"
+
+# ---- links between roles: each role alone, the test at all its other ends -----
+
+cp -a "$T/state" "$T/cells.state"
+cp -a "$KEY_FILE" "$T/cells.key"
+"$HOSTILE" board "$T/cells.board" none <"$T/secrets"
+"$B/hostile/cells" "$T/cells.board" "$B" "$T/cells.state" \
+    "$(sed -n 's/.*engine = "\(.*\)"/\1/p' "$T/cloisterd.conf" | grep . ||
+    echo 0)" "$T/alice/id_cloister" >"$T/cells.out" 2>"$T/cells.err" &
+CELLS=$!
+PIDS="$PIDS $CELLS"
 
 # ---- workers: many attempts, one channel each, while others are served -------
 
@@ -106,3 +118,62 @@ start_with twin
 attacked twin "$HOSTILE" connect "$T/twin/board" "$PORT"
 service_stop || bad "twin: a clean stop"
 judged twin "kex worker on its session worker"
+
+# ---- roles: in the running service, which restarts what it cannot do without --
+
+# violations: how many are in the audit log.
+violations() {
+	grep -c '"event":"violation"' "$T/state/audit/audit.log" || true
+}
+more_violations() {
+	[ "$(violations)" -gt "$BEFORE" ]
+}
+running() {
+	kill -0 "$SERVICE_PID" 2>/dev/null
+}
+service_settled() {
+	! running || as alice ask "settled"
+}
+
+for role in engine llmproxy connector zygote sessiond; do
+	roles_dir "live-$role" $role role
+	start_with "live-$role"
+	_made=0 _broke=0
+	for first in 3 20 33 61; do
+		BEFORE=$(violations)
+		"$HOSTILE" arm "$T/live-$role/board" $first
+		timeout 20 sh -c ". regress/lib.sh; T=$T; as alice ask x" \
+		    >/dev/null 2>&1 || true
+		_name=$("$HOSTILE" did "$T/live-$role/board") || {
+			bad "$role: attempt $first was not made"
+			continue
+		}
+		_made=$((_made + 1))
+		if ! wait_for more_violations; then
+			_broke=$((_broke + 1))
+			bad "$role: $_name: it is in the audit log"
+		fi
+		if ! wait_for service_settled; then
+			_broke=$((_broke + 1))
+			bad "$role: $_name: the service stops or goes on"
+		fi
+		if ! running; then
+			wait "$SERVICE_PID" || true
+			SERVICE_PID=
+			service_start
+		fi
+	done
+	expect "$role: the service serves afterwards" 0 "afterwards" \
+	    as alice ask "afterwards"
+	service_stop || true
+	echo "count hostile $role in the service: attempts $_made, breaches $_broke"
+done
+
+if wait $CELLS; then
+	good "links between roles"
+else
+	bad "links between roles"
+	grep '^breach' "$T/cells.out" | head -n 40 || true
+	cat "$T/cells.err"
+fi
+grep '^count' "$T/cells.out" || true

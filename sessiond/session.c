@@ -22,14 +22,20 @@ log_to_vault(enum log_level level, const char *event, uint64_t session,
     const char *user, const char *text)
 {
 	struct m_sv_log m = { .text = bytes_str(text) };
+	struct m_sv_violation v;
 
 	(void)level;
-	(void)event;
 	(void)session;
 	(void)user;
 	if (m.text.n > 256)
 		m.text.n = 256;
-	if (log_session != NULL && log_session->have_user)
+	v.text = m.text;
+	if (log_session == NULL)
+		return;
+	/* The only event that a session worker knows. */
+	if (event != NULL)
+		session_vault(log_session, MSG_sv_violation, &v);
+	else if (log_session->have_user)
 		session_vault(log_session, MSG_sv_log, &m);
 }
 
@@ -222,7 +228,7 @@ session_settle(struct session *s)
 void
 session_violation(struct session *s, const char *why)
 {
-	log_warn("violation: %s", why);
+	audit("violation", s->n, NULL, "%s", why);
 	s->status = 1;
 	chan_free(s->vault);
 	s->vault = NULL;
@@ -426,7 +432,7 @@ on_twin_closed(struct chan *c, const char *why, void *arg)
 	chan_free(c);
 	s->twin = NULL;
 	if (why != NULL) {
-		log_warn("violation: twin: %s", why);
+		audit("violation", s->n, NULL, "twin: %s", why);
 		s->status = 1;
 	} else if (s->have_user)
 		log_info("the handshake was not finished");

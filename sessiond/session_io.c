@@ -55,7 +55,8 @@ take_messages(struct session *s)
 			session_left(s, 0);
 			break;
 		case APPCONN_BROKEN:
-			log_warn("client: violation: %s", appconn_why(s->app));
+			audit("violation", s->n, NULL, "client: %s",
+			    appconn_why(s->app));
 			io_stop(s);
 			session_left(s, 1);
 			break;

@@ -52,10 +52,13 @@ lost(struct llm *l)
 static void
 on_closed(struct chan *c, const char *why, void *arg)
 {
+	struct llm *l = arg;
+
 	(void)c;
 	if (why != NULL)
-		log_warn("llmproxy's channel: %s", why);
-	lost(arg);
+		audit("violation", l->s->n, NULL, "llmproxy for %s: %s",
+		    l->alias, why);
+	lost(l);
 }
 
 static void
@@ -80,7 +83,8 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 	else
 		rv = chat_error(s, r, l, &m->u.ls_error);
 	if (rv != 0) {
-		log_warn("an llmproxy answers what it was not asked");
+		audit("violation", s->n, NULL, "llmproxy for %s: it answers "
+		    "what it was not asked", l->alias);
 		lost(l);
 	}
 }

@@ -175,8 +175,10 @@ on_done(const struct m_zs_done *m)
 	struct conn key = { .id = m->id }, *c;
 	uint64_t ms;
 
-	if (m->outcome > SOURCE_CRASH)
-		fatalx("zygote: outcome %u", m->outcome);
+	if (m->outcome > SOURCE_CRASH) {
+		role_link_lost(sd.zygote, "an outcome that there is not", NULL);
+		return;
+	}
 	/* One that a predecessor of the zygote was sent is forgotten. */
 	if ((c = RB_FIND(conn_tree, &sd.conns, &key)) == NULL)
 		return;
@@ -269,6 +271,8 @@ void
 sessiond_init(struct role *r)
 {
 	sd.role = r;
+	/* What the zygote says of a predecessor's connections is nobody's. */
+	sd.next_id = (uint64_t)r->generation << 32;
 	sd.sources = sources_new();
 	r->on_conf = on_conf;
 	r->on_go = on_go;

@@ -18,7 +18,9 @@
 #define PAIRS_WANTED_MAX	64	/* asked for and not there yet */
 #define WAITING_MORE		1024	/* what a predecessor was sent */
 #define REFILL_MS		500	/* after a spare pair died */
+#define WANT_MS			2000	/* for the channels of a pair */
 #define STATUS_CRASH		2	/* exit statuses from here on are crashes */
+#define LATE_MS			5000	/* beyond the login grace */
 
 /* How a connection ended, for sessiond (zs_done). */
 enum outcome { DONE_OK = 0, DONE_REFUSED = 1, DONE_CRASH = 2 };
@@ -28,6 +30,7 @@ enum pair_state { PAIR_WANTED, PAIR_SPARE, PAIR_LIVE, PAIR_DONE };
 struct pair {
 	TAILQ_ENTRY(pair)	 link;
 	uint64_t		 n;
+	uint64_t		 asked_ms;
 	enum pair_state		 state;
 	struct pair_fds		 fds;		/* until the fork */
 	struct chan		*zyg;		/* until the client is sent */
@@ -36,6 +39,8 @@ struct pair {
 	uint64_t		 conn;		/* sessiond's id */
 	enum outcome		 outcome;
 	bool			 killed;	/* by this zygote */
+	struct loop_timer	*late_timer;	/* kex must have ended by then */
+	bool			 late;		/* it had not, and was killed */
 };
 
 /* A connection that waits for a pair. */
@@ -56,6 +61,8 @@ static struct zygote {
 	bool			 retired;
 	int			 sigfd;
 	struct loop_timer	*refill;
+	struct loop_timer	*overdue;	/* while pairs are wanted */
+	uint64_t		 given_up;	/* the highest such n */
 	uint64_t		 counter;
 	struct birth		 birth;
 	uint32_t		 spare_workers;
@@ -74,6 +81,7 @@ static struct zygote {
 };
 
 static void retire(void);
+static void on_overdue(void *);
 
 static void
 close_fd(int *fd)
@@ -112,6 +120,7 @@ pair_free(struct pair *p)
 	TAILQ_REMOVE(&zy.pairs, p, link);
 	close_fds(&p->fds);
 	chan_free(p->zyg);
+	loop_timer_free(p->late_timer);
 	free(p);
 	if (zy.retired && TAILQ_EMPTY(&zy.pairs))
 		_exit(0);
@@ -138,6 +147,7 @@ pair_want(void)
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		fatal("calloc");
 	p->n = (uint64_t)zy.role->generation << 32 | ++zy.counter;
+	p->asked_ms = mono_ms();
 	p->fds = (struct pair_fds){ -1, -1, -1, -1, { -1, -1 } };
 	p->state = PAIR_WANTED;
 	zy.wanted++;
@@ -146,6 +156,9 @@ pair_want(void)
 	if (chan_send(zy.keyd, MSG_zk_want, &k, -1) == -1 ||
 	    chan_send(zy.vault, MSG_zv_want, &v, -1) == -1)
 		fatalx("a link ended");
+	if (zy.overdue == NULL)
+		zy.overdue = loop_timer_new(zy.role->loop, WANT_MS, on_overdue,
+		    NULL);
 }
 
 /* Keep as many pairs coming as there are places and waiting connections. */
@@ -176,6 +189,33 @@ refill_later(void)
 		    NULL);
 }
 
+/* keyd or the vault had no channel to give: ask again, for other pairs. */
+static void
+on_overdue(void *arg)
+{
+	struct pair *p, *next;
+	unsigned lost = 0;
+
+	(void)arg;
+	zy.overdue = NULL;
+	for (p = TAILQ_FIRST(&zy.pairs); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link);
+		if (p->state != PAIR_WANTED ||
+		    mono_ms() - p->asked_ms < WANT_MS)
+			continue;
+		if (p->n > zy.given_up)
+			zy.given_up = p->n;
+		pair_free(p);
+		lost++;
+	}
+	if (lost > 0)
+		log_warn("%u pairs of workers got no channels", lost);
+	if (zy.wanted > 0)
+		zy.overdue = loop_timer_new(zy.role->loop, WANT_MS, on_overdue,
+		    NULL);
+	refill();
+}
+
 static void
 report(const struct pair *p)
 {
@@ -184,6 +224,22 @@ report(const struct pair *p)
 	if (zy.sessiond != NULL &&
 	    chan_send(zy.sessiond, MSG_zs_done, &m, -1) == -1)
 		fatalx("sessiond's link ended");
+}
+
+/*
+ * The kex worker itself keeps the login grace, if it still does what it should.
+ * The session worker, if it has its keys, goes on.
+ */
+static void
+on_late(void *arg)
+{
+	struct pair *p = arg;
+
+	p->late_timer = NULL;
+	p->late = true;
+	log_warn("worker %" PRIu64 " does not end its handshake", p->n);
+	if (kill(p->kex, SIGKILL) == -1)
+		fatal("kill");
 }
 
 /* Give a connection to a pair; -1 when the pair turned out to be dead. */
@@ -204,6 +260,8 @@ pair_serve(struct pair *p, const struct waiting *w)
 	/* Nothing more is said to this worker, and it never says anything. */
 	chan_free(p->zyg);
 	p->zyg = NULL;
+	p->late_timer = loop_timer_new(zy.role->loop,
+	    (uint64_t)zy.birth.grace_s * 1000 + LATE_MS, on_late, p);
 	p->conn = w->conn;
 	return 0;
 }
@@ -259,7 +317,7 @@ pair_start(struct pair *p)
 
 /* A channel for number n arrived; take its descriptor. */
 static void
-pair_channel(uint64_t n, size_t which, struct msg *m)
+pair_channel(struct chan *c, uint64_t n, size_t which, struct msg *m)
 {
 	struct pair *p;
 	int *fd;
@@ -267,11 +325,17 @@ pair_channel(uint64_t n, size_t which, struct msg *m)
 	TAILQ_FOREACH(p, &zy.pairs, link)
 		if (p->n == n)
 			break;
-	if (p == NULL || p->state != PAIR_WANTED)
-		fatalx("a channel for %" PRIu64 " that was not asked for", n);
+	if (p == NULL && n <= zy.given_up)
+		return;		/* too late: its other channels are closed */
+	if (p == NULL || p->state != PAIR_WANTED) {
+		role_link_lost(c, "a channel that was not asked for", NULL);
+		return;
+	}
 	fd = (int *)((char *)&p->fds + which);
-	if (*fd != -1)
-		fatalx("a second channel for %" PRIu64, n);
+	if (*fd != -1) {
+		role_link_lost(c, "a second channel for a pair", NULL);
+		return;
+	}
 	*fd = m->fd;
 	m->fd = -1;
 	if (p->fds.keyd != -1 && p->fds.kex_vault != -1 &&
@@ -300,7 +364,8 @@ on_keyd(struct chan *c, struct msg *m, void *arg)
 		refill();
 		break;
 	case MSG_kz_chan:
-		pair_channel(m->u.kz_chan.n, offsetof(struct pair_fds, keyd), m);
+		pair_channel(c, m->u.kz_chan.n,
+		    offsetof(struct pair_fds, keyd), m);
 		break;
 	default:
 		fatalx("keyd: %s", msg_desc(m->type)->name);
@@ -321,11 +386,11 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 		refill();
 		break;
 	case MSG_vz_kex_chan:
-		pair_channel(m->u.vz_kex_chan.n,
+		pair_channel(c, m->u.vz_kex_chan.n,
 		    offsetof(struct pair_fds, kex_vault), m);
 		break;
 	case MSG_vz_sess_chan:
-		pair_channel(m->u.vz_sess_chan.n,
+		pair_channel(c, m->u.vz_sess_chan.n,
 		    offsetof(struct pair_fds, sess_vault), m);
 		break;
 	default:
@@ -338,14 +403,14 @@ on_sessiond(struct chan *c, struct msg *m, void *arg)
 {
 	struct waiting *w;
 
-	(void)c;
 	(void)arg;
-	if (zy.nwaiting >= zy.max_connections + WAITING_MORE)
-		fatalx("sessiond sends more connections than there can be");
+	if (zy.nwaiting >= zy.max_connections + WAITING_MORE) {
+		role_link_lost(c, "more connections than there can be", NULL);
+		return;
+	}
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		fatal("calloc");
-	if (msg_text(w->source, sizeof(w->source), m->u.sz_conn.source) == -1)
-		fatalx("sessiond: source");
+	(void)msg_text(w->source, sizeof(w->source), m->u.sz_conn.source);
 	w->conn = m->u.sz_conn.id;
 	w->fd = m->fd;
 	m->fd = -1;
@@ -386,6 +451,7 @@ is_crash(int status)
 static void
 reaped(pid_t pid, int status)
 {
+	bool late = false;
 	struct pair *p;
 
 	TAILQ_FOREACH(p, &zy.pairs, link)
@@ -395,11 +461,14 @@ reaped(pid_t pid, int status)
 		fatalx("a child that is nobody's");
 	if (p->kex == pid) {
 		p->kex = 0;
+		late = p->late;
+		loop_timer_free(p->late_timer);
+		p->late_timer = NULL;
 		if (p->outcome == DONE_OK && status != 0 && !p->killed)
 			p->outcome = DONE_REFUSED;
 	} else
 		p->session = 0;
-	if (!p->killed && is_crash(status))
+	if (!p->killed && !late && is_crash(status))
 		crashed(p, status);
 	else if (p->state == PAIR_SPARE) {
 		log_warn("a spare worker ended");
@@ -442,7 +511,8 @@ retire(void)
 		return;
 	log_notice("retiring");
 	loop_timer_free(zy.refill);
-	zy.refill = NULL;
+	loop_timer_free(zy.overdue);
+	zy.refill = zy.overdue = NULL;
 	chan_free(zy.keyd);
 	chan_free(zy.vault);
 	chan_free(zy.sessiond);

@@ -112,6 +112,7 @@ struct worker {
 	uint8_t			 random_s[32];	/* keyd's, for one use */
 	char			 source[65];
 	struct user		*user;		/* not NULL: live */
+	bool			 ready;		/* sv_ready came */
 	uint64_t		 since_ms;
 	TAILQ_HEAD(, sreq)	 reqs;
 	unsigned		 nreqs;
@@ -317,6 +318,8 @@ void worker_close_sess(struct worker *w);
 void worker_violation(struct worker *w, const char *what);
 /* A line that a worker wants in the log. */
 void worker_log(struct worker *w, const char *which, struct bytes text);
+/* What a session worker says that a peer of its own did wrong. */
+void worker_report(struct worker *w, struct bytes text);
 
 /* ---- vault_auth.c ------------------------------------------------------- */
 

@@ -34,10 +34,13 @@ vault_on_keyd(struct chan *c, struct msg *m, void *arg)
 		chan_set_state(c, KEYD_VAULT_UP);
 		return;
 	}
-	/* A worker that is gone already has no use for it. */
-	if ((w = worker_find(v, m->u.kv_nonce.n)) == NULL)
+	/*
+	 * A worker that is gone already has no use for it.  Its session worker
+	 * may still be there: that says nothing about keyd.
+	 */
+	if ((w = worker_find(v, m->u.kv_nonce.n)) == NULL || w->kex == NULL)
 		return;
-	if (w->have_nonce || w->kex == NULL) {
+	if (w->have_nonce) {
 		role_link_lost(c, "a second nonce for one worker", v);
 		return;
 	}

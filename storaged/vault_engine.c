@@ -302,7 +302,8 @@ on_rows(struct engine *e, struct request *q, const struct m_ev_rows *m)
 	if (kv_dec_rows(m->rows, e->row, ROWS_MAX, &r.n) == -1)
 		broken("malformed rows");
 	check_rows(q, e->row, r.n);
-	if (r.last && q->what == GET && q->rows != 1)
+	/* One reply, with the one row: its callback may free what it is for. */
+	if (q->what == GET && (!r.last || q->rows != 1))
 		broken("a key without its row");
 	/* No limit can have ended the scan. */
 	r.end = r.last && q->what == SCAN && q->rows < q->max &&

@@ -229,8 +229,8 @@ on_list(void *arg, const struct engine_reply *r)
 		if ((c->title = strdup(l.title)) == NULL)
 			fatal("strdup");
 		memcpy(c->model, l.model, sizeof(c->model));
-		OPENSSL_cleanse(&l, sizeof(l));
 	}
+	OPENSSL_cleanse(&l, sizeof(l));
 	loaded(p, code);
 }
 

@@ -260,6 +260,7 @@ on_page(void *arg, const struct engine_reply *r)
 	}
 	if (code != 0 && !r->last) {
 		sess_error(d->sreq.w, d->sreq.req, code);
+		d->sreq.w->npages--;
 		reading_over(d);
 	} else if (code != 0)
 		reading_fail(d, code);

@@ -116,6 +116,11 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 	(void)c;
 	switch (m->type) {
 	case MSG_sv_ready:
+		if (w->ready) {
+			worker_violation(w, "a session that is ready twice");
+			break;
+		}
+		w->ready = true;
 		hex_encode(hex, m->u.sv_ready.session_id, 32);
 		log_info("session [%llu] of %s is %s", (unsigned long long)w->n,
 		    w->user->name, hex);
@@ -140,6 +145,9 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_log:
 		worker_log(w, "session", m->u.sv_log.text);
+		break;
+	case MSG_sv_violation:
+		worker_report(w, m->u.sv_violation.text);
 		break;
 	default:
 		break;

@@ -108,6 +108,17 @@ worker_log(struct worker *w, const char *which, struct bytes text)
 		log_info("%s [%llu]: %s", which, (unsigned long long)w->n, line);
 }
 
+void
+worker_report(struct worker *w, struct bytes text)
+{
+	char line[257];
+
+	if (w->logs++ < VAULT_LOGS_MAX &&
+	    msg_text(line, sizeof(line), text) == 0)
+		audit("violation", w->n, w->user != NULL ? w->user->name : NULL,
+		    "reported by the session worker: %s", line);
+}
+
 static void
 on_kex_closed(struct chan *c, const char *why, void *arg)
 {

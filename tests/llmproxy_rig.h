@@ -125,7 +125,8 @@ configure(struct chan *ctl, enum role_id role, uint32_t generation)
 	    "stall", "huge", "usage", "long-20" };
 	struct m_ctl_start start = { .role = (uint8_t)role, .providers = 1,
 	    .generation = generation, .flags = START_SHARE_UID,
-	    .uid = getuid(), .gid = getgid(), .min_abi = 1 };
+	    .uid = getuid(), .gid = getgid(), .min_abi = 1,
+	    .log_level = LOG_L_INFO };
 	struct m_ctl_upstream up = { .tls = fx.tls, .port = fx.port,
 	    .has_key = fx.key != NULL, .has_ca = fx.ca,
 	    .connect_timeout_s = 5, .first_byte_timeout_s = fx.first_byte_s,
@@ -324,9 +325,9 @@ teardown(void **state)
 /* ---- a session ----------------------------------------------------------- */
 
 static struct chan *
-grant(const char *model)
+grant_to(uint64_t n, const char *user, const char *model)
 {
-	struct m_vl_grant m = { .n = N, .user = bytes_str("alice"),
+	struct m_vl_grant m = { .n = n, .user = bytes_str(user),
 	    .model = bytes_str(model) };
 	int fd[2];
 
@@ -334,6 +335,12 @@ grant(const char *model)
 	assert_int_equal(chan_send(fx.vault, MSG_vl_grant, &m, fd[1]), 0);
 	close(fd[1]);
 	return blocking(fd[0], CH_SESS_LLM, END_A, SESS_LLM_UP, 0);
+}
+
+static struct chan *
+grant(const char *model)
+{
+	return grant_to(N, "alice", model);
 }
 
 static void
@@ -357,6 +364,16 @@ chat(struct chan *c, uint32_t req, uint32_t n)
 	struct m_sl_chat m = { .req = req, .messages = n };
 
 	assert_int_equal(chan_send(c, MSG_sl_chat, &m, -1), 0);
+}
+
+/* Request 1, with a text of n bytes that is only announced. */
+static void
+announce(struct chan *c, uint32_t n)
+{
+	struct m_sl_msg m = { .req = 1, .kind = 1, .len = n };
+
+	chat(c, 1, 1);
+	assert_int_equal(chan_send(c, MSG_sl_msg, &m, -1), 0);
 }
 
 static void

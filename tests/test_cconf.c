@@ -354,6 +354,11 @@ test_last(void **state)
 	put_file("last", "h:7464 a b\n", 11, 0600);
 	assert_int_equal(cconf_last_get(&c, &s, id, err, sizeof(err)), -1);
 	assert_non_null(strstr(err, "last:1: "));
+	/* A line that makes no sense does not outlive the next set. */
+	put_file("last", "g:7464 abc-*\nexampl*#/[4 abc\n", 29, 0600);
+	assert_int_equal(cconf_last_set(&c, &s, "new", err, sizeof(err)), 0);
+	assert_int_equal(cconf_last_get(&c, &s, id, err, sizeof(err)), 1);
+	assert_string_equal(id, "new");
 	unlink(c.last);
 	cconf_free(&c);
 }

@@ -6,6 +6,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -336,6 +337,18 @@ oversize(void **state)
 	free(big);
 }
 
+/* The longest datagram is read as a whole. */
+static void
+full_size(void **state)
+{
+	uint8_t *big = calloc(1, MSG_MAX_BYTES);
+
+	(void)state;
+	assert_non_null(big);
+	violation(big, MSG_MAX_BYTES, "unknown message");
+	free(big);
+}
+
 static void
 unknown_number(void **state)
 {
@@ -507,10 +520,19 @@ overflow(void **state)
 	int sent = 0;
 
 	(void)state;
-	while (chan_send(c, MSG_ve_write, &w, -1) == 0)
+	while (chan_queued(c) < CHAN_QUEUE_MAX_BYTES - 2 * sizeof(part)) {
+		assert_int_equal(chan_send(c, MSG_ve_write, &w, -1), 0);
 		assert_true(++sent < 400);
-	assert_true(chan_queued(c) <= CHAN_QUEUE_MAX_BYTES);
-	assert_true(chan_queued(c) > CHAN_QUEUE_MAX_BYTES - 70000);
+	}
+	/* Exactly full, then one too many. */
+	w.ops.n = (CHAN_QUEUE_MAX_BYTES - chan_queued(c)) / 2 - 15;
+	assert_int_equal(chan_send(c, MSG_ve_write, &w, -1), 0);
+	w.ops.n = CHAN_QUEUE_MAX_BYTES - chan_queued(c) - 15;
+	assert_int_equal(chan_send(c, MSG_ve_write, &w, -1), 0);
+	assert_int_equal(chan_queued(c), CHAN_QUEUE_MAX_BYTES);
+	w.ops.n = 0;
+	assert_int_equal(chan_send(c, MSG_ve_write, &w, -1), -1);
+	assert_int_equal(chan_queued(c), CHAN_QUEUE_MAX_BYTES);
 	assert_int_equal(closed, 0);	/* not from inside chan_send() */
 	assert_int_equal(chan_send(c, MSG_ve_write, &w, -1), -1);
 	settle();
@@ -582,6 +604,112 @@ send_to_nobody(void **state)
 	settle();
 	assert_int_equal(got, 1);	/* its last words were heard */
 	assert_int_equal(closed, 1);
+}
+
+static void
+on_closed_keep(struct chan *c, const char *why, void *arg)
+{
+	(void)c;
+	(void)why;
+	(void)arg;
+	closed++;
+}
+
+/* An owner that keeps the channel is told once, and can say nothing more. */
+static void
+told_once(void **state)
+{
+	struct chan *c = chan_new(loop, pair[0], CH_SESSD_ZYG, END_A,
+	    SESSD_ZYG_UP, 0, on_msg, on_closed_keep, NULL);
+	struct m_sz_conn m = { .id = 1 };
+
+	(void)state;
+	hang_up();
+	assert_int_equal(chan_send(c, MSG_sz_conn, &m, 0), -1);
+	settle();
+	settle();
+	assert_int_equal(closed, 1);
+	chan_free(c);
+}
+
+/* Freed by its callback among the last words: nothing more is told. */
+static void
+freed_at_the_end(void **state)
+{
+	struct chan *c = sessiond_chan(loop);
+	struct m_sz_conn m = { .id = 1 };
+
+	(void)state;
+	free_in_msg = true;
+	send_type(MSG_zs_done, 0);
+	send_type(MSG_zs_done, 0);
+	hang_up();
+	assert_int_equal(chan_send(c, MSG_sz_conn, &m, 0), -1);
+	settle();
+	assert_int_equal(got, 1);
+	assert_int_equal(closed, 0);
+}
+
+static void
+silent_after_violation(void **state)
+{
+	struct chan *c = chan_new(loop, pair[0], CH_SESSD_ZYG, END_A,
+	    SESSD_ZYG_UP, 0, on_msg, on_closed_keep, NULL);
+	struct m_sz_conn m = { .id = 1 };
+	uint8_t rx[64];
+
+	(void)state;
+	raw_send("\xff\xff", 2, 0);
+	settle();
+	assert_int_equal(closed, 1);
+	assert_int_equal(chan_send(c, MSG_sz_conn, &m, 0), -1);
+	assert_int_equal(recv(pair[1], rx, sizeof(rx), 0), -1);
+	assert_int_equal(chan_drain(c), -1);
+	chan_free(c);
+}
+
+/* What a program may not send stops it: the table holds for both ends. */
+static void
+not_to_be_sent(void **state)
+{
+	static char text[65];
+	struct m_sz_conn conn = { .id = 1 };
+	struct m_zs_done done = { .id = 1 };
+	struct m_zk_want want = { .n = 1 };
+	const struct {
+		enum msg_type	 type;
+		const void	*body;
+		int		 fd;
+	} bad[] = {
+		{ MSG_sz_conn, &conn, -1 },	/* no descriptor */
+		{ MSG_zs_done, &done, -1 },	/* the other direction */
+		{ MSG_zk_want, &want, -1 },	/* another channel */
+		{ MSG_sz_conn, &conn, 0 },	/* too long a text */
+	};
+	int status;
+	pid_t pid;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < 4; i++) {
+		struct chan *c = sessiond_chan(loop);
+
+		if (i == 3)
+			conn.source = bytes_of(text, sizeof(text));
+		assert_int_not_equal(pid = fork(), -1);
+		if (pid == 0) {
+			/* Its message is not this program's output. */
+			close(STDERR_FILENO);
+			(void)chan_send(c, bad[i].type, bad[i].body, bad[i].fd);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+		chan_free(c);
+		close(pair[1]);
+		assert_int_equal(chan_pair(pair, true), 0);
+	}
+	close(pair[0]);
 }
 
 static int rounds;
@@ -735,6 +863,8 @@ main(void)
 		T(fd_two_of_one), T(fd_many_of_one), T(fd_one_of_none),
 		T(fd_many_of_none), T(fd_to_plain_channel),
 		T(fd_needed_on_plain_channel), T(fd_at_limit), T(fd_cut_to_one), T(oversize),
+		T(full_size), T(told_once), T(freed_at_the_end),
+		T(silent_after_violation), T(not_to_be_sent),
 		T(unknown_number), T(half_a_number), T(empty_datagram),
 		T(wrong_direction), T(wrong_state), T(end_after_messages),
 		T(half_closed), T(free_in_callback), T(free_each_other),

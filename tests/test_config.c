@@ -371,6 +371,38 @@ test_limits(void **state)
 	assert_non_null(strstr(err, ":20: more than 16 providers"));
 }
 
+/* What a role could not be told is refused here, where a line can be named. */
+static void
+test_long_texts(void **state)
+{
+	static const struct {
+		const char	*head, *tail;
+		size_t		 max;
+		const char	*says;
+	} t[] = {
+		{ HEAD PROV "model m { provider = p upstream = u\n system = '",
+		    "' }\n", 16384, ":4: system" },
+		{ HEAD MODEL "provider p {\n url = 'http://h/", "'\n}\n", 1023,
+		    ":4: url" }
+	};
+	static char text[32768];
+	struct server_config c;
+	char *p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		for (size_t n = t[i].max; n <= t[i].max + 1; n++) {
+			p = text + sprintf(text, "%s", t[i].head);
+			memset(p, 'x', n);
+			(void)sprintf(p + n, "%s", t[i].tail);
+			assert_int_equal(load(&c, text),
+			    n > t[i].max ? -1 : 0);
+			if (n > t[i].max)
+				assert_non_null(strstr(err, t[i].says));
+			config_free(&c);
+		}
+}
+
 static void
 test_permissions(void **state)
 {
@@ -486,7 +518,8 @@ main(void)
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_shared_users),
 		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_permissions),
+		cmocka_unit_test(test_long_texts),
+	cmocka_unit_test(test_permissions),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_sample),
 	};

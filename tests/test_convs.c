@@ -29,12 +29,13 @@ static const uint8_t ids[][CONV_LEN] = {
 };
 #define NIDS	3
 
-enum page { K_GOOD, K_EMPTY, K_ERROR, K_OTHER_REQ, K_WRONG_TYPE };
+enum page { K_GOOD, K_EMPTY, K_ERROR, K_OTHER_REQ, K_WRONG_TYPE, K_ENDLESS };
 
 static char dir[] = "/tmp/cloister-convs.XXXXXX";
 static const struct hs_session secrets = { .c_ap = { 1 }, .s_ap = { 2 },
     .msgmac = { 3 } };
 static pid_t server;
+static int npages;
 
 static void
 send_page(struct appconn *ac, enum page kind, const struct m_c_list *q)
@@ -46,6 +47,13 @@ send_page(struct appconn *ac, enum page kind, const struct m_c_list *q)
 	    .text = bytes_str("storage failed"), .hint = bytes_str("wait") };
 	size_t first = q->token.n == 0 ? 0 : q->token.p[0];
 
+	if (kind == K_ENDLESS) {
+		if (npages++ == 100)
+			_exit(7);
+		done.token = bytes_str("\002");
+		(void)appconn_send(ac, MSG_s_done, &done);
+		return;
+	}
 	if (kind == K_ERROR) {
 		(void)appconn_send(ac, MSG_s_error, &error);
 		return;
@@ -223,6 +231,10 @@ test_bad_server(void **state)
 	assert_int_equal(convs_find(c, "aaaa1", conv), RC_LOST);
 	assert_int_equal(stop(c), 8);
 	c = start(K_WRONG_TYPE);
+	assert_int_equal(convs_find(c, "aaaa1", conv), RC_LOST);
+	assert_int_equal(stop(c), 8);
+	/* A list of nothing, without an end. */
+	c = start(K_ENDLESS);
 	assert_int_equal(convs_find(c, "aaaa1", conv), RC_LOST);
 	assert_int_equal(stop(c), 8);
 }

@@ -36,6 +36,12 @@ test_echo(void **state)
 	assert_memory_equal(u.sent_hash, hash, HASH_LEN);
 	sha256(hash, bytes_str("Gr\xc3\xbc\xc3\x9f" "e!!"));
 	assert_memory_equal(u.answer_hash, hash, HASH_LEN);
+	/* A conversation without any text. */
+	chat(c, 9, 1);
+	send_msg(c, 9, 1, "", 0);
+	answer(c, 9, &a);
+	assert_string_equal(a.error, "");
+	assert_string_equal(a.text, "");
 	/* The number may be used again, on the same channel. */
 	ask(c, 9, "again");
 	answer(c, 9, &a);
@@ -242,6 +248,62 @@ test_limits(void **state)
 	chan_free(d);
 }
 
+/* One user leaves room for others, with however many grants. */
+static void
+test_shares(void **state)
+{
+	static char big[1 << 20];
+	struct chan *c[64], *d;
+	struct answer a;
+	struct msg m;
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		c[i] = grant("hang");
+		for (uint32_t req = 1; req <= 8; req++)
+			ask(c[i], req, "x");
+	}
+	c[8] = grant("echo");
+	ask(c[8], 1, "x");
+	answer(c[8], 1, &a);
+	assert_int_equal(a.code, 9);
+	d = grant_to(N + 1, "bob", "echo");
+	ask(d, 1, "bob's");
+	answer(d, 1, &a);
+	assert_string_equal(a.text, "bob's");
+	for (int i = 0; i < 9; i++)
+		chan_free(c[i]);
+	for (int i = 0; i < 65; i++)
+		expect(fx.vault, &m, MSG_lv_usage);
+	/* Text that is announced and does not come. */
+	memset(big, 'a', sizeof(big));
+	for (int i = 0; i < 7; i++) {
+		c[i] = grant("echo");
+		announce(c[i], 10 << 20);
+	}
+	answer(c[6], 1, &a);
+	assert_int_equal(a.code, 9);
+	chat(d, 2, 9);
+	for (int i = 0; i < 9; i++)
+		send_msg(d, 2, 1, big, sizeof(big));
+	answer(d, 2, &a);
+	assert_int_equal(a.finish, 1);
+	for (int i = 0; i < 7; i++)
+		chan_free(c[i]);
+	ask(d, 3, "these are closed now");
+	answer(d, 3, &a);
+	/* Grants that one session keeps: one for each model would do. */
+	for (int i = 0; i < 64; i++)
+		c[i] = grant("echo");
+	expect_eof(grant("echo"));
+	ask(c[63], 1, "here");
+	answer(c[63], 1, &a);
+	assert_string_equal(a.text, "here");
+	for (int i = 0; i < 64; i++)
+		chan_free(c[i]);
+	chan_free(d);
+}
+
 static void
 test_long(void **state)
 {
@@ -388,9 +450,9 @@ test_tls(void **state)
 /* ---- connections kept ---------------------------------------------------- */
 
 /* Answers each request with the number of its connection and of itself, and
- * closes the first connection after two. */
+ * closes the first connection after two; then it may end. */
 __attribute__((noreturn)) static void
-keepalive_server(int s)
+keepalive_server(int s, bool ends)
 {
 	char in[65536], out[512], body[256];
 	size_t n, len;
@@ -425,19 +487,19 @@ keepalive_server(int s)
 		}
 next:
 		close(fd);
+		if (ends)
+			_exit(0);
 	}
 }
 
 static void
-test_keepalive(void **state)
+start_keepalive(bool ends)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sin);
-	struct answer a;
 	int s;
 
-	(void)state;
 	defaults();
 	s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(s, (struct sockaddr *)&sin, len), 0);
@@ -446,10 +508,19 @@ test_keepalive(void **state)
 	fx.port = ntohs(sin.sin_port);
 	if ((fx.standin = fork()) == 0) {
 		end_with_us();
-		keepalive_server(s);
+		keepalive_server(s, ends);
 	}
 	close(s);
 	start();
+}
+
+static void
+test_keepalive(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	start_keepalive(false);
 	one("echo", "x", &a, 1);
 	assert_string_equal(a.text, "1.1");
 	one("echo", "x", &a, 1);
@@ -459,6 +530,23 @@ test_keepalive(void **state)
 	assert_string_equal(a.text, "2.1");
 	one("echo", "x", &a, 1);
 	assert_string_equal(a.text, "2.2");
+	stop();
+}
+
+/* The server goes away while a connection is idle: that is an error soon. */
+static void
+test_keepalive_gone(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	start_keepalive(true);
+	one("echo", "x", &a, 1);
+	one("echo", "x", &a, 1);
+	assert_string_equal(a.text, "1.2");
+	one("echo", "x", &a, 5);
+	assert_int_equal(a.code, 4);
+	assert_non_null(strstr(a.error, "cannot be reached"));
 	stop();
 }
 
@@ -474,6 +562,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_violations, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shares, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_connector_restart, setup,
 		    teardown),
@@ -484,6 +573,7 @@ main(void)
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_keepalive),
+		cmocka_unit_test(test_keepalive_gone),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -405,6 +405,10 @@ helpers(void **state)
 	assert_int_equal(msg_encode(MSG_ctl_go, NULL, &w), 0);
 	assert_int_equal(msg_encode(MSG_ctl_kill, NULL, &w), -1);
 	buf_free(&w);
+	/* No room even for the number. */
+	buf_init(&w, 1);
+	assert_int_equal(msg_encode(MSG_ctl_go, NULL, &w), -1);
+	buf_free(&w);
 }
 
 int

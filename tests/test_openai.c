@@ -609,6 +609,31 @@ test_names(void **state)
 	assert_string_equal(openai_class_name(OPENAI_E_CONTEXT), "context");
 }
 
+/* Nothing but white space may follow, and a NUL is none, wherever it is. */
+static void
+test_json_nul(void **state)
+{
+	static const struct bytes bad[] = {
+		{ (const uint8_t *)"2\0", 2 }, { (const uint8_t *)"[1\0,2]", 7 },
+		{ (const uint8_t *)"\0", 1 }, { (const uint8_t *)"{}\0x", 4 },
+		{ (const uint8_t *)"\"a\0\"", 4 }
+	};
+	json_t *v;
+	bool cut;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_null(jsonin_parse(bad[i], &cut));
+		assert_false(cut);
+	}
+	v = jsonin_parse(bytes_str("2 \n"), &cut);
+	assert_non_null(v);
+	json_decref(v);
+	v = jsonin_parse(bytes_str("\"\\u0000\""), &cut);
+	assert_int_equal(jsonin_text(v).n, 1);
+	json_decref(v);
+}
+
 int
 main(void)
 {
@@ -626,6 +651,7 @@ main(void)
 		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_json_nul),
 	};
 
 	jsonin_init();

@@ -1,319 +1,20 @@
 /*
- * Every cell, tried: a child enters it for good and does one thing.  What
- * becomes of it is compared with one table.
+ * Every cell: what it must be able to do, how it looks from outside, and that
+ * nothing runs without it.  What it must not be able to do: test_probe.c.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "cell.h"
 
-#include <linux/capability.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "chan.h"
 #include "rsa.h"
-#include "sandbox.h"
 #include "warmup.h"
 
-#define UID	54321		/* nobody's */
-
-#define C(cell)	(1u << CELL_##cell)
-#define WORKERS	(C(KEX) | C(SESSION))
-#define ALL	((1u << CELLS) - 1)
-
-/* What becomes of an act: it succeeds, fails with an errno, or a signal. */
-#define OK	0
-#define DIES	(1000 + SIGSYS)
-#define SIG(s)	(1000 + (s))
-
-static const char *const cell_names[CELLS] = {
-	"logger", "keyd", "engine", "vault", "connector", "llmproxy", "zygote",
-	"sessiond", "kex", "session"
-};
-
-static char dir[] = "/tmp/cloister-sandbox.XXXXXX";
-static pid_t victim;
-static int sock[2], file, epfd, listener;
+static int epfd;
 static EVP_PKEY *key;
-
-/* ---- acts: 0, or -1 with errno ------------------------------------------ */
-
-static int
-open_passwd(void)
-{
-	return open("/etc/passwd", O_RDONLY | O_CLOEXEC) == -1 ? -1 : 0;
-}
-
-static int
-open_here(void)
-{
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "%s/made", dir);
-	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) == -1 ? -1 : 0;
-}
-
-static int
-make_elsewhere(void)
-{
-	return open("/tmp/cloister-outside", O_RDWR | O_CREAT | O_CLOEXEC,
-	    0600) == -1 ? -1 : 0;
-}
-
-static int
-open_exec(void)
-{
-	return open("/bin/sh", O_RDONLY | O_CLOEXEC) == -1 ? -1 : 0;
-}
-
-static int
-socket_inet(void)
-{
-	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) == -1 ? -1 : 0;
-}
-
-static int
-socket_unix(void)
-{
-	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) == -1 ? -1 : 0;
-}
-
-static int
-socket_raw(void)
-{
-	return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0) == -1 ? -1 : 0;
-}
-
-static int
-bind_inet(void)
-{
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-
-	return bind(sock[0], (struct sockaddr *)&sin, sizeof(sin));
-}
-
-static int
-listen_on(void)
-{
-	return listen(sock[0], 1);
-}
-
-static int
-accept_from(void)
-{
-	return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-}
-
-static int
-do_fork(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(0);
-	return pid == -1 ? -1 : 0;
-}
-
-static int
-clone_namespace(void)
-{
-	return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) == -1 ?
-	    -1 : 0;
-}
-
-static int
-do_clone3(void)
-{
-	return syscall(SYS_clone3, NULL, 0) == -1 ? -1 : 0;
-}
-
-static int
-do_exec(void)
-{
-	char *const argv[] = { (char *)(uintptr_t)"true", NULL };
-
-	return execve("/bin/true", argv, argv + 1);
-}
-
-static int
-do_ptrace(void)
-{
-	return ptrace(PTRACE_ATTACH, victim, 0, 0) == -1 ? -1 : 0;
-}
-
-static int
-vm_read(void)
-{
-	char c;
-	struct iovec l = { &c, 1 }, r = { dir, 1 };
-
-	return process_vm_readv(victim, &l, 1, &r, 1, 0) == -1 ? -1 : 0;
-}
-
-static int
-pidfd(void)
-{
-	return syscall(SYS_pidfd_open, victim, 0) == -1 ? -1 : 0;
-}
-
-static int
-kill_sibling(void)
-{
-	return kill(victim, SIGKILL);
-}
-
-static int
-term_parent(void)
-{
-	return kill(getppid(), SIGCONT);
-}
-
-static int
-exec_memory(void)
-{
-	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE |
-	    MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
-}
-
-static int
-make_executable(void)
-{
-	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-	    MAP_ANONYMOUS, -1, 0);
-
-	return mprotect(p, 4096, PROT_READ | PROT_EXEC);
-}
-
-static int
-become_root(void)
-{
-	return setuid(0);
-}
-
-static int
-do_chmod(void)
-{
-	return chmod(dir, 0777);
-}
-
-static int
-do_unlink(void)
-{
-	return unlink("/tmp/cloister-not-there");
-}
-
-static int
-do_unshare(void)
-{
-	return unshare(CLONE_NEWUSER);
-}
-
-static int
-do_chroot(void)
-{
-	return chroot("/");
-}
-
-static int
-io_uring(void)
-{
-	return syscall(SYS_io_uring_setup, 1, NULL) == -1 ? -1 : 0;
-}
-
-static int
-do_bpf(void)
-{
-	return syscall(SYS_bpf, 0, NULL, 0) == -1 ? -1 : 0;
-}
-
-static int
-do_prctl(void)
-{
-	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-}
-
-static int
-do_ioctl(void)
-{
-	char buf[64];
-
-	return ioctl(sock[0], TCGETS, buf);
-}
-
-static int
-do_shutdown(void)
-{
-	return shutdown(sock[0], SHUT_RDWR);
-}
-
-static int
-stream_pair(void)
-{
-	int sv[2];
-
-	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv);
-}
-
-static int
-channel_pair(void)
-{
-	int sv[2];
-
-	return chan_pair(sv, true);
-}
-
-static int
-do_recvmsg(void)
-{
-	char c;
-	struct iovec iov = { &c, 1 };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	return send(sock[1], "x", 1, 0) == 1 &&
-	    recvmsg(sock[0], &mh, MSG_CMSG_CLOEXEC) == 1 ? 0 : -1;
-}
-
-static int
-write_file(void)
-{
-	return write(file, "x", 1) == 1 ? 0 : -1;
-}
-
-static int
-write_in_place(void)
-{
-	return pwrite(file, "x", 1, 0) == 1 && fdatasync(file) == 0 ? 0 : -1;
-}
-
-static int
-truncate_file(void)
-{
-	return ftruncate(file, 0);
-}
 
 /* ---- what every cell must be able to do ---------------------------------- */
 
@@ -351,10 +52,9 @@ static int
 sleep_and_log(void)
 {
 	struct timespec ts = { 0, 1000000 };
-	struct stat st;
 	void *p = malloc(4 << 20);
 
-	if (p == NULL || nanosleep(&ts, NULL) == -1 || fstat(file, &st) == -1)
+	if (p == NULL || nanosleep(&ts, NULL) == -1)
 		return -1;
 	explicit_bzero(p, 4 << 20);
 	free(p);
@@ -397,146 +97,37 @@ sign(void)
 
 /* ---- the table ------------------------------------------------------------ */
 
-struct expected {
-	unsigned	cells;
-	int		outcome;
-};
-
 static const struct {
 	const char	*name;
 	int		(*act)(void);
-	int		 outcome;	/* in all other cells */
-	struct expected	 except[3];
+	unsigned	 cells;		/* in all others it dies */
 } acts[] = {
-	{ "open /etc/passwd", open_passwd, EACCES, { { 0, 0 } } },
-	{ "open a program", open_exec, EACCES, { { 0, 0 } } },
-	{ "make a file outside", make_elsewhere, EACCES, { { 0, 0 } } },
-	{ "make a file in the state", open_here, EACCES,
-	    { { C(ENGINE), OK } } },
-	{ "socket inet", socket_inet, DIES,
-	    { { C(CONNECTOR), OK }, { C(LLMPROXY), EACCES } } },
-	{ "socket unix", socket_unix, DIES,
-	    { { C(CONNECTOR), EAFNOSUPPORT }, { C(LLMPROXY), EACCES } } },
-	{ "socket packet", socket_raw, DIES, { { C(LLMPROXY), EACCES } } },
-	{ "bind", bind_inet, DIES, { { 0, 0 } } },
-	{ "listen", listen_on, DIES, { { 0, 0 } } },
-	{ "accept", accept_from, DIES, { { C(SESSIOND), EAGAIN } } },
-	{ "fork", do_fork, DIES, { { C(ZYGOTE), OK } } },
-	{ "clone a namespace", clone_namespace, DIES, { { 0, 0 } } },
-	{ "clone3", do_clone3, ENOSYS, { { 0, 0 } } },
-	{ "exec", do_exec, DIES, { { 0, 0 } } },
-	{ "ptrace", do_ptrace, DIES, { { 0, 0 } } },
-	{ "process_vm_readv", vm_read, DIES, { { 0, 0 } } },
-	{ "pidfd_open", pidfd, DIES, { { 0, 0 } } },
-	{ "kill a sibling", kill_sibling, DIES, { { C(ZYGOTE), EPERM } } },
-	{ "signal the parent", term_parent, DIES, { { 0, 0 } } },
-	{ "map executable", exec_memory, DIES, { { 0, 0 } } },
-	{ "make executable", make_executable, DIES, { { 0, 0 } } },
-	{ "setuid 0", become_root, DIES, { { 0, 0 } } },
-	{ "chmod", do_chmod, DIES, { { 0, 0 } } },
-	{ "unlink", do_unlink, DIES, { { C(ENGINE), ENOENT } } },
-	{ "unshare", do_unshare, DIES, { { 0, 0 } } },
-	{ "chroot", do_chroot, DIES, { { 0, 0 } } },
-	{ "io_uring", io_uring, DIES, { { 0, 0 } } },
-	{ "bpf", do_bpf, DIES, { { 0, 0 } } },
-	{ "prctl", do_prctl, DIES, { { C(ZYGOTE), OK } } },
-	{ "ioctl", do_ioctl, ENOTTY,
-	    { { C(CONNECTOR) | C(LLMPROXY), DIES } } },
-	{ "shutdown", do_shutdown, DIES, { { C(ZYGOTE) | WORKERS, OK } } },
-	{ "a stream pair", stream_pair, DIES, { { 0, 0 } } },
-	{ "a channel pair", channel_pair, DIES,
-	    { { C(KEYD) | C(VAULT) | C(ZYGOTE), OK } } },
-	/* The connector's resolver needs it; no channel of its uses it. */
-	{ "recvmsg", do_recvmsg, DIES, { { C(ZYGOTE) | WORKERS | C(LLMPROXY) |
-	    C(VAULT) | C(LOGGER) | C(CONNECTOR), OK } } },
-	{ "write to a file", write_file, SIG(SIGXFSZ),
-	    { { C(LOGGER) | C(ENGINE) | C(VAULT), OK } } },
-	{ "write in place", write_in_place, DIES,
-	    { { C(LOGGER) | C(ENGINE) | C(VAULT), OK } } },
-	{ "truncate", truncate_file, DIES, { { C(LOGGER) | C(ENGINE), OK } } },
-	{ "channels", talk, OK, { { 0, 0 } } },
-	{ "send a descriptor", send_descriptor, OK, { { 0, 0 } } },
-	{ "sleep, log, memory", sleep_and_log, OK, { { 0, 0 } } },
-	{ "events", loop_events, OK, { { 0, 0 } } },
-	{ "a new loop", make_loop, DIES,
-	    { { C(ZYGOTE) | C(SESSION), OK } } },
-	{ "cryptography", sign, OK, { { 0, 0 } } },
+	{ "channels", talk, ALL },
+	{ "send a descriptor", send_descriptor, ALL },
+	{ "sleep, log, memory", sleep_and_log, ALL },
+	{ "events", loop_events, ALL },
+	{ "a new loop", make_loop, C(ZYGOTE) | C(SESSION) },
+	{ "cryptography", sign, ALL },
 };
 #define NACTS	(sizeof(acts) / sizeof(acts[0]))
 
-static int
-wanted(size_t act, enum cell cell)
-{
-	for (size_t i = 0; i < 3; i++)
-		if ((acts[act].except[i].cells & 1u << cell) != 0)
-			return acts[act].except[i].outcome;
-	return acts[act].outcome;
-}
-
 static void
-enter(enum cell cell, pid_t parent)
+what_must_work(void **state)
 {
-	bool worker = (C(KEX) | C(SESSION)) >> cell & 1;
-
-	if (geteuid() == 0) {
-		const gid_t groups[] = { 1, 2 };
-
-		if (setgroups(2, groups) == -1)
-			_exit(1);
-		sandbox_drop(UID, UID);
-		/* As exec leaves it. */
-		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	}
-	(void)sandbox_enter(worker ? CELL_ZYGOTE : cell, parent,
-	    cell == CELL_ENGINE ? dir : "", 1);
-	if (worker)
-		sandbox_worker(cell, parent);
-}
-
-static int
-outcome_of(int status)
-{
-	if (WIFSIGNALED(status))
-		return 1000 + WTERMSIG(status);
-	return WEXITSTATUS(status) == 0 ? 0 : WEXITSTATUS(status) & 0x7f;
-}
-
-static int
-try(size_t act, enum cell cell)
-{
-	pid_t pid, parent = getpid();
-	int status;
-
-	assert_int_equal(chan_pair(sock, true), 0);
-	assert_int_not_equal(pid = fork(), -1);
-	if (pid == 0) {
-		enter(cell, parent);
-		errno = 0;
-		_exit(acts[act].act() == 0 ? 0 : 0x80 | errno);
-	}
-	close(sock[0]);
-	close(sock[1]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return outcome_of(status);
-}
-
-static void
-cells_and_acts(void **state)
-{
-	int bad = 0, got;
+	int bad = 0, got, wanted;
 
 	(void)state;
 	for (size_t a = 0; a < NACTS; a++)
 		for (int c = 0; c < CELLS; c++) {
-			got = try(a, (enum cell)c);
-			if (got == wanted(a, (enum cell)c))
+			got = try(acts[a].act, (enum cell)c);
+			wanted = acts[a].cells >> c & 1 ? OK : DIES;
+			if (got == wanted)
 				continue;
 			print_error("%s: %s: %d, not %d\n", cell_names[c],
-			    acts[a].name, got, wanted(a, (enum cell)c));
+			    acts[a].name, got, wanted);
 			bad++;
 		}
 	assert_int_equal(bad, 0);
-	assert_int_equal(kill(victim, 0), 0);	/* alive after all */
 }
 
 /* ---- from outside ---------------------------------------------------------- */
@@ -688,57 +279,29 @@ never_without(void **state)
 static int
 setup(void **state)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	char path[64];
-
 	(void)state;
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	crypto_warmup();
-	if ((key = rsa_generate(RSA_USE_SIGN, 2048, RSA_ALLOW_2048)) == NULL ||
-	    mkdtemp(dir) == NULL)
+	if ((key = rsa_generate(RSA_USE_SIGN, 2048, RSA_ALLOW_2048)) == NULL)
 		return -1;
 	rsa_warmup(key, RSA_USE_SIGN);
-	(void)snprintf(path, sizeof(path), "%s/file", dir);
-	if ((file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) == -1 ||
-	    (geteuid() == 0 && chown(dir, UID, UID) == -1) ||
-	    (epfd = epoll_create1(EPOLL_CLOEXEC)) == -1 ||
-	    (listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, 0)) == -1 ||
-	    bind(listener, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
-	    listen(listener, 1) == -1 || (victim = fork()) == -1)
+	if ((epfd = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		return -1;
-	if (victim == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		if (geteuid() == 0 && (setresgid(UID, UID, UID) == -1 ||
-		    setresuid(UID, UID, UID) == -1))
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	return 0;
+	return cell_setup();
 }
 
 static int
 teardown(void **state)
 {
-	char path[64];
-
 	(void)state;
-	(void)kill(victim, SIGKILL);
-	(void)waitpid(victim, NULL, 0);
-	(void)snprintf(path, sizeof(path), "%s/file", dir);
-	(void)unlink(path);
-	(void)snprintf(path, sizeof(path), "%s/made", dir);
-	(void)unlink(path);
 	EVP_PKEY_free(key);
-	return rmdir(dir);
+	return cell_teardown();
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cells_and_acts),
+		cmocka_unit_test(what_must_work),
 		cmocka_unit_test(seen_from_outside),
 		cmocka_unit_test(never_without),
 	};

@@ -901,9 +901,9 @@ client_sends_garbage(void **state)
 	begin(&r, 0);
 	assert_int_equal(write_all(r.sock, "\x17\1\0\x20garbage garbage garbage"
 	    " garbage", 36), 0);
-	from_vault_chan(&r, MSG_sv_log);
-	assert_non_null(memmem(r.m.u.sv_log.text.p, r.m.u.sv_log.text.n,
-	    "violation", 9));
+	from_vault_chan(&r, MSG_sv_violation);
+	assert_non_null(memmem(r.m.u.sv_violation.text.p,
+	    r.m.u.sv_violation.text.n, "client: ", 8));
 	assert_int_equal(finish(&r), 1);
 }
 
@@ -1002,6 +1002,323 @@ answer_too_long(void **state)
 	end(&r);
 }
 
+/* ---- each check at its edge ---- */
+
+/* The worker has thrown out its vault, and ends. */
+static void
+thrown_out(struct run *r)
+{
+	while (client_next(r) == APPCONN_MESSAGE)
+		;
+	assert_int_equal(finish(r), 1);
+}
+
+static void
+raw_model(struct run *r, uint32_t rid, const char *alias)
+{
+	struct m_vs_open_model m = { .req = rid, .model = bytes_str(alias) };
+
+	assert_int_equal(chan_send(r->vault, MSG_vs_open_model, &m, 0), 0);
+}
+
+/* What does not answer a show. */
+static void
+not_an_answer_to_show(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		struct m_c_show sh = { .req = 2 };
+		struct m_vs_msg head = { .number = 1, .kind = 1, .len = 9 };
+		struct m_vs_model model = { .alias = bytes_str("m") };
+		struct m_vs_conv conv = { .count = 1 };
+		struct m_vs_data d = { .data = { NULL, 0 } };
+		struct run r;
+		uint32_t rid;
+
+		begin(&r, 0);
+		client_send(&r, MSG_c_show, &sh);
+		from_vault_chan(&r, MSG_sv_read);
+		rid = r.m.u.sv_read.req;
+		head.req = model.req = conv.req = d.req = rid;
+		if (i >= 2 && i <= 4)
+			assert_int_equal(chan_send(r.vault, MSG_vs_msg, &head,
+			    -1), 0);
+		if (i == 0)
+			assert_int_equal(chan_send(r.vault, MSG_vs_model,
+			    &model, -1), 0);
+		else if (i == 1)
+			assert_int_equal(chan_send(r.vault, MSG_vs_conv, &conv,
+			    -1), 0);
+		else if (i == 2)	/* in the middle of another */
+			assert_int_equal(chan_send(r.vault, MSG_vs_msg, &head,
+			    -1), 0);
+		else if (i == 3)
+			vs_done(&r, rid, "");
+		else if (i == 4)	/* nothing, for ever */
+			assert_int_equal(chan_send(r.vault, MSG_vs_data, &d,
+			    -1), 0);
+		else if (i == 5) {	/* longer than any text */
+			head.len = 1048577;
+			assert_int_equal(chan_send(r.vault, MSG_vs_msg, &head,
+			    -1), 0);
+		} else if (i == 6)
+			raw_model(&r, rid, "m");
+		else
+			raw_model(&r, rid + 1, "m");
+		thrown_out(&r);
+	}
+}
+
+/* What does not answer a prompt in an old conversation. */
+static void
+not_an_answer_to_chat(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		struct m_vs_stored st = { .number = i == 5 ? 0 : 1 };
+		struct run r;
+		uint32_t rid;
+
+		begin(&r, 0);
+		memcpy(st.conv, conv1, sizeof(st.conv));
+		prompt(&r, 1, i == 7 ? NULL : conv1, i == 4, "m", "hi");
+		if (i != 7)
+			from_vault_chan(&r, MSG_sv_read);
+		from_vault_chan(&r, MSG_sv_open_model);
+		rid = st.req = r.m.u.sv_open_model.req;
+		switch (i) {
+		case 0:		/* a history that goes on after its end */
+			vs_done(&r, rid, "");
+			vs_msg(&r, rid, 1, 1, 0, "more");
+			break;
+		case 1:
+			vs_done(&r, rid, "");
+			vs_done(&r, rid, "");
+			break;
+		case 2:		/* neither question nor answer */
+			vs_msg(&r, rid, 1, 3, 0, "system");
+			break;
+		case 3:		/* twice, the answer not being there yet */
+			stored(&r, rid, 1);
+			stored(&r, rid, 2);
+			break;
+		case 4:		/* what was not to be stored */
+		case 5:		/* a number that no message has */
+			assert_int_equal(chan_send(r.vault, MSG_vs_stored, &st,
+			    -1), 0);
+			break;
+		case 6:
+			raw_model(&r, rid, "");
+			break;
+		case 7:		/* a new conversation has no history */
+			vs_msg(&r, rid, 1, 1, 0, "old");
+			break;
+		}
+		thrown_out(&r);
+	}
+}
+
+/* The llmproxy's channel is closed, whatever was said on it before. */
+static void
+llm_gone(struct run *r)
+{
+	const char *why;
+
+	while (chan_recv(r->llm, &r->m, WAIT_MS, &why) == 0)
+		;
+	assert_string_equal(why == NULL ? "" : why, "");
+}
+
+static void
+llm_says(struct run *r, int what, uint32_t rid, uint16_t code)
+{
+	struct m_ls_delta d = { .req = rid, .text = bytes_str("x") };
+	struct m_ls_error e = { .req = rid, .code = code };
+
+	if (what == 0)
+		assert_int_equal(chan_send(r->llm, MSG_ls_delta, &d, -1), 0);
+	else if (what == 1)
+		llm_end(r, rid, 1);
+	else
+		assert_int_equal(chan_send(r->llm, MSG_ls_error, &e, -1), 0);
+}
+
+/* An llmproxy that answers what it does not have: its channel is lost. */
+static void
+llmproxy_answers_for_others(void **state)
+{
+	uint32_t a, b;
+	struct run r;
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		begin(&r, 0);
+		prompt(&r, 1, NULL, 1, "m1", "first");
+		from_vault_chan(&r, MSG_sv_open_model);
+		a = r.m.u.sv_open_model.req;
+		open_model(&r, a, "m1");
+		from_llm_chan(&r, MSG_sl_chat);
+		/* Another model's prompt; one whose history is not there. */
+		prompt(&r, 2, i < 3 ? NULL : conv1, 1, i < 3 ? "m2" : "m1",
+		    "second");
+		from_vault_chan(&r, i < 3 ? MSG_sv_open_model : MSG_sv_read);
+		b = i < 3 ? r.m.u.sv_open_model.req : r.m.u.sv_read.req;
+		if (i < 6)
+			llm_says(&r, i % 3, b, 4);
+		else if (i == 6)	/* an error that is none */
+			llm_says(&r, 2, a, 0);
+		else			/* a request that never was */
+			llm_says(&r, 1, b + 1, 0);
+		client_recv(&r, MSG_s_error);
+		assert_int_equal(r.m.u.s_error.code, 4);
+		llm_gone(&r);
+		if (i < 3) {		/* the other one is not concerned */
+			open_model(&r, b, "m2");
+			from_llm_chan(&r, MSG_sl_chat);
+			assert_int_equal(r.m.u.sl_chat.req, b);
+		}
+		assert_int_equal(finish(&r), 0);
+	}
+}
+
+/* Ended, and not yet answered: nothing changes the outcome any more. */
+static void
+after_the_end(void **state)
+{
+	struct m_c_cancel c = { .req = 1 };
+	struct m_c_ping ping = { .req = 4 };
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		begin(&r, 0);
+		rid = new_chat(&r, 1, "hi");
+		delta(&r, rid, 0, "yes");
+		llm_end(&r, rid, 1);
+		if (i < 3)
+			llm_says(&r, i, rid, 4);
+		else {
+			client_send(&r, MSG_c_cancel, &c);
+			client_send(&r, MSG_c_ping, &ping);
+			client_recv(&r, MSG_s_pong);
+		}
+		stored(&r, rid, 1);
+		expect_put(&r, rid, 2, 1, "yes", zeros);
+		client_recv(&r, MSG_s_stored);
+		stored(&r, rid, 2);
+		client_recv(&r, MSG_s_end);
+		assert_int_equal(r.m.u.s_end.finish, 1);
+		end(&r);
+	}
+}
+
+/* A second cancel says nothing new. */
+static void
+cancelled_twice(void **state)
+{
+	struct m_c_cancel c = { .req = 8 };
+	struct m_c_ping ping = { .req = 4 };
+	const char *why;
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	rid = new_chat(&r, 8, "hi");
+	client_send(&r, MSG_c_cancel, &c);
+	client_send(&r, MSG_c_cancel, &c);
+	from_llm_chan(&r, MSG_sl_cancel);
+	client_send(&r, MSG_c_ping, &ping);
+	client_recv(&r, MSG_s_pong);
+	assert_int_equal(chan_recv(r.llm, &r.m, 0, &why), -1);
+	llm_end(&r, rid, 3);
+	stored(&r, rid, 1);
+	client_recv(&r, MSG_s_stored);
+	end(&r);
+}
+
+/* A second channel for a prompt that has one is kept for another. */
+static void
+first_model_stays(void **state)
+{
+	struct chan *first;
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	prompt(&r, 1, conv1, 1, "", "hi");
+	from_vault_chan(&r, MSG_sv_read);
+	rid = r.m.u.sv_read.req;
+	open_model(&r, rid, "m1");
+	first = r.llm;
+	r.llm = NULL;
+	open_model(&r, rid, "m2");
+	vs_done(&r, rid, "");
+	chan_free(r.llm);
+	r.llm = first;
+	from_llm_chan(&r, MSG_sl_chat);
+	expect_text(&r, rid, 1, "hi");
+	llm_end(&r, rid, 1);
+	client_recv(&r, MSG_s_end);
+	assert_true(bytes_eq(r.m.u.s_end.model, bytes_str("m1")));
+	end(&r);
+}
+
+/* The user's bound for prompts; 9 MiB for a conversation with its prompt. */
+static void
+lengths(void **state)
+{
+	struct m_vs_user u = { .n = N, .max_prompt_bytes = 5,
+	    .user = bytes_str("alice") };
+	char *big = malloc(1048577);
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	start(&r);
+	assert_int_equal(chan_send(r.vault, MSG_vs_user, &u, -1), 0);
+	chan_set_state(r.vault, SESS_VAULT_LIVE);
+	give_keys(&r);
+	from_vault_chan(&r, MSG_sv_ready);
+	client_recv(&r, MSG_s_hello);
+	prompt(&r, 1, NULL, 1, "m", "123456");
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, 9);
+	prompt(&r, 2, NULL, 1, "m", "12345");
+	from_vault_chan(&r, MSG_sv_open_model);
+	assert_int_equal(finish(&r), 0);
+
+	assert_non_null(big);
+	memset(big, 'h', 1048576);
+	big[1048576] = '\0';
+	for (int over = 0; over < 2; over++) {
+		begin(&r, 0);
+		prompt(&r, 1, conv1, 1, "m", over ? "12" : "1");
+		from_vault_chan(&r, MSG_sv_read);
+		rid = r.m.u.sv_read.req;
+		open_model(&r, rid, "m");
+		for (uint64_t i = 1; i <= 9; i++) {
+			struct pollfd pfd = { .fd = chan_fd(r.vault),
+			    .events = POLLOUT };
+
+			assert_int_equal(poll(&pfd, 1, WAIT_MS), 1);
+			vs_msg(&r, rid, i, 1, 0, big + (i == 9));
+		}
+		if (!over) {
+			vs_done(&r, rid, "");
+			from_llm_chan(&r, MSG_sl_chat);
+			assert_int_equal(r.m.u.sl_chat.messages, 10);
+		} else {
+			client_recv(&r, MSG_s_error);
+			assert_int_equal(r.m.u.s_error.code, 9);
+		}
+		assert_int_equal(finish(&r), 0);
+	}
+	free(big);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1031,6 +1348,13 @@ main(int argc, char **argv)
 		cmocka_unit_test(vault_dies),
 		cmocka_unit_test(large_and_slow),
 		cmocka_unit_test(answer_too_long),
+		cmocka_unit_test(not_an_answer_to_show),
+		cmocka_unit_test(not_an_answer_to_chat),
+		cmocka_unit_test(llmproxy_answers_for_others),
+		cmocka_unit_test(after_the_end),
+		cmocka_unit_test(cancelled_twice),
+		cmocka_unit_test(first_model_stays),
+		cmocka_unit_test(lengths),
 	};
 
 	setproctitle_init(argc, argv, environ);

@@ -97,6 +97,30 @@ old_key_records(void **state)
 	rig_free(&r);
 }
 
+/* keyd's word may come after its worker has gone: nobody did anything wrong. */
+static void
+nonce_for_a_worker_that_left(void **state)
+{
+	static const uint8_t s1[32] = "one";
+	uint8_t conv[16];
+	struct pair p, q;
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	pair_new(&r, &p);
+	chan_free(p.kex);
+	while (worker_find(r.v, p.n)->kex != NULL)
+		pump(&r);
+	nonce(&r, p.n, s1);
+	login(&r, &q, &bob, "bob");
+	assert_null(strstr(logged, "violation|"));
+	chan_free(p.sess);
+	pair_close(&q);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
 static void
 anothers_conversation(void **state)
 {
@@ -449,6 +473,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_does_not_come_in),
 		cmocka_unit_test(old_key_records),
+		cmocka_unit_test(nonce_for_a_worker_that_left),
 		cmocka_unit_test(anothers_conversation),
 		cmocka_unit_test(too_many_requests),
 		cmocka_unit_test(violations),

@@ -212,6 +212,7 @@ SAYS(other_id, answer(9, false, KEYS("k")))
 SAYS(other_key, answer(1, false, KEYS("l")))
 SAYS(twice, answer(1, false, KEYS("k", "k")))
 SAYS(nothing, answer(1, false, NULL, 0))
+SAYS(row_and_more, answer(1, true, KEYS("k")); answer(1, false, NULL, 0))
 SAYS(below, answer(1, false, KEYS("a")))
 SAYS(above, answer(1, false, KEYS("y")))
 SAYS(back, answer(1, false, KEYS("d", "c")))
@@ -233,6 +234,7 @@ lies_kill(void **state)
 	dies(other_key, MSG_ve_get);
 	dies(twice, MSG_ve_get);
 	dies(nothing, MSG_ve_get);
+	dies(row_and_more, MSG_ve_get);
 	dies(said_ok, MSG_ve_get);
 	dies(below, MSG_ve_scan);
 	dies(above, MSG_ve_scan);

@@ -15,6 +15,7 @@
 #define FILL		24	/* bytes of a variable field */
 
 uint64_t attack_n = 1;
+int attack_fd;
 
 /* Walks over all attempts; the one that is wanted is built. */
 struct gen {
@@ -416,9 +417,9 @@ attack_datagram(int fd, struct bytes b, int nfds)
 		cm->cmsg_level = SOL_SOCKET;
 		cm->cmsg_type = SCM_RIGHTS;
 		cm->cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
-		for (int i = 0; i < nfds; i++)	/* /dev/null */
-			memset(CMSG_DATA(cm) + (size_t)i * sizeof(int), 0,
-			    sizeof(int));
+		for (int i = 0; i < nfds; i++)
+			memcpy(CMSG_DATA(cm) + (size_t)i * sizeof(int),
+			    &attack_fd, sizeof(int));
 	}
 	return sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 ? -1 : 0;
 }

@@ -34,6 +34,9 @@ struct attack {
 /* What U64 fields named "n" (session numbers) are filled with. */
 extern uint64_t attack_n;
 
+/* What is sent as a descriptor; standard input unless changed. */
+extern int attack_fd;
+
 /* How many attempts there are on a cell. */
 size_t attack_count(const struct cell *c);
 /* Make number i of them; attack_free() it. */
@@ -48,7 +51,7 @@ void attack_send(int fd, const struct attack *a);
 
 /* The encoding of a message with plausible fields. */
 void attack_sample(enum msg_type type, struct buf *wire);
-/* One datagram with nfds descriptors (of /dev/null's kind); 0 or -1. */
+/* One datagram with nfds descriptors (copies of attack_fd); 0 or -1. */
 int attack_datagram(int fd, struct bytes b, int nfds);
 
 #endif

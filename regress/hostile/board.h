@@ -42,8 +42,8 @@ struct board_attempt {
 
 struct board {
 	uint32_t		mode;
-	uint32_t		skip;	/* MODE_ROLE: messages sent before */
 	uint32_t		first;	/* MODE_ROLE: which attempt */
+	_Atomic uint32_t	armed;	/* MODE_ROLE: make it now */
 	_Atomic uint32_t	next;
 	_Atomic uint32_t	total;	/* 0: no attempt was made yet */
 	struct {

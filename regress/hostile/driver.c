@@ -8,10 +8,14 @@
  *		connections of nobody, until every attempt was made
  *	hostile login FILE PORT PRIVATE-KEY-FILE
  *		the same with a user's handshake
+ *	hostile arm FILE FIRST
+ *		a hostile role attacks instead of sending its next message
+ *	hostile did FILE
+ *		its attempt, by name; status 1 when it made none
  *	hostile copy FROM TO
  *		what one board's workers saw, to another board
- *	hostile result FILE NAME AUDIT-LOG
- *		"count NAME: attempts N, breaches M"
+ *	hostile result FILE NAME AUDIT-LOG OFFSET
+ *		"count NAME: attempts N, breaches M"; the log counts from there
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -116,6 +120,27 @@ copy(const char *from, const char *to)
 	memcpy(b->auth, a->auth, sizeof(b->auth));
 }
 
+/* The hostile role makes attempt first, or the next one that must fail. */
+static void
+arm(const char *file, int first)
+{
+	struct board *b = board_open(file, false);
+
+	b->first = (uint32_t)first;
+	atomic_store(&b->armed, 1);
+}
+
+/* What the hostile role did. */
+static void
+did(const char *file)
+{
+	const struct board *b = board_open(file, false);
+
+	if (atomic_load(&b->armed) != 0)
+		fatalx("no attempt was made");
+	printf("%s\n", b->at[0].name);
+}
+
 /* ---- connections ---------------------------------------------------------- */
 
 static bool
@@ -134,10 +159,13 @@ outlast(int fd)
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	uint8_t junk[4096];
 
-	while (mono_ms() < end && poll(&pfd, 1, END_S * 1000) == 1)
-		if (recv(fd, junk, sizeof(junk), MSG_DONTWAIT) <= 0 &&
-		    errno != EAGAIN)
+	ssize_t n;
+
+	while (mono_ms() < end && poll(&pfd, 1, END_S * 1000) == 1) {
+		n = recv(fd, junk, sizeof(junk), MSG_DONTWAIT);
+		if (n == 0 || (n == -1 && errno != EAGAIN))
 			break;
+	}
 	(void)close(fd);
 }
 
@@ -252,12 +280,13 @@ audited(const char *log, uint64_t n)
 }
 
 static char *
-read_log(const char *path)
+read_log(const char *path, long offset)
 {
 	struct buf b = BUF_INIT(1u << 30);
 	int fd = open(path, O_RDONLY);
 
-	if (fd == -1 || read_all(fd, &b) == -1)
+	if (fd == -1 || lseek(fd, offset, SEEK_SET) == -1 ||
+	    read_all(fd, &b) == -1)
 		fatal("%s", path);
 	buf_u8(&b, 0);
 	return (char *)b.p;
@@ -280,11 +309,11 @@ breach(const struct board_attempt *at, const char *log)
 }
 
 static int
-result(const char *file, const char *name, const char *audit_log)
+result(const char *file, const char *name, const char *audit_log, long offset)
 {
 	const struct board *b = board_open(file, false);
 	uint32_t total = atomic_load(&b->total), breaches = 0;
-	char *log = read_log(audit_log);
+	char *log = read_log(audit_log, offset);
 	const char *why;
 
 	for (uint32_t i = 0; i < total && i < BOARD_MAX; i++)
@@ -309,14 +338,18 @@ main(int argc, char **argv)
 		fatal("signal");
 	if (strcmp(what, "board") == 0 && (argc == 4 || argc == 6))
 		new_board(argc, argv);
+	else if (strcmp(what, "arm") == 0 && argc == 4)
+		arm(argv[2], atoi(argv[3]));
+	else if (strcmp(what, "did") == 0 && argc == 3)
+		did(argv[2]);
 	else if (strcmp(what, "copy") == 0 && argc == 4)
 		copy(argv[2], argv[3]);
 	else if ((strcmp(what, "connect") == 0 && argc == 4) ||
 	    (strcmp(what, "login") == 0 && argc == 5))
 		return at_once(argv);
-	else if (strcmp(what, "result") == 0 && argc == 5)
-		return result(argv[2], argv[3], argv[4]);
+	else if (strcmp(what, "result") == 0 && argc == 6)
+		return result(argv[2], argv[3], argv[4], atol(argv[5]));
 	else
-		fatalx("usage: hostile board|connect|login|copy|result FILE ...");
+		fatalx("usage: hostile board|connect|login|arm|did|copy|result FILE ...");
 	return 0;
 }

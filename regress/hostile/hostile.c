@@ -30,19 +30,21 @@ __wrap_role_start(struct role *r, enum role_id id, int argc, char **argv,
 	__real_role_start(r, id, argc, argv, prepare);
 }
 
-/* One attempt on the peer at the other end of c, which is in state. */
+/* One attempt on the peer at the other end of c: the next that must fail. */
 static void
 attack_peer(struct chan *c, const struct cell *cell)
 {
+	size_t total = attack_count(cell);
 	struct attack a;
-	size_t i = board->first, total = attack_count(cell);
-	enum board_result r;
 
-	attack_make(cell, i % total, &a);
-	board_begin(board, 0, 0, a.must_die, a.name);
+	for (size_t i = board->first; ; i++) {
+		attack_make(cell, i % total, &a);
+		if (a.must_die)
+			break;
+		attack_free(&a);
+	}
+	board_begin(board, 0, 0, true, a.name);
 	attack_send(chan_fd(c), &a);
-	r = board_listen(board, chan_fd(c), 3000);
-	board_end(board, 0, r);
 	attack_free(&a);
 }
 
@@ -60,25 +62,22 @@ keep_auth(const void *body)
 }
 
 /*
- * A hostile role behaves until it has sent `skip' messages on links between
- * roles; then it attacks where the next one would have gone.
+ * A hostile role behaves until the board says that it attacks: then before its
+ * next message on that message's channel.
  */
 int
 __wrap_chan_send(struct chan *c, enum msg_type type, const void *body, int fd)
 {
-	static uint32_t sent;
 	const struct msg_desc *d = msg_desc(type);
 	struct cell cell = {
 		.kind = d->kind, .end = d->dir == AB ? END_B : END_A,
 		.state = d->states, .lean = true
 	};
-	int rv;
 
 	if (board != NULL && type == MSG_xv_auth)
 		keep_auth(body);
-	rv = __real_chan_send(c, type, body, fd);
-	if (board != NULL && board->mode == MODE_ROLE && d->kind != CH_CTL &&
-	    sent++ == board->skip && board_next(board, 1) == 0)
+	if (board != NULL && board->mode == MODE_ROLE &&
+	    atomic_exchange(&board->armed, 0) == 1)
 		attack_peer(c, &cell);
-	return rv;
+	return __real_chan_send(c, type, body, fd);
 }

@@ -7,7 +7,7 @@
  *	fuzz_one()	take one input; abort when something is not as it must be
  *
  * With FUZZ_SEEDS=DIRECTORY a fuzzer writes its seeds there and ends.  Code under
- * test that dies by fatal() ends the process, which libFuzzer reports.
+ * test that dies by fatal() aborts: the programs are linked with --wrap=_exit.
  */
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H
@@ -43,6 +43,8 @@ static void fuzz_one(struct bytes in);
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+void __real__exit(int status) __attribute__((noreturn));
+void __wrap__exit(int status) __attribute__((noreturn));
 
 /* What must hold whatever the input is. */
 #define need(cond) do {							\
@@ -69,15 +71,24 @@ fuzz_seed(const void *head, size_t head_n, struct bytes body)
 	need(fclose(f) == 0);
 }
 
+static char fz_last_error[1024];
+
 static void
 fz_no_log(enum log_level level, const char *event, uint64_t session,
     const char *user, const char *text)
 {
-	(void)level;
 	(void)event;
 	(void)session;
 	(void)user;
-	(void)text;
+	if (level == LOG_L_ERR)
+		(void)strlcpy(fz_last_error, text, sizeof(fz_last_error));
+}
+
+void
+__wrap__exit(int status)
+{
+	(void)fprintf(stderr, "_exit(%d): %s\n", status, fz_last_error);
+	abort();
 }
 
 int
@@ -90,7 +101,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	fuzz_setup();
 	if ((fz_seed_dir = getenv("FUZZ_SEEDS")) != NULL) {
 		fuzz_seeds();
-		_exit(0);
+		__real__exit(0);
 	}
 	log_set_sink(fz_no_log);
 	return 0;
@@ -130,9 +141,11 @@ static struct bytes
 fz_string(struct rd *in, size_t max, bool text)
 {
 	uint64_t len = fz_num(in);
-	size_t n = len > max ? max : (size_t)len, have;
+	size_t n = (size_t)len, have;
 	uint8_t *p = fz_arena + fz_arena_n;
 
+	if (len > max)		/* now and then the longest that is allowed */
+		n = len >> 60 != 0 ? max : (size_t)(len % 97 % (max + 1));
 	if (n > sizeof(fz_arena) - fz_arena_n)
 		n = 0;
 	have = n < in->n ? n : in->n;
@@ -202,6 +215,41 @@ fz_msg(struct rd *in, enum chan_kind kind, enum msg_dir dir, struct msg *m)
 	for (size_t i = 0; i < d->nfields; i++)
 		fz_field(in, &d->fields[i], (uint8_t *)&m->u);
 	return m->type;
+}
+
+/* The number by which fz_msg() chooses this type. */
+FZ_UNUSED static uint8_t
+fz_choice(enum msg_type type)
+{
+	const struct msg_desc *d = msg_desc(type), *o;
+	uint8_t n = 0;
+
+	for (int t = 0; t < (int)type; t++) {
+		o = msg_desc(t);
+		n += o->kind == d->kind && o->dir == d->dir;
+	}
+	return n;
+}
+
+/*
+ * For seeds: append what makes fz_msg() choose this type and these fields: words
+ * which are a number below 224, or a string behind a colon.
+ */
+FZ_UNUSED static void
+fz_script(struct buf *b, enum msg_type type, const char *fields)
+{
+	char *copy = strdup(fields), *pos = copy, *w;
+
+	need(copy != NULL);
+	buf_u8(b, fz_choice(type));
+	while ((w = strsep(&pos, " ")) != NULL) {
+		if (w[0] == ':') {
+			buf_u8(b, (uint8_t)strlen(w + 1));
+			buf_str(b, w + 1);
+		} else if (w[0] != '\0')
+			buf_u8(b, (uint8_t)atoi(w));
+	}
+	free(copy);
 }
 
 /* ---- sockets -------------------------------------------------------------- */

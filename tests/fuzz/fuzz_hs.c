@@ -63,8 +63,9 @@ at_server(struct hs *s, enum flight f, struct bytes in)
 	if (f == F_CH) {
 		rv = hs_server_read_ch(s, in, server_hash, false) == HS_OK ? 0 :
 		    -1;
+		/* A share of low order is refused here. */
 		if (rv == 0)
-			need(hs_server_make_sh(s, random_s, &out) == 0);
+			rv = hs_server_make_sh(s, random_s, &out);
 	} else if (f == F_CA) {
 		if ((rv = hs_server_read_ca(s, in, &ca)) == 0) {
 			need(inside(ca.spki, in) && inside(ca.sig, in));
@@ -73,7 +74,7 @@ at_server(struct hs *s, enum flight f, struct bytes in)
 			need(memcmp(hash, s->client_hash, HASH_LEN) == 0);
 			sha256(hash, ca.wrap_spki);
 			need(memcmp(hash, s->wrap_hash, HASH_LEN) == 0);
-			need(hs_server_make_kw(s, &out) == 0);
+			rv = hs_server_make_kw(s, &out);
 		}
 	} else if ((rv = hs_server_read_cc(s, in)) == 0)
 		need(bytes_eq(in, buf_bytes(&flight[F_CC])));

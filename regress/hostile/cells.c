@@ -1,0 +1,411 @@
+/*
+ * cells: every generated attempt on the links between roles.
+ *
+ *	cells BOARD PROGRAMS STATE UID CLIENT-KEYS [ROLE]
+ *
+ * A broken link stops its role, or has its peer restarted, so each role is
+ * started alone, as cloisterd starts it, as often as it takes; the test holds
+ * the other ends.  An attempt that must be refused has to make the role end by
+ * its own decision or accuse its peer, with a reason for the audit log; after
+ * any other it goes on or does the same.  No reply may have a secret of the
+ * board.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "rig.h"
+
+#define END_MS		8000
+#define MANY		200	/* more than a role at its limit can hold */
+#define FEW_FILES	48	/* RLIMIT_NOFILE */
+
+static unsigned attempts, breaches;
+
+/* ---- is it still serving? ------------------------------------------------- */
+
+static bool
+ping_keyd(struct rig *r)
+{
+	struct m_zk_hello m = { .generation = (uint32_t)(1000 + ++r->id) };
+	struct msg reply;
+
+	rig_send(r->link[LINK_KEYD_ZYG], MSG_zk_hello, &m, -1);
+	return rig_recv(r, r->link[LINK_KEYD_ZYG], CH_KEYD_ZYG, END_B,
+	    KEYD_ZYG_UP, &reply, END_MS) == 0;
+}
+
+static bool
+ping_engine(struct rig *r)
+{
+	struct m_ve_get m = { .id = (1u << 20) + ++r->id,
+	    .keys = bytes_of("\0\1\0\1x", 5) };
+	struct msg reply;
+
+	rig_send(r->link[LINK_VAULT_ENGINE], MSG_ve_get, &m, -1);
+	return rig_recv(r, r->link[LINK_VAULT_ENGINE], CH_VAULT_ENGINE, END_A,
+	    VAULT_ENGINE_UP, &reply, END_MS) == 0;
+}
+
+static bool
+ping_connector(struct rig *r)
+{
+	struct m_lc_hello m = { .generation = 1 };
+	struct msg reply;
+
+	rig_send(r->link[LINK_LLM_CONN], MSG_lc_hello, &m, -1);
+	return rig_recv(r, r->link[LINK_LLM_CONN], CH_LLM_CONN, END_A,
+	    LLM_CONN_UP, &reply, END_MS) == 0;
+}
+
+/* A grant whose owner misbehaves is closed. */
+static bool
+ping_llmproxy(struct rig *r)
+{
+	struct m_vl_grant g = { .n = 7, .user = bytes_str("alice"),
+	    .model = bytes_str("echo") };
+	struct m_sl_chat m = { .req = 1 };
+	int pair[2];
+	bool ended;
+
+	if (chan_pair(pair, false) == -1)
+		fatal("socketpair");
+	rig_send(r->link[LINK_VAULT_LLM], MSG_vl_grant, &g, pair[1]);
+	(void)close(pair[1]);
+	rig_send(pair[0], MSG_sl_chat, &m, -1);
+	ended = board_listen(r->board, pair[0], END_MS) == RESULT_REFUSED;
+	(void)close(pair[0]);
+	return ended;
+}
+
+static bool
+ping_sessiond(struct rig *r)
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	struct msg reply;
+	bool got;
+	int fd;
+
+	if (getsockname(r->listener, (struct sockaddr *)&sin, &len) == -1 ||
+	    (fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
+	    connect(fd, (struct sockaddr *)&sin, len) == -1)
+		fatal("connect");
+	got = rig_recv(r, r->link[LINK_SESSD_ZYG], CH_SESSD_ZYG, END_B,
+	    SESSD_ZYG_UP, &reply, END_MS) == 0;
+	if (got && reply.fd != -1) {
+		struct m_zs_done m = { .id = reply.u.sz_conn.id };
+
+		rig_send(r->link[LINK_SESSD_ZYG], MSG_zs_done, &m, -1);
+		(void)close(reply.fd);
+	}
+	(void)close(fd);
+	return got;
+}
+
+/* ---- the attempts --------------------------------------------------------- */
+
+static const struct target {
+	enum role_id	role;
+	enum link_id	link;
+	bool		(*ping)(struct rig *);	/* NULL: a stop tells */
+	bool		fresh;	/* what it was told lasts: start anew each time */
+	struct cell	cell;
+} targets[] = {
+	{ ROLE_KEYD, LINK_BOOT, ping_keyd, false,
+	    { CH_BOOT, END_B, BOOT_ASK, false, true } },
+	{ ROLE_KEYD, LINK_KEYD_VAULT, ping_keyd, false,
+	    { CH_KEYD_VAULT, END_A, KEYD_VAULT_UP, false, true } },
+	{ ROLE_KEYD, LINK_KEYD_ZYG, ping_keyd, false,
+	    { CH_KEYD_ZYG, END_A, KEYD_ZYG_UP, false, true } },
+	{ ROLE_ENGINE, LINK_VAULT_ENGINE, ping_engine, false,
+	    { CH_VAULT_ENGINE, END_B, VAULT_ENGINE_UP, false, true } },
+	{ ROLE_CONNECTOR, LINK_LLM_CONN, ping_connector, false,
+	    { CH_LLM_CONN, END_B, LLM_CONN_UP, false, true } },
+	{ ROLE_LLMPROXY, LINK_VAULT_LLM, ping_llmproxy, true,
+	    { CH_VAULT_LLM, END_B, VAULT_LLM_UP, true, true } },
+	{ ROLE_LLMPROXY, LINK_LLM_CONN, ping_llmproxy, true,
+	    { CH_LLM_CONN, END_A, LLM_CONN_UP, true, true } },
+	{ ROLE_ZYGOTE, LINK_KEYD_ZYG, NULL, true,
+	    { CH_KEYD_ZYG, END_B, KEYD_ZYG_UP, true, true } },
+	{ ROLE_ZYGOTE, LINK_VAULT_ZYG, NULL, true,
+	    { CH_VAULT_ZYG, END_B, VAULT_ZYG_UP, true, true } },
+	{ ROLE_ZYGOTE, LINK_SESSD_ZYG, NULL, true,
+	    { CH_SESSD_ZYG, END_B, SESSD_ZYG_UP, true, true } },
+	{ ROLE_SESSIOND, LINK_SESSD_ZYG, ping_sessiond, false,
+	    { CH_SESSD_ZYG, END_A, SESSD_ZYG_UP, false, true } },
+};
+
+static void
+breach(const struct target *t, const char *name, const char *why)
+{
+	breaches++;
+	printf("breach: %s of %s: %s: %s\n", chan_kind_name(t->cell.kind),
+	    role_decls[t->role].name, name, why);
+}
+
+/* How a role that did not go on should have ended it: NULL, or what is wrong. */
+static const char *
+bad_end(const struct rig *r)
+{
+	static char why[64];
+
+	if (r->pid != 0)	/* its peer is to be restarted, not itself */
+		return r->violations > 0 ? NULL : "no reason in the audit log";
+	if (WIFSIGNALED(r->status)) {
+		(void)snprintf(why, sizeof(why), "killed by signal %d",
+		    WTERMSIG(r->status));
+		return why;
+	}
+	if (WEXITSTATUS(r->status) != 1)
+		return "it ended without a complaint";
+	return r->violations > 0 ? NULL : "no reason in the audit log";
+}
+
+static const char *
+verdict(struct rig *r, const struct target *t, const struct attack *a, int fds)
+{
+	if (a->must_die)
+		return rig_refused(r, END_MS) ? bad_end(r) : "it was taken";
+	if (t->ping == NULL) {
+		(void)rig_ended(r, 5);
+		rig_drain(r);
+	} else if (!t->ping(r) && !rig_refused(r, END_MS))
+		return "it does not serve any more";
+	if (rig_refused(r, 0))
+		return bad_end(r);
+	if (!t->cell.recv_fd && a->nfds > 0 && rig_fds(r) > fds + 2)
+		return "descriptors stay";
+	return NULL;
+}
+
+static void
+one(struct rig *r, const struct target *t, size_t i)
+{
+	const char *why;
+	struct attack a;
+	int fds;
+
+	if (r->pid == 0)
+		rig_start(r);
+	attack_n = (uint64_t)r->generation << 32 | (1 + i);
+	attack_make(&t->cell, i, &a);
+	rig_drain(r);
+	fds = rig_fds(r);
+	r->leak = false;
+	attack_send(r->link[t->link], &a);
+	why = verdict(r, t, &a, fds);
+	rig_drain(r);
+	if (why == NULL && r->leak)
+		why = "a secret in the answer";
+	attempts++;
+	if (why != NULL)
+		breach(t, a.name, why);
+	/* What it was made to believe is not the next attempt's. */
+	if (r->pid != 0 && (why != NULL || a.times > 1 || r->offenders > 0 ||
+	    t->fresh) && !rig_stop(r))
+		breach(t, a.name, "it does not stop");
+	attack_free(&a);
+}
+
+/* A role that receives descriptors and can open no more. */
+static void
+at_limit(struct rig *r, const struct target *t, enum msg_type type)
+{
+	struct attack a;
+	const char *why = NULL;
+
+	r->nofile = FEW_FILES;
+	rig_start(r);
+	memset(&a, 0, sizeof(a));
+	buf_init(&a.wire, MSG_MAX_BYTES);
+	attack_n = (uint64_t)r->generation << 32 | 1;
+	attack_sample(type, &a.wire);
+	a.nfds = 1;
+	a.times = MANY;
+	attack_send(r->link[t->link], &a);
+	why = rig_refused(r, END_MS) ? bad_end(r) : NULL;
+	attempts++;
+	if (why != NULL)
+		breach(t, "descriptors at the limit", why);
+	if (r->pid != 0 && !rig_stop(r))
+		breach(t, "descriptors at the limit", "it does not stop");
+	buf_free(&a.wire);
+	r->nofile = 0;
+}
+
+/* ---- a connector that passes what is no connection ------------------------ */
+
+static void
+no_connection(struct rig *r)
+{
+	const struct target *t = &targets[0];
+	struct m_cl_connected m = { .id = 1 };
+	const char *why;
+
+	while (t->role != ROLE_LLMPROXY || t->link != LINK_LLM_CONN)
+		t++;
+	r->role = t->role;
+	rig_start(r);
+	rig_send(r->link[t->link], MSG_cl_connected, &m, 0);
+	why = rig_refused(r, END_MS) ? bad_end(r) : "it was taken";
+	attempts++;
+	if (why != NULL)
+		breach(t, "a file instead of a connection", why);
+	if (r->pid != 0 && !rig_stop(r))
+		breach(t, "a file instead of a connection", "it does not stop");
+	printf("count hostile connector with a file: attempts 1, breaches %d\n",
+	    why != NULL);
+}
+
+/* ---- the client's keyd ---------------------------------------------------- */
+
+static int
+keyd_start(const struct rig *r, const char *keys, pid_t *pid)
+{
+	char path[4096], c[] = "-c", *argv[] = { path, c, NULL };
+	int pair[2], file = open(keys, O_RDONLY | O_CLOEXEC);
+
+	(void)snprintf(path, sizeof(path), "%s/keyd", r->libexec);
+	if (file == -1 || chan_pair(pair, false) == -1 ||
+	    (*pid = fork()) == -1)
+		fatal("keyd");
+	if (*pid == 0) {
+		int a = fcntl(pair[1], F_DUPFD, 100);
+		int b = fcntl(file, F_DUPFD, 100);
+
+		if (dup2(0, 2) == -1 || dup2(a, 3) == -1 || dup2(b, 4) == -1)
+			_exit(126);
+		closefrom(5);
+		(void)execv(path, argv);
+		_exit(127);
+	}
+	(void)close(pair[1]);
+	(void)close(file);
+	return pair[0];
+}
+
+/* Ask for something that the state permits, and wait for the answer. */
+static void
+keyd_step(int fd, enum msg_type type)
+{
+	static uint8_t reply[MSG_MAX_BYTES];
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct buf b = BUF_INIT(MSG_MAX_BYTES);
+
+	attack_sample(type, &b);
+	(void)attack_datagram(fd, buf_bytes(&b), 0);
+	buf_free(&b);
+	if (poll(&pfd, 1, END_MS) == 1)
+		(void)recv(fd, reply, sizeof(reply), 0);
+}
+
+/* It answers to its client alone: its end is all that there is to see. */
+static void
+attack_client_keyd(const struct rig *r, const char *keys)
+{
+	static const unsigned states[] = { CLI_KEYD_NEW, CLI_KEYD_OPENED,
+	    CLI_KEYD_SIGNED };
+	struct target t = { .role = ROLE_KEYD,
+	    .cell = { CH_CLI_KEYD, END_B, 0, false, true } };
+	unsigned was = attempts, bad = breaches;
+
+	for (size_t s = 0; s < sizeof(states) / sizeof(states[0]); s++) {
+		t.cell.state = states[s];
+		for (size_t i = 0; i < attack_count(&t.cell); i++) {
+			enum board_result got;
+			struct attack a;
+			int status, fd;
+			pid_t pid;
+
+			fd = keyd_start(r, keys, &pid);
+			if (s > 0)
+				keyd_step(fd, MSG_ck_open);
+			if (s > 1)
+				keyd_step(fd, MSG_ck_sign);
+			attack_make(&t.cell, i, &a);
+			attack_send(fd, &a);
+			if (!a.must_die)
+				(void)shutdown(fd, SHUT_WR);
+			got = board_listen(r->board, fd, END_MS);
+			(void)close(fd);
+			attempts++;
+			if (waitpid(pid, &status, 0) != pid)
+				fatal("waitpid");
+			if (got != RESULT_REFUSED)
+				breach(&t, a.name, "it does not end");
+			else if (!WIFEXITED(status) ||
+			    (a.must_die && WEXITSTATUS(status) != 1))
+				breach(&t, a.name, "it was taken");
+			attack_free(&a);
+		}
+	}
+	printf("count hostile client on keyd: attempts %u, breaches %u\n",
+	    attempts - was, breaches - bad);
+}
+
+static void
+attack_target(struct rig *r, const struct target *t)
+{
+	unsigned a = attempts, b = breaches;
+	size_t n = attack_count(&t->cell);
+
+	r->role = t->role;
+	for (size_t i = 0; i < n; i++)
+		one(r, t, i);
+	for (int m = 0; m < MSG_TYPES; m++) {
+		const struct msg_desc *d = msg_desc((enum msg_type)m);
+
+		if (d->kind == t->cell.kind && d->has_fd &&
+		    (d->dir == AB) == (t->cell.end == END_B))
+			at_limit(r, t, (enum msg_type)m);
+	}
+	if (r->pid != 0 && !rig_stop(r))
+		breach(t, "at the end", "it does not stop");
+	(void)fflush(stdout);
+	printf("count hostile %s on %s: attempts %u, breaches %u\n",
+	    chan_end_name(t->cell.kind,
+	    t->cell.end == END_A ? END_B : END_A),
+	    role_decls[t->role].name, attempts - a, breaches - b);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct rig r = { 0 };
+	const char *only = argc > 6 ? argv[6] : NULL;
+	int pair[2];
+
+	log_set_name("cells");
+	if (argc < 6)
+		fatalx("usage: cells board programs state uid key [role]");
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		fatal("signal");
+	(void)close(0);
+	if (open("/dev/null", O_RDWR) != 0 || chan_pair(pair, false) == -1)
+		fatal("descriptors");
+	attack_fd = pair[0];
+	r.board = board_open(argv[1], false);
+	r.libexec = argv[2];
+	r.state = argv[3];
+	r.uid = (uid_t)atoi(argv[4]);
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+		if (only == NULL || strcmp(only,
+		    role_decls[targets[i].role].name) == 0)
+			attack_target(&r, &targets[i]);
+	if (only == NULL || strcmp(only, "llmproxy") == 0)
+		no_connection(&r);
+	if (only == NULL || strcmp(only, "client") == 0)
+		attack_client_keyd(&r, argv[5]);
+	return attempts > 0 && breaches == 0 ? 0 : 1;
+}

@@ -1,0 +1,54 @@
+/*
+ * One real role, started as cloisterd starts it, with the test in place of the
+ * monitor, the logger and every peer.
+ */
+#ifndef HOSTILE_RIG_H
+#define HOSTILE_RIG_H
+
+#include <sys/types.h>
+
+#include "board.h"
+#include "role.h"
+
+struct rig {
+	/* what the caller sets */
+	const struct board	*board;		/* secrets to look for */
+	const char		*libexec;	/* the role's program */
+	const char		*state;		/* state directory */
+	uid_t			 uid;		/* when root */
+	enum role_id		 role;
+	unsigned		 nofile;	/* limit; 0: the role's own */
+
+	/* what rig_start() sets */
+	pid_t			 pid;		/* 0: not running */
+	int			 status;	/* wait(2), once it has ended */
+	int			 ctl;
+	int			 log;		/* the logger's end */
+	int			 link[LINKS];	/* the peers' ends, or -1 */
+	int			 listener;	/* sessiond's */
+	uint32_t		 generation;
+	uint64_t		 id;		/* for requests that count */
+	unsigned		 violations;	/* audit events that came */
+	unsigned		 offenders;	/* peers it asked to be ended */
+	bool			 leak;		/* a secret came, anywhere */
+};
+
+/* Start it, with its configuration, until it runs.  Fatal when it does not. */
+void rig_start(struct rig *r);
+/* Read everything that it said, on every link: violations and leaks. */
+void rig_drain(struct rig *r);
+/* Wait for its end, at most ms; whether it has ended. */
+bool rig_ended(struct rig *r, int ms);
+/* The same, or until it has accused a peer. */
+bool rig_refused(struct rig *r, int ms);
+/* Tell it to stop; whether it did so as it should. */
+bool rig_stop(struct rig *r);
+/* Send a message on a link or the control channel; fd -1 for none. */
+void rig_send(int sock, enum msg_type type, const void *body, int fd);
+/* The next datagram on a socket, decoded; 0 or -1 after ms. */
+int rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
+    unsigned state, struct msg *m, int ms);
+/* How many descriptors it has open. */
+int rig_fds(const struct rig *r);
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * The client against a hostile server: authenticated messages of any kind in
+ * answer to each command, and text of any bytes.  Nothing reaches the terminal
+ * that could command it.
+ */
+#include "fuzz.h"
+
+#include "../client/client.h"
+#include "answer.h"
+#include "appconn.h"
+#include "exits.h"
+#include "text.h"
+#include "ui.h"
+
+static const struct hs_session secrets = { .c_ap = "c", .s_ap = "s",
+    .msgmac = "m" };
+static int server_fd, client_fd;
+
+int __wrap_isatty(int fd);
+ssize_t __real_write(int fd, const void *p, size_t n);
+ssize_t __wrap_write(int fd, const void *p, size_t n);
+int __wrap_conn_open(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key);
+
+/* A terminal may have these of the client's own. */
+static size_t
+attribute(struct bytes b)
+{
+	static const char *const own[] = { "\033[0m", "\033[1m", "\033[2m" };
+
+	for (int i = 0; i < 3; i++)
+		if (b.n >= 4 && memcmp(b.p, own[i], 4) == 0)
+			return 4;
+	return 0;
+}
+
+/* Printable UTF-8, newlines and tabs; nothing that reorders or hides. */
+static void
+check_harmless(struct bytes b, bool attributes)
+{
+	size_t n;
+
+	need(bytes_utf8(b));
+	for (; b.n > 0; b.p += n, b.n -= n) {
+		uint8_t c = b.p[0];
+		uint32_t cp;
+
+		if (attributes && (n = attribute(b)) > 0)
+			continue;
+		n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+		need(n == 1 ? (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t'
+		    : n <= b.n);
+		cp = n == 2 ? (c & 0x1fu) << 6 | (b.p[1] & 0x3f) : n == 3 ?
+		    (c & 0xfu) << 12 | (b.p[1] & 0x3fu) << 6 | (b.p[2] & 0x3f) :
+		    0x100000;
+		need(n == 1 || cp >= 0xa0);
+		need(cp < 0x2028 || cp > 0x202e);
+		need(cp < 0x2066 || cp > 0x2069);
+	}
+}
+
+int
+__wrap_isatty(int fd)
+{
+	return fd == STDOUT_FILENO || fd == STDERR_FILENO;
+}
+
+ssize_t
+__wrap_write(int fd, const void *p, size_t n)
+{
+	if (fd != STDOUT_FILENO && fd != STDERR_FILENO)
+		return __real_write(fd, p, n);
+	check_harmless(bytes_of(p, n), true);
+	return (ssize_t)n;
+}
+
+int
+__wrap_conn_open(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key)
+{
+	(void)conf;
+	(void)server;
+	(void)key;
+	*c = conn_attach(client_fd, "server", &secrets);
+	return RC_OK;
+}
+
+static void
+fuzz_setup(void)
+{
+	need(setenv("TERM", "xterm", 1) == 0 && setenv("TZ", "UTC", 1) == 0);
+	ui_set_verbose(true);
+}
+
+enum { C_TEXT, C_ASK, C_LIST, C_SHOW, C_MODELS, C_ALL };
+
+static void
+fuzz_seeds(void)
+{
+	static const char *const text[] = { "plain\ttext\n", "\033[31m\x7f\r",
+	    "\xc2\x9b" "31m \xe2\x80\xae \xff", "\xe2\x81\xa6 \xf3\xa0\x80\xa1" };
+	struct buf b = BUF_INIT(4096);
+
+	for (size_t i = 0; i < 4; i++)
+		fuzz_seed((uint8_t[]){ C_TEXT }, 1, bytes_str(text[i]));
+	buf_u8(&b, C_ASK);
+	fz_script(&b, MSG_s_stored, "1 7 1 2");
+	fz_script(&b, MSG_s_delta, "1 1 :thinking");
+	fz_script(&b, MSG_s_delta, "1 0 :\033[31manswer");
+	fz_script(&b, MSG_s_end, "1 1 3 4 7 1 2 :model");
+	fuzz_seed(b.p, b.n, bytes_str(""));
+	buf_reset(&b);
+	buf_u8(&b, C_ASK);
+	fz_script(&b, MSG_s_error, "1 4 :failed :again");
+	fuzz_seed(b.p, b.n, bytes_str(""));
+	buf_reset(&b);
+	buf_u8(&b, C_LIST);
+	fz_script(&b, MSG_s_conv, "1 7 5 6 :title");
+	fz_script(&b, MSG_s_done, "1 :next");
+	fz_script(&b, MSG_s_conv, "2 7 5 6 :title");
+	fz_script(&b, MSG_s_done, "2 :");
+	fuzz_seed(b.p, b.n, bytes_str(""));
+	buf_reset(&b);
+	buf_u8(&b, C_SHOW);
+	fz_script(&b, MSG_s_msg, "1 1 1 0 5 0 0 : :question");
+	fz_script(&b, MSG_s_msg, "1 2 2 1 5 3 4 :model :answer");
+	fz_script(&b, MSG_s_done, "1 :");
+	fuzz_seed(b.p, b.n, bytes_str(""));
+	buf_reset(&b);
+	buf_u8(&b, C_MODELS);
+	fz_script(&b, MSG_s_model, "1 1 :alias :provider");
+	fz_script(&b, MSG_s_done, "1 :");
+	fuzz_seed(b.p, b.n, bytes_str(""));
+	buf_free(&b);
+}
+
+static void
+texts(struct bytes in)
+{
+	struct buf b = BUF_INIT(8 * in.n + 16);
+
+	text_clean(&b, in);
+	need(!b.err);
+	check_harmless(buf_bytes(&b), false);
+	buf_reset(&b);
+	text_clean_line(&b, in);
+	need(!b.err);
+	check_harmless(buf_bytes(&b), false);
+	need(b.n == 0 || (memchr(b.p, '\n', b.n) == NULL &&
+	    memchr(b.p, '\t', b.n) == NULL));
+	buf_free(&b);
+}
+
+/* All that the server says, at once; then it says CLOSE or nothing. */
+static void
+server_says(struct rd *in)
+{
+	struct appconn *ac = appconn_new(END_B, secrets.c_ap, secrets.s_ap,
+	    secrets.msgmac);
+	struct bytes out;
+	struct msg m;
+
+	for (int i = 0; i < 40 && in->n > 0; i++) {
+		(void)fz_msg(in, CH_APP, BA, &m);
+		if (m.type != MSG_s_msg || m.u.s_msg.text.n < 20000)
+			(void)appconn_send(ac, m.type, &m.u);
+	}
+	if (rd_u8(in) & 1)
+		(void)appconn_close(ac);
+	out = appconn_output(ac);
+	(void)send(server_fd, out.p, out.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	need(shutdown(server_fd, SHUT_WR) == 0);
+	appconn_free(ac);
+}
+
+static void
+fuzz_one(struct bytes input)
+{
+	static char id[] = "07070707070707070707070707070707";
+	char *words[] = { id, NULL };
+	struct rd in = rd_of(input);
+	uint8_t what = rd_u8(&in) % C_ALL, conv[CONV_LEN] = { 0 };
+	struct client cl = { .args = { .words = words, .nwords = 1 } };
+	int sv[2], rc;
+	bool gone;
+
+	if (what == C_TEXT) {
+		texts(bytes_of(in.p, in.n));
+		return;
+	}
+	need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+	    sv) == 0);
+	server_fd = sv[0];
+	client_fd = sv[1];
+	cl.conf.last = (char *)(uintptr_t)"/nonexistent/last";
+	cl.conf.dir = (char *)(uintptr_t)"/nonexistent";
+	server_says(&in);
+	if (what == C_ASK) {
+		(void)__wrap_conn_open(&cl.conn, NULL, NULL, NULL);
+		rc = answer_run(&cl, bytes_str("question"), conv, &gone);
+	} else
+		rc = (what == C_LIST ? cmd_list : what == C_SHOW ? cmd_show :
+		    cmd_models)(&cl);
+	need(rc >= RC_OK && rc < 256);
+	conn_close(cl.conn);
+	close(server_fd);
+}
