@@ -198,7 +198,7 @@ static int
 answer_hello(struct hand *h)
 {
 	struct chan *keyd = h->k->keyd;
-	struct buf out = BUF_INIT(HS_SH_LEN);
+	struct buf out = BUF_INIT(HS_SH_LEN_S2);
 	struct msg m;
 	int rv = -1;
 

@@ -368,12 +368,15 @@ nonce(struct rig *r, uint64_t n, const uint8_t random_s[32])
 	assert_int_equal(chan_send(r->keyd, MSG_kv_nonce, &m, -1), 0);
 }
 
-/* Ask for admission with id's keys, signing random_s; wrap may be another's. */
+/*
+ * Ask for admission with id's keys, signing random_s and a suite, which need not
+ * be the one that is named; wrap may be another's.
+ */
 static inline void
-ask(struct pair *p, const struct ident *id, const struct buf *wrap,
-    const uint8_t random_s[32])
+ask_suite(struct pair *p, const struct ident *id, const struct buf *wrap,
+    const uint8_t random_s[32], uint8_t named, uint8_t suite)
 {
-	struct m_xv_auth a = { .suite = 1, .spki = buf_bytes(&id->sign_spki),
+	struct m_xv_auth a = { .suite = named, .spki = buf_bytes(&id->sign_spki),
 	    .wrap_spki = buf_bytes(wrap) };
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
 	uint8_t h[32], wh[32];
@@ -382,12 +385,20 @@ ask(struct pair *p, const struct ident *id, const struct buf *wrap,
 	memset(a.th_sf, 8, 32);
 	sha256(h, a.spki);
 	sha256(wh, a.wrap_spki);
-	hs_tbs_client(&tbs, 1, a.random_c, random_s, a.th_sf, h, wh, host_hash);
+	hs_tbs_client(&tbs, suite, a.random_c, random_s, a.th_sf, h, wh,
+	    host_hash);
 	assert_int_equal(rsa_pss_sign(&sig, id->sign, buf_bytes(&tbs)), 0);
 	a.sig = buf_bytes(&sig);
 	assert_int_equal(chan_send(p->kex, MSG_xv_auth, &a, -1), 0);
 	buf_free(&tbs);
 	buf_free(&sig);
+}
+
+static inline void
+ask(struct pair *p, const struct ident *id, const struct buf *wrap,
+    const uint8_t random_s[32])
+{
+	ask_suite(p, id, wrap, random_s, HS_SUITE_BEST, HS_SUITE_BEST);
 }
 
 static inline void

@@ -63,8 +63,9 @@ at_server(struct hs *s, enum flight f, struct bytes in)
 	if (f == F_CH) {
 		rv = hs_server_read_ch(s, in, server_hash, false) == HS_OK ? 0 :
 		    -1;
+		/* A share or key may still be none that is acceptable. */
 		if (rv == 0)
-			need(hs_server_make_sh(s, random_s, &out) == 0);
+			rv = hs_server_make_sh(s, random_s, &out);
 	} else if (f == F_CA) {
 		if ((rv = hs_server_read_ca(s, in, &ca)) == 0) {
 			need(inside(ca.spki, in) && inside(ca.sig, in));
