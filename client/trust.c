@@ -25,18 +25,17 @@ trust_parse(const char *line, const char *text)
 static int
 downgraded(const struct trust *t, int suite, int min_suite)
 {
-	ui_err("%s: suite %d was spoken with this server before, and only suite "
-	    "%d now: not connected, and your key was not sent", t->server->text,
-	    min_suite, suite);
+	ui_err("%s: suite %d was spoken with this server before, and only "
+	    "suite %d now: not connected, and your key was not sent",
+	    t->server->text, min_suite, suite);
 	if (!hs_suite_spoken((uint8_t)min_suite))
 		ui_err("this build of cloister has no suite %d (%s): its "
 		    "OpenSSL is older than 3.5", min_suite,
 		    hs_suite_name((uint8_t)min_suite));
 	else
-		ui_err("either the server was rebuilt with an older OpenSSL, or "
-		    "somebody pretends to be such a server; ask its "
-		    "administrator. If it is right, remove the word suite%d "
-		    "from the line of %s in\n    %s", min_suite,
+		ui_err("ask the server's administrator whether it lost suite "
+		    "%d (OpenSSL 3.5). If that is right, remove the word "
+		    "suite%d from the lines of %s in\n    %s", min_suite, min_suite,
 		    t->server->text, t->conf->known_servers);
 	return RC_SERVER_KEY;
 }

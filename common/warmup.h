@@ -13,8 +13,9 @@
  * Use once, with a known answer where there is one: random bytes, SHA-256,
  * HMAC, HKDF, AES-256-GCM both ways, X25519 generation and agreement, ML-KEM
  * both ways if it is built in, SPKI parsing and encoding of both key types,
- * RSA-PSS verification and RSA-OAEP encryption.  A wrong answer is fatal.  Private RSA operations are warmed by
- * whoever holds the private key: rsa_warmup().
+ * RSA-PSS verification and RSA-OAEP encryption.  A wrong answer is fatal.
+ * Private RSA operations are warmed by whoever holds the private key:
+ * rsa_warmup().
  */
 void crypto_warmup(void);
 

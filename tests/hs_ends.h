@@ -142,8 +142,8 @@ sh_len(uint8_t suite)
 }
 
 /*
- * One whole handshake with suite; leaves the snapshots and flights for the other
- * tests.
+ * One whole handshake with suite; leaves the snapshots and flights for the
+ * other tests.
  */
 __attribute__((unused)) static void
 live(struct hs *c, struct hs *s, uint8_t suite)
