@@ -101,6 +101,24 @@ else
 	    ask "$T/alice"
 fi
 
+service_stop
+EXTRA="require_pq = yes"
+service_config
+if [ "$OURS" = 2 ]; then
+	service_start
+	expect "suite 2 is required, and there" 0 "suite 2 (" ask "$T/alice"
+	[ -z "${OTHER:-}" ] || [ "$(best $OTHER)" = 2 ] ||
+	    expect "and silence for who has not got it" 3 "" \
+	    ask "$T/alice" $OTHER
+	service_stop
+else
+	expect "suite 2 cannot be required without OpenSSL 3.5" 1 "no ML-KEM" \
+	    "$B/cloisterd" -t -f "$T/cloisterd.conf"
+fi
+EXTRA=
+service_config
+service_start
+
 if [ -n "${OTHER:-}" ]; then
 	THEIRS=$(best $OTHER)
 	COMMON=$OURS

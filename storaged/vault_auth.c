@@ -105,7 +105,7 @@ judge(const struct attempt *a, const struct worker *w,
 		return "another wrap key than the enrolled one";
 	if (!good)
 		return "bad signature";
-	if (!hs_suite_spoken(a->suite))
+	if (!hs_suite_spoken(a->suite) || a->suite < a->v->lowest_suite)
 		return "suite not allowed";
 	if (k->state != REC_KEY_ACTIVE)
 		return "key revoked";

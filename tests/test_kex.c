@@ -23,6 +23,8 @@
 #define WAIT_MS		10000
 #define CLOSE_WIRE	RECORD_WIRE(RECORD_INNER_HDR)
 
+static uint8_t lowest_suite = HS_SUITE_X25519;	/* the worker's policy */
+
 static struct world {
 	EVP_PKEY	*host, *sign, *wrap;
 	struct buf	 host_spki, sign_spki, wrap_spki;
@@ -78,7 +80,7 @@ be_worker(int fd[4], uint32_t grace_s, bool first_contact)
 {
 	struct kex k = {
 		.n = 1, .spki = buf_bytes(&w.host_spki), .grace_s = grace_s,
-		.first_contact = first_contact
+		.first_contact = first_contact, .lowest_suite = lowest_suite
 	};
 
 	k.zygote = chan_new(NULL, fd[0], CH_ZYG_KEX, END_B, ZYG_KEX_IDLE,
@@ -433,6 +435,27 @@ full_handshake(void **state)
 		handshake_with(suite);
 }
 
+#if MLKEM_BUILT
+/* A server that requires suite 2 is silent to who has suite 1 alone. */
+static void
+suite_required(void **state)
+{
+	struct run r;
+
+	(void)state;
+	lowest_suite = HS_SUITE_HYBRID;
+	handshake_with(HS_SUITE_HYBRID);
+	start(&r, 30, false);
+	hs_suites(&r.hs, HS_SUITE_X25519, HS_SUITE_X25519);
+	send_hello(&r, w.host_hash);
+	expect_silence(&r);
+	expect_no_operation(&r);
+	expect_log(&r, "no common suite");
+	assert_int_equal(finish(&r), 1);
+	lowest_suite = HS_SUITE_X25519;
+}
+#endif
+
 /* A key that is none costs a nonce, and gets silence as any bad CH does. */
 static void
 bad_mlkem_key(void **state)
@@ -751,6 +774,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_handshake),
+#if MLKEM_BUILT
+		cmocka_unit_test(suite_required),
+#endif
 		cmocka_unit_test(bad_mlkem_key),
 		cmocka_unit_test(early_data_is_left),
 		cmocka_unit_test(random_bytes),
