@@ -11,15 +11,17 @@ DIR=$(cd "$1" && pwd)
 : "${B:=build}"
 make -s B="$B" all helpers
 B=$(cd "$B" && pwd)
-mkdir -p "$DIR/tmp"
-
-# Neither path may have blanks: OTHER is split into words.
+# The same path at both ends.
+SHARED=$(mktemp -d /tmp/cloister-cross.XXXXXX)
+trap 'rm -rf "$SHARED"' EXIT
+chmod 711 "$SHARED"
+# No path may have blanks: OTHER is split into words.
 IN13="bwrap --die-with-parent --bind $DIR/root / --proc /proc --dev /dev
-    --tmpfs /tmp --bind $DIR/tmp $DIR/tmp --bind $DIR/src /src --chdir /src
+    --tmpfs /tmp --bind $SHARED $SHARED --bind $DIR/src /src --chdir /src
     --clearenv --setenv PATH /usr/sbin:/usr/bin:/sbin:/bin
-    --setenv LC_ALL C.UTF-8 --setenv TMPDIR $DIR/tmp --setenv B /src/build"
+    --setenv LC_ALL C.UTF-8 --setenv TMPDIR $SHARED --setenv B /src/build"
 
-TMPDIR=$DIR/tmp B=$B OTHER=$IN13 sh regress/t_suite.sh
+TMPDIR=$SHARED B=$B OTHER=$IN13 sh regress/t_suite.sh
 [ "$(id -u)" != 0 ] || $IN13 --dir /tmp/here --dev-bind / /tmp/here \
-    --setenv OTHER "chroot /tmp/here env -C $PWD B=$B TMPDIR=$DIR/tmp" \
+    --setenv OTHER "chroot /tmp/here env -C $PWD B=$B TMPDIR=$SHARED" \
     sh regress/t_suite.sh
