@@ -101,14 +101,42 @@ read_flight(struct run *r, struct bytes *flight, bool after_ca,
 	return type == RECORD_HANDSHAKE ? RC_OK : violation(r, what);
 }
 
+/* SH, as long as its header says. */
+static int
+read_sh(struct run *r)
+{
+	uint8_t sh[HS_SH_LEN_S2];
+	size_t got, len = 0;
+	int n;
+
+	n = tcp_read(r->h->fd, sh, HS_MSG_HDR, &got, r->deadline_ms);
+	if (got == 0 && (n == 1 || errno == ECONNRESET)) {
+		r->h->silent = true;
+		return RC_LOST;
+	}
+	if (n == 0) {
+		if ((len = hs_clear_len(sh, HS_SH)) == 0)
+			return violation(r, "SH: length or type");
+		n = tcp_read(r->h->fd, sh + HS_MSG_HDR, len - HS_MSG_HDR, &got,
+		    r->deadline_ms);
+	}
+	if (n != 0)
+		return lost(r, "waiting for the server's hello",
+		    n == 1 ? 0 : errno);
+	if (hs_client_read_sh(&r->hs, bytes_of(sh, len)) == -1)
+		return violation(r, r->hs.why);
+	ui_step("received the server's hello, suite %u (%s)", r->hs.suite,
+	    hs_suite_name(r->hs.suite));
+	return RC_OK;
+}
+
 /* CH and SH. */
 static int
 hello(struct run *r)
 {
 	struct buf ch = BUF_INIT(HS_CH_LEN);
-	uint8_t random_c[HS_RANDOM], sh[HS_SH_LEN];
-	size_t got;
-	int n, rc;
+	uint8_t random_c[HS_RANDOM];
+	int rc;
 
 	if (r->h->keyd != NULL)
 		memcpy(random_c, r->h->keyd->random_c, sizeof(random_c));
@@ -123,17 +151,8 @@ hello(struct run *r)
 		return rc;
 	ui_step("sent hello, %s", r->h->pin != NULL ? "for the known key" :
 	    "for any key");
-	n = tcp_read(r->h->fd, sh, sizeof(sh), &got, r->deadline_ms);
-	if (got == 0 && (n == 1 || errno == ECONNRESET)) {
-		r->h->silent = true;
-		return RC_LOST;
-	}
-	if (n != 0)
-		return lost(r, "waiting for the server's hello",
-		    n == 1 ? 0 : errno);
-	if (hs_client_read_sh(&r->hs, bytes_of(sh, sizeof(sh))) == -1)
-		return violation(r, r->hs.why);
-	ui_step("received the server's hello, suite %u", r->hs.suite);
+	if ((rc = read_sh(r)) != RC_OK)
+		return rc;
 	record_dir_init(&r->in, r->hs.s_hs, RECORD_EPOCH_HS);
 	record_dir_init(&r->out, r->hs.c_hs, RECORD_EPOCH_HS);
 	return RC_OK;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "exits.h"
+#include "hs.h"
 #include "ui.h"
 
 #define TRIES	3
@@ -18,6 +19,25 @@ trust_parse(const char *line, const char *text)
 	if (strcasecmp(line, "yes") == 0 || strcmp(line, text) == 0)
 		return TRUST_YES;
 	return strcasecmp(line, "no") == 0 ? TRUST_NO : TRUST_UNCLEAR;
+}
+
+/* The exchange could be recorded now and read when X25519 is broken. */
+static int
+downgraded(const struct trust *t, int suite, int min_suite)
+{
+	ui_err("%s: suite %d was spoken with this server before, and only "
+	    "suite %d now: not connected, and your key was not sent",
+	    t->server->text, min_suite, suite);
+	if (!hs_suite_spoken((uint8_t)min_suite))
+		ui_err("this build of cloister has no suite %d (%s): its "
+		    "OpenSSL is older than 3.5", min_suite,
+		    hs_suite_name((uint8_t)min_suite));
+	else
+		ui_err("ask the server's administrator whether it lost suite "
+		    "%d (OpenSSL 3.5). If that is right, remove the word "
+		    "suite%d from the lines of %s in\n    %s", min_suite, min_suite,
+		    t->server->text, t->conf->known_servers);
+	return RC_SERVER_KEY;
 }
 
 static int
@@ -118,12 +138,8 @@ trust_decide(const uint8_t fp[HASH_LEN], int suite, void *arg)
 	}
 	if (known == CCONF_CHANGED)
 		return changed(t, text);
-	if (known == CCONF_MATCH && suite < min_suite) {
-		ui_err("%s: this server spoke suite %d before and now offers "
-		    "suite %d only; not connected", t->server->text, min_suite,
-		    suite);
-		return RC_SERVER_KEY;
-	}
+	if (known == CCONF_MATCH && suite < min_suite)
+		return downgraded(t, suite, min_suite);
 	if (known == CCONF_UNKNOWN) {
 		rc = first_contact(t, text);
 		if (rc != RC_OK)

@@ -25,6 +25,8 @@ init(struct hs *hs, enum hs_state state, int flags)
 	memset(hs, 0, sizeof(*hs));
 	hs->state = state;
 	hs->flags = flags;
+	hs->lowest = HS_SUITE_X25519;
+	hs->highest = HS_SUITE_BEST;
 	if ((hs->transcript = EVP_MD_CTX_new()) == NULL ||
 	    EVP_DigestInit_ex2(hs->transcript, sha256_md(), NULL) != 1)
 		crypto_fatalx("transcript");
@@ -46,10 +48,39 @@ hs_client_init(struct hs *hs, int flags)
 }
 
 void
+hs_suites(struct hs *hs, uint8_t lowest, uint8_t highest)
+{
+	if (!hs_suite_spoken(lowest) || !hs_suite_spoken(highest))
+		fatalx("suite %u to %u: not in this build", lowest, highest);
+	hs->lowest = lowest;
+	hs->highest = highest;
+}
+
+bool
+hs_suite_spoken(uint8_t suite)
+{
+	return suite >= HS_SUITE_X25519 && suite <= HS_SUITE_BEST;
+}
+
+const char *
+hs_suite_name(uint8_t suite)
+{
+	switch (suite) {
+	case HS_SUITE_X25519:
+		return "X25519";
+	case HS_SUITE_HYBRID:
+		return "X25519 with ML-KEM-768";
+	default:
+		return "unknown";
+	}
+}
+
+void
 hs_free(struct hs *hs)
 {
 	EVP_MD_CTX_free(hs->transcript);
 	EVP_PKEY_free(hs->eph);
+	EVP_PKEY_free(hs->mlkem);
 	EVP_PKEY_free(hs->wrap);
 	OPENSSL_cleanse(hs, sizeof(*hs));	/* HS_DEAD is 0 */
 }
@@ -81,13 +112,16 @@ hs_step(struct hs *hs, enum hs_state step)
 size_t
 hs_clear_len(const uint8_t hdr[HS_MSG_HDR], enum hs_type type)
 {
-	size_t len = type == HS_CH ? HS_CH_LEN : HS_SH_LEN;
 	struct rd r = rd_of(bytes_of(hdr, HS_MSG_HDR));
+	size_t len;
 
-	if ((type != HS_CH && type != HS_SH) || rd_u8(&r) != type ||
-	    rd_u24(&r) != len - HS_MSG_HDR)
+	if (rd_u8(&r) != type)
 		return 0;
-	return len;
+	len = HS_MSG_HDR + rd_u24(&r);
+	if ((type == HS_CH && len == HS_CH_LEN) || (type == HS_SH &&
+	    (len == HS_SH_LEN || len == HS_SH_LEN_S2)))
+		return len;
+	return 0;
 }
 
 size_t
@@ -223,15 +257,19 @@ int
 hs_derive_hs(struct hs *hs)
 {
 	static const uint8_t zero[HASH_LEN];
-	uint8_t ss[HS_X25519], es[HASH_LEN], derived[HASH_LEN];
+	uint8_t ss[MLKEM_SS + HS_X25519], es[HASH_LEN], derived[HASH_LEN];
+	size_t skip = hs->suite == HS_SUITE_HYBRID ? 0 : MLKEM_SS;
 
-	if (agree(hs, ss) != 0)
+	if (agree(hs, ss + MLKEM_SS) != 0)
 		return hs_fail(hs, "X25519 share of small order");
 	EVP_PKEY_free(hs->eph);
 	hs->eph = NULL;
+	memcpy(ss, hs->ss_mlkem, MLKEM_SS);
+	OPENSSL_cleanse(hs->ss_mlkem, sizeof(hs->ss_mlkem));
 	kdf_extract(h32(zero), h32(zero), es);
 	kdf_xl(derived, sizeof(derived), es, "derived", none);
-	kdf_extract(h32(derived), bytes_of(ss, sizeof(ss)), hs->hs_secret);
+	kdf_extract(h32(derived), bytes_of(ss + skip, sizeof(ss) - skip),
+	    hs->hs_secret);
 	hs_th(hs, hs->th_sh);
 	kdf_xl(hs->c_hs, HASH_LEN, hs->hs_secret, "c hs", h32(hs->th_sh));
 	kdf_xl(hs->s_hs, HASH_LEN, hs->hs_secret, "s hs", h32(hs->th_sh));

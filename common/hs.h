@@ -37,6 +37,7 @@
 #define COMMON_HS_H
 
 #include "kdf.h"
+#include "mlkem.h"
 #include "rsa.h"
 
 #define HS_VERSION	1
@@ -44,8 +45,10 @@
 
 enum hs_suite {
 	HS_SUITE_X25519 = 1,	/* S1 */
-	HS_SUITE_HYBRID = 2	/* S2, with ML-KEM-768: not offered */
+	HS_SUITE_HYBRID = 2	/* S2: X25519 with ML-KEM-768 */
 };
+/* The best suite that this build speaks; it speaks the lesser ones too. */
+#define HS_SUITE_BEST	(MLKEM_BUILT ? HS_SUITE_HYBRID : HS_SUITE_X25519)
 
 enum hs_type {
 	HS_CH = 1, HS_SH, HS_SA, HS_SF, HS_CA, HS_CF, HS_KW, HS_SF2, HS_CC
@@ -57,6 +60,7 @@ enum hs_type {
 #define HS_MAC1		16
 #define HS_CH_LEN	2048	/* the whole message, always */
 #define HS_SH_LEN	75	/* the whole message with suite 1 */
+#define HS_SH_LEN_S2	1163	/* and with suite 2 */
 #define HS_SEAL		32	/* the vault's X25519 sealing key */
 #define HS_CERTS_MAX	4
 #define HS_CERT_MAX	2560	/* bytes of one certificate */
@@ -79,6 +83,8 @@ enum hs_verdict {
 /* Test values in place of random ones; see hs_fix(). */
 struct hs_fixed {
 	uint8_t		eph[HS_X25519];		/* X25519 private key */
+	uint8_t		mlkem[MLKEM_SEED];	/* ML-KEM private key */
+	uint8_t		coins[MLKEM_COINS];	/* of encapsulation */
 	uint8_t		ticket_id[HASH_LEN];
 	uint8_t		binder[HASH_LEN];
 	uint8_t		w[HASH_LEN];
@@ -99,7 +105,7 @@ struct hs_session {
 struct hs {
 	uint8_t		 random_c[HS_RANDOM];
 	uint8_t		 random_s[HS_RANDOM];
-	uint8_t		 suite;			/* after SH */
+	uint8_t		 suite;			/* agreed: after SH */
 	bool		 first_contact;		/* mac1 under the zero key */
 	uint8_t		 server_hash[HASH_LEN];	/* H(server SPKI) */
 	uint8_t		 client_hash[HASH_LEN];	/* H(client SPKI), after CA */
@@ -114,26 +120,39 @@ struct hs {
 	/* private to hs*.c */
 	int		 state;
 	int		 flags;
+	uint8_t		 lowest, highest;	/* suites */
 	bool		 pinned;
 	const struct hs_fixed *fixed;
 	uint8_t		 pin[HASH_LEN];
 	uint8_t		 peer_share[HS_X25519];
+	uint8_t		 peer_mlkem[MLKEM_KEY];
+	uint8_t		 ss_mlkem[MLKEM_SS];
 	uint8_t		 hs_secret[HASH_LEN];
 	uint8_t		 ms[HASH_LEN];
 	uint8_t		 sf2[HASH_LEN];
 	struct hs_session session;
 	EVP_MD_CTX	*transcript;
 	EVP_PKEY	*eph;
+	EVP_PKEY	*mlkem;
 	EVP_PKEY	*wrap;
 };
 
 /* Start one end; flags are those of rsa.h for the peer's keys. */
 void hs_server_init(struct hs *hs, int flags);
 void hs_client_init(struct hs *hs, int flags);
+/*
+ * Before the first step: speak only the suites from lowest to highest, which
+ * this build must have.  Without it all that it has.
+ */
+void hs_suites(struct hs *hs, uint8_t lowest, uint8_t highest);
+/* Whether this build speaks the suite. */
+bool hs_suite_spoken(uint8_t suite);
+/* Its name for people: "X25519", "X25519 with ML-KEM-768". */
+const char *hs_suite_name(uint8_t suite);
 /* Wipe every secret and free.  Also for one that is all zeros. */
 void hs_free(struct hs *hs);
 /*
- * For known-answer tests alone: take the ephemeral key, ticket fields and W
+ * For known-answer tests alone: take the ephemeral keys, ticket fields and W
  * from *fixed, which outlives hs, instead of from the random generator.
  */
 void hs_fix(struct hs *hs, const struct hs_fixed *fixed);
@@ -152,8 +171,10 @@ size_t hs_clear_len(const uint8_t hdr[HS_MSG_HDR], enum hs_type type);
 enum hs_verdict hs_server_read_ch(struct hs *hs, struct bytes msg,
     const uint8_t spki_hash[HASH_LEN], bool first_contact);
 /*
- * Append SH to out.  random_s is keyd's.  Makes the ephemeral key, agrees, and
- * derives c_hs and s_hs; afterwards keyd signs hs->suite and hs->th_sh.
+ * Append SH to out.  random_s is keyd's.  Makes the ephemeral key, agrees with
+ * the best suite that both ends have, and derives c_hs and s_hs; afterwards
+ * keyd signs hs->suite and hs->th_sh.  -1 if the client's share or ML-KEM key is
+ * not acceptable; nothing is to be answered then.
  */
 int hs_server_make_sh(struct hs *hs, const uint8_t random_s[HS_RANDOM],
     struct buf *out);
@@ -191,7 +212,10 @@ int hs_server_read_cc(struct hs *hs, struct bytes flight);
  */
 int hs_client_make_ch(struct hs *hs, const uint8_t random_c[HS_RANDOM],
     const uint8_t *server_hash, struct buf *out);
-/* Take the whole SH; afterwards c_hs and s_hs are there. */
+/*
+ * Take the whole SH; afterwards c_hs and s_hs are there.  A suite that was not
+ * offered is an error.  Which one it is, is certain after hs_client_read_sa().
+ */
 int hs_client_read_sh(struct hs *hs, struct bytes msg);
 
 /* A server's SA; the strings point into the flight. */

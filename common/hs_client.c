@@ -5,13 +5,33 @@
 #include "hs.h"
 #include "hs_local.h"
 
+/* The suites, the best first, and the shares for them. */
+static void
+offer(struct hs *hs, const uint8_t random_c[HS_RANDOM], struct buf *ch)
+{
+	uint8_t share[HS_X25519], mlkem[MLKEM_KEY];
+	size_t n = 0;
+
+	hs_make_eph(hs, share);
+	if (hs->highest >= HS_SUITE_HYBRID) {
+		hs->mlkem = mlkem_keygen(hs->fixed != NULL ? hs->fixed->mlkem :
+		    NULL, mlkem);
+		n = sizeof(mlkem);
+	}
+	buf_u8(ch, (uint8_t)(hs->highest - hs->lowest + 1));
+	for (uint8_t suite = hs->highest; suite >= hs->lowest; suite--)
+		buf_u8(ch, suite);
+	buf_put(ch, random_c, HS_RANDOM);
+	buf_v16(ch, bytes_of(share, sizeof(share)));
+	buf_v16(ch, bytes_of(mlkem, n));
+}
+
 int
 hs_client_make_ch(struct hs *hs, const uint8_t random_c[HS_RANDOM],
     const uint8_t *server_hash, struct buf *out)
 {
-	static const uint8_t suites[] = { HS_SUITE_X25519 };
 	struct buf ch = BUF_INIT(HS_CH_LEN);
-	uint8_t share[HS_X25519], ticket[2 * HASH_LEN], mac1[HS_MAC1];
+	uint8_t ticket[2 * HASH_LEN], mac1[HS_MAC1];
 	int rv = -1;
 
 	if (hs_step(hs, HS_C_MAKE_CH) != 0)
@@ -21,7 +41,6 @@ hs_client_make_ch(struct hs *hs, const uint8_t random_c[HS_RANDOM],
 		memcpy(hs->pin, server_hash, HASH_LEN);
 		hs->pinned = true;
 	}
-	hs_make_eph(hs, share);
 	/* Random where there is no ticket: a resumption looks the same. */
 	if (hs->fixed != NULL) {
 		memcpy(ticket, hs->fixed->ticket_id, HASH_LEN);
@@ -31,11 +50,7 @@ hs_client_make_ch(struct hs *hs, const uint8_t random_c[HS_RANDOM],
 	buf_u8(&ch, HS_CH);
 	buf_u24(&ch, HS_CH_LEN - HS_MSG_HDR);
 	buf_u16(&ch, HS_VERSION);
-	buf_u8(&ch, sizeof(suites));
-	buf_put(&ch, suites, sizeof(suites));
-	buf_put(&ch, random_c, HS_RANDOM);
-	buf_v16(&ch, bytes_of(share, sizeof(share)));
-	buf_v16(&ch, bytes_of(NULL, 0));
+	offer(hs, random_c, &ch);
 	buf_put(&ch, ticket, sizeof(ticket));
 	buf_zero(&ch, HS_CH_LEN - HS_MAC1 - ch.n);
 	if (ch.err) {
@@ -65,7 +80,7 @@ hs_client_read_sh(struct hs *hs, struct bytes msg)
 
 	if (hs_step(hs, HS_C_READ_SH) != 0)
 		return -1;
-	if (msg.n != HS_SH_LEN || hs_clear_len(msg.p, HS_SH) == 0)
+	if (msg.n < HS_MSG_HDR || hs_clear_len(msg.p, HS_SH) != msg.n)
 		return hs_fail(hs, "SH: length or type");
 	(void)rd_bytes(&r, HS_MSG_HDR);
 	if (rd_u16(&r) != HS_VERSION)
@@ -73,12 +88,18 @@ hs_client_read_sh(struct hs *hs, struct bytes msg)
 	hs->suite = rd_u8(&r);
 	rd_copy(&r, hs->random_s, HS_RANDOM);
 	share = rd_v16(&r, HS_X25519);
-	mlkem = rd_v16(&r, 0);
-	if (!rd_done(&r) || share.n != HS_X25519 || mlkem.n != 0)
-		return hs_fail(hs, "SH: malformed");
-	if (hs->suite != HS_SUITE_X25519)
+	mlkem = rd_v16(&r, MLKEM_CT);
+	if (hs->suite < hs->lowest || hs->suite > hs->highest)
 		return hs_fail(hs, "SH: suite was not offered");
+	if (!rd_done(&r) || share.n != HS_X25519 ||
+	    mlkem.n != (hs->suite == HS_SUITE_HYBRID ? MLKEM_CT : 0))
+		return hs_fail(hs, "SH: malformed");
 	memcpy(hs->peer_share, share.p, HS_X25519);
+	if (hs->suite == HS_SUITE_HYBRID &&
+	    mlkem_decapsulate(hs->mlkem, mlkem, hs->ss_mlkem) != 0)
+		return hs_fail(hs, "SH: ML-KEM ciphertext");
+	EVP_PKEY_free(hs->mlkem);
+	hs->mlkem = NULL;
 	hs_absorb(hs, msg);
 	if (hs_derive_hs(hs) != 0)
 		return -1;

@@ -46,7 +46,10 @@ int hs_make_mac(struct hs *hs, struct buf *out, enum hs_type type,
  * Make (or take from hs->fixed) the ephemeral key; its public half into share.
  */
 void hs_make_eph(struct hs *hs, uint8_t share[HS_X25519]);
-/* After SH: agree with hs->peer_share, derive th_sh, c_hs, s_hs. */
+/*
+ * After SH: agree with hs->peer_share, and with suite 2 take hs->ss_mlkem in
+ * front; derive th_sh, c_hs, s_hs.
+ */
 int hs_derive_hs(struct hs *hs);
 /* After CF, with Wd: MS. */
 void hs_derive_ms(struct hs *hs, const uint8_t wd[HASH_LEN]);

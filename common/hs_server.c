@@ -6,7 +6,6 @@
 #include "hs_local.h"
 
 #define SUITES_MAX	8
-#define MLKEM768_KEY	1184	/* FIPS 203, table 3 */
 
 static bool
 offers(struct bytes suites, uint8_t suite)
@@ -15,6 +14,17 @@ offers(struct bytes suites, uint8_t suite)
 		if (suites.p[i] == suite)
 			return true;
 	return false;
+}
+
+/* The best of the suites that this end speaks, or 0. */
+static uint8_t
+choose(const struct hs *hs, struct bytes suites)
+{
+	uint8_t suite = hs->highest;
+
+	while (suite >= hs->lowest && !offers(suites, suite))
+		suite--;
+	return suite >= hs->lowest ? suite : 0;
 }
 
 /* Take the body of a CH apart; NULL, or what is wrong with it. */
@@ -29,20 +39,22 @@ parse_ch(struct hs *hs, struct rd r)
 	suites = rd_bytes(&r, rd_u8(&r));
 	rd_copy(&r, hs->random_c, HS_RANDOM);
 	share = rd_v16(&r, HS_X25519);
-	mlkem = rd_v16(&r, MLKEM768_KEY);
+	mlkem = rd_v16(&r, MLKEM_KEY);
 	(void)rd_bytes(&r, HASH_LEN);		/* ticket_id: none is known */
 	(void)rd_bytes(&r, HASH_LEN);		/* binder */
 	pad = rd_bytes(&r, r.n < HS_MAC1 ? HS_MAC1 : r.n - HS_MAC1);
 	if (r.err || share.n != HS_X25519 || suites.n > SUITES_MAX ||
-	    (mlkem.n != 0 && mlkem.n != MLKEM768_KEY))
+	    mlkem.n != (offers(suites, HS_SUITE_HYBRID) ? MLKEM_KEY : 0))
 		return "CH: malformed";
 	for (size_t i = 0; i < pad.n; i++)
 		rest |= pad.p[i];
 	if (rest != 0)
 		return "CH: padding";
-	if (!offers(suites, HS_SUITE_X25519))
+	if ((hs->suite = choose(hs, suites)) == 0)
 		return "CH: no common suite";
 	memcpy(hs->peer_share, share.p, HS_X25519);
+	if (mlkem.n != 0)
+		memcpy(hs->peer_mlkem, mlkem.p, MLKEM_KEY);
 	return NULL;
 }
 
@@ -86,20 +98,26 @@ int
 hs_server_make_sh(struct hs *hs, const uint8_t random_s[HS_RANDOM],
     struct buf *out)
 {
-	uint8_t share[HS_X25519];
-	size_t start;
+	uint8_t share[HS_X25519], ct[MLKEM_CT];
+	size_t start, n = 0;
 
 	if (hs_step(hs, HS_S_MAKE_SH) != 0)
 		return -1;
 	memcpy(hs->random_s, random_s, HS_RANDOM);
-	hs->suite = HS_SUITE_X25519;
+	if (hs->suite == HS_SUITE_HYBRID) {
+		if (mlkem_encapsulate(bytes_of(hs->peer_mlkem, MLKEM_KEY),
+		    hs->fixed != NULL ? hs->fixed->coins : NULL, ct,
+		    hs->ss_mlkem) != 0)
+			return hs_fail(hs, "ML-KEM key not acceptable");
+		n = sizeof(ct);
+	}
 	hs_make_eph(hs, share);
 	start = hs_msg_begin(out, HS_SH);
 	buf_u16(out, HS_VERSION);
 	buf_u8(out, hs->suite);
 	buf_put(out, random_s, HS_RANDOM);
 	buf_v16(out, bytes_of(share, sizeof(share)));
-	buf_v16(out, bytes_of(NULL, 0));
+	buf_v16(out, bytes_of(ct, n));
 	if (hs_msg_end(hs, out, start) != 0 || hs_derive_hs(hs) != 0)
 		return -1;
 	hs->state = HS_S_MAKE_SA;

@@ -141,13 +141,13 @@ warm_record(void)
 }
 
 /*
- * The first half of a handshake: X25519 on both sides, transcript and
- * schedule.
+ * The first half of a handshake: X25519 and ML-KEM, if it is built in, on both
+ * sides, transcript and schedule.
  */
 static void
 warm_hs(void)
 {
-	struct buf ch = BUF_INIT(HS_CH_LEN), sh = BUF_INIT(HS_SH_LEN);
+	struct buf ch = BUF_INIT(HS_CH_LEN), sh = BUF_INIT(HS_SH_LEN_S2);
 	uint8_t random_c[HS_RANDOM], random_s[HS_RANDOM], hash[HASH_LEN];
 	struct hs c, s;
 
@@ -161,7 +161,7 @@ warm_hs(void)
 	    hs_server_make_sh(&s, random_s, &sh) != 0 ||
 	    hs_client_read_sh(&c, buf_bytes(&sh)) != 0 ||
 	    !bytes_eq_ct(c.s_hs, s.s_hs, HASH_LEN))
-		fatalx("X25519 does not agree");
+		fatalx("X25519 or ML-KEM does not agree");
 	hs_free(&c);
 	hs_free(&s);
 	buf_free(&ch);

@@ -116,7 +116,7 @@ on_sign(struct keyd_client *k, struct chan *c, const struct m_ck_sign *q)
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
 	struct m_kc_sig reply = { .none_ = 0 };
 
-	if (q->suite != HS_SUITE_X25519)
+	if (!hs_suite_spoken(q->suite))
 		return "a suite that is not offered";
 	memcpy(k->random_s, q->random_s, sizeof(k->random_s));
 	chan_set_state(c, CLI_KEYD_SIGNED);

@@ -72,7 +72,7 @@ worker_sign(struct chan *c, struct worker *w, const struct m_xk_sign *q)
 	struct bytes no_seal = { NULL, 0 };
 	struct m_kx_sig reply = { .sig = no_seal };
 
-	if (q->suite != HS_SUITE_X25519)
+	if (!hs_suite_spoken(q->suite))
 		return "a suite that is not offered";
 	if (w->s->now_ms() - w->opened_ms > KEYD_SIGN_MS)
 		return "a signature asked for too late";

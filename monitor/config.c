@@ -11,6 +11,7 @@
 
 #include "conf.h"
 #include "config_url.h"
+#include "hs.h"
 
 #ifndef STATEDIR
 #define STATEDIR NULL		/* then the file must say it */
@@ -84,6 +85,7 @@ static cfg_opt_t server_opts[] = {
 	CFG_STR("control_group", NULL, CFGF_NONE),
 	CFG_STR("log_level", "info", CFGF_NONE),
 	CFG_BOOL("first_contact", cfg_true, CFGF_NONE),
+	CFG_BOOL("require_pq", cfg_false, CFGF_NONE),
 	CFG_SEC("roles", role_opts, CFGF_NONE),
 	CFG_SEC("provider", provider_opts,
 	    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -531,6 +533,12 @@ config_load(const char *path, struct server_config *cfg, char *err,
 		goto out;
 	}
 	cfg->first_contact = cfg_getbool(c.cfg, "first_contact") == cfg_true;
+	cfg->require_pq = cfg_getbool(c.cfg, "require_pq") == cfg_true;
+	if (cfg->require_pq && !hs_suite_spoken(HS_SUITE_HYBRID)) {
+		conf_fail(&c, c.cfg, "require_pq", "this build has no ML-KEM: "
+		    "its OpenSSL is older than 3.5");
+		goto out;
+	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 || load_roles(&c, cfg) == -1 ||
 	    load_providers(&c, cfg) == -1 || load_models(&c, cfg) == -1)

@@ -95,6 +95,7 @@ struct server_config {
 	gid_t			 control_group;	/* (gid_t)-1 when not set */
 	enum log_level		 log_level;
 	bool			 first_contact;
+	bool			 require_pq;	/* no suite without ML-KEM */
 	struct config_user	 user[CONFIG_ROLES];
 	struct config_provider	 providers[CONFIG_MAX_PROVIDERS];
 	size_t			 nproviders;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hs.h"
 #include "log.h"
 #include "monitor.h"
 
@@ -47,6 +48,8 @@ send_limits(struct proc *p)
 		.spare_workers = l->spare_workers,
 		.max_prompt_bytes = l->max_prompt,
 		.first_contact = mon->cfg.first_contact,
+		.lowest_suite = mon->cfg.require_pq ? HS_SUITE_HYBRID :
+		    HS_SUITE_X25519,
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);

@@ -198,7 +198,7 @@ static int
 answer_hello(struct hand *h)
 {
 	struct chan *keyd = h->k->keyd;
-	struct buf out = BUF_INIT(HS_SH_LEN);
+	struct buf out = BUF_INIT(HS_SH_LEN_S2);
 	struct msg m;
 	int rv = -1;
 
@@ -378,6 +378,7 @@ kex_run(const struct kex *k)
 	log_set_sink(log_to_vault);
 	h.end_ms = mono_ms() + (uint64_t)k->grace_s * 1000;
 	hs_server_init(&h.hs, 0);
+	hs_suites(&h.hs, k->lowest_suite, HS_SUITE_BEST);
 	rv = 1;
 	if (read_hello(&h) == 0 && answer_hello(&h) == 0 &&
 	    show_identity(&h) == 0 && authenticate(&h) == 0 &&

@@ -23,6 +23,7 @@ struct kex {
 	struct bytes	 spki;		/* the server's signing key */
 	uint32_t	 grace_s;	/* for the whole handshake */
 	bool		 first_contact;	/* serve clients that know no key */
+	uint8_t		 lowest_suite;	/* take none below this one */
 };
 
 /*

@@ -43,7 +43,8 @@ be_kex(const struct birth *b)
 {
 	struct kex k = {
 		.n = b->n, .spki = b->spki, .grace_s = b->grace_s,
-		.first_contact = b->first_contact
+		.first_contact = b->first_contact,
+		.lowest_suite = b->lowest_suite
 	};
 
 	setproctitle("-cloisterd: kex [%" PRIu64 "]", b->n);

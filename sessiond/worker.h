@@ -16,6 +16,7 @@ struct birth {
 	struct bytes	spki;		/* the server's signing key */
 	uint32_t	grace_s;
 	bool		first_contact;
+	uint8_t		lowest_suite;
 };
 
 /* The descriptors of a pair, all the caller's. */

@@ -572,6 +572,7 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 	zy.spare_workers = m->u.ctl_limits.spare_workers;
 	zy.birth.grace_s = m->u.ctl_limits.login_grace_s;
 	zy.birth.first_contact = m->u.ctl_limits.first_contact != 0;
+	zy.birth.lowest_suite = m->u.ctl_limits.lowest_suite;
 }
 
 static void

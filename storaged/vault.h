@@ -174,6 +174,7 @@ struct vault {
 
 	/* configuration */
 	uint32_t		 max_sessions_per_user;
+	uint8_t			 lowest_suite;	/* that a client may use */
 	uint32_t		 idle_timeout_s;
 	uint32_t		 max_prompt_bytes;
 	struct model		 models[VAULT_MODELS_MAX];

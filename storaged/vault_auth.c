@@ -108,7 +108,7 @@ judge(const struct attempt *a, const struct worker *w,
 		return "another wrap key than the enrolled one";
 	if (!good)
 		return "bad signature";
-	if (a->suite != HS_SUITE_X25519)
+	if (!hs_suite_spoken(a->suite) || a->suite < a->v->lowest_suite)
 		return "suite not allowed";
 	if (k->state != REC_KEY_ACTIVE)
 		return "key revoked";
@@ -149,7 +149,8 @@ grant(struct worker *w, const struct attempt *a, struct user *u)
 	char fp[RSA_FP_TEXT];
 
 	rsa_fingerprint_text(fp, a->fp);
-	audit("auth.accept", w->n, u->name, "from %s, key %s", w->source, fp);
+	audit("auth.accept", w->n, u->name, "from %s, key %s, suite %u",
+	    w->source, fp, a->suite);
 	w->user = u;
 	w->since_ms = mono_ms();
 	w->logs = 0;

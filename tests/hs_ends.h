@@ -53,6 +53,8 @@ fork_hs(const struct hs *from)
 	}
 	if (hs.eph != NULL)
 		assert_int_equal(EVP_PKEY_up_ref(hs.eph), 1);
+	if (hs.mlkem != NULL)
+		assert_int_equal(EVP_PKEY_up_ref(hs.mlkem), 1);
 	if (hs.wrap != NULL)
 		assert_int_equal(EVP_PKEY_up_ref(hs.wrap), 1);
 	return hs;
@@ -133,9 +135,18 @@ snapshot(enum flight f, const struct hs *c, const struct hs *s)
 	s_at[f] = fork_hs(s);
 }
 
-/* One whole handshake; leaves the snapshots and flights for the other tests. */
+__attribute__((unused)) static size_t
+sh_len(uint8_t suite)
+{
+	return suite == HS_SUITE_HYBRID ? HS_SH_LEN_S2 : HS_SH_LEN;
+}
+
+/*
+ * One whole handshake with suite; leaves the snapshots and flights for the
+ * other tests.
+ */
 __attribute__((unused)) static void
-live(struct hs *c, struct hs *s)
+live(struct hs *c, struct hs *s, uint8_t suite)
 {
 	struct buf sig = BUF_INIT(RSA_OUT_MAX), csig = BUF_INIT(RSA_OUT_MAX);
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
@@ -145,6 +156,7 @@ live(struct hs *c, struct hs *s)
 
 	hs_client_init(c, 0);
 	hs_server_init(s, 0);
+	hs_suites(c, HS_SUITE_X25519, suite);
 	snapshot(F_CH, c, s);
 	assert_int_equal(hs_client_make_ch(c, random_c, server_hash,
 	    &flight[F_CH]), 0);
@@ -154,10 +166,12 @@ live(struct hs *c, struct hs *s)
 	    server_hash, false), HS_OK);
 	assert_false(s->first_contact);
 	assert_int_equal(hs_server_make_sh(s, random_s, &flight[F_SH]), 0);
-	assert_int_equal(flight[F_SH].n, HS_SH_LEN);
-	assert_int_equal(hs_clear_len(flight[F_SH].p, HS_SH), HS_SH_LEN);
+	assert_int_equal(flight[F_SH].n, sh_len(suite));
+	assert_int_equal(hs_clear_len(flight[F_SH].p, HS_SH), sh_len(suite));
 	snapshot(F_SH, c, s);
 	assert_int_equal(hs_client_read_sh(c, buf_bytes(&flight[F_SH])), 0);
+	assert_int_equal(s->suite, suite);
+	assert_int_equal(c->suite, suite);
 	snapshot(F_SA, c, s);
 	sign_server(s, seal, &sig);
 	assert_int_equal(hs_server_make_sa(s, buf_bytes(&server_spki), seal,
@@ -197,32 +211,20 @@ live(struct hs *c, struct hs *s)
 }
 
 __attribute__((unused)) static int
-setup(void **state)
+setup_keys(void **state)
 {
-	struct hs c, s;
-
 	(void)state;
 	server_key = new_key(RSA_USE_SIGN, &server_spki);
 	client_key = new_key(RSA_USE_SIGN, &client_spki);
 	wrap_key = new_key(RSA_USE_WRAP, &wrap_spki);
 	rsa_fingerprint(server_hash, buf_bytes(&server_spki));
-	for (int f = 0; f < F_COUNT; f++)
-		buf_init(&flight[f], HS_FLIGHT_MAX);
-	live(&c, &s);
-	hs_free(&c);
-	hs_free(&s);
 	return 0;
 }
 
 __attribute__((unused)) static int
-teardown(void **state)
+teardown_keys(void **state)
 {
 	(void)state;
-	for (int f = 0; f < F_COUNT; f++) {
-		hs_free(&c_at[f]);
-		hs_free(&s_at[f]);
-		buf_free(&flight[f]);
-	}
 	EVP_PKEY_free(server_key);
 	EVP_PKEY_free(client_key);
 	EVP_PKEY_free(wrap_key);
@@ -230,6 +232,63 @@ teardown(void **state)
 	buf_free(&client_spki);
 	buf_free(&wrap_spki);
 	return 0;
+}
+
+/* A live handshake with the keys that are there. */
+__attribute__((unused)) static int
+setup_live(uint8_t suite)
+{
+	struct hs c, s;
+
+	for (int f = 0; f < F_COUNT; f++)
+		buf_init(&flight[f], HS_FLIGHT_MAX);
+	live(&c, &s, suite);
+	hs_free(&c);
+	hs_free(&s);
+	return 0;
+}
+
+__attribute__((unused)) static int
+teardown_live(void **state)
+{
+	(void)state;
+	for (int f = 0; f < F_COUNT; f++) {
+		hs_free(&c_at[f]);
+		hs_free(&s_at[f]);
+		buf_free(&flight[f]);
+	}
+	return 0;
+}
+
+__attribute__((unused)) static int
+setup_s1(void **state)
+{
+	(void)state;
+	return setup_live(HS_SUITE_X25519);
+}
+
+#if MLKEM_BUILT
+__attribute__((unused)) static int
+setup_s2(void **state)
+{
+	(void)state;
+	return setup_live(HS_SUITE_HYBRID);
+}
+#endif
+
+/* Keys, and a live handshake with the best suite of this build. */
+__attribute__((unused)) static int
+setup(void **state)
+{
+	(void)setup_keys(state);
+	return setup_live(HS_SUITE_BEST);
+}
+
+__attribute__((unused)) static int
+teardown(void **state)
+{
+	(void)teardown_live(state);
+	return teardown_keys(state);
 }
 
 #endif

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "../monitor/config.h"
+#include "mlkem.h"
 
 #ifndef SAMPLE
 #define SAMPLE "dist/cloisterd.conf.sample"
@@ -66,6 +67,12 @@ load(struct server_config *cfg, const char *text)
 #define PROV	"provider p { url = 'http://127.0.0.1:8080/v1' }\n"
 #define MODEL	"model m { provider = p upstream = u }\n"
 
+#if MLKEM_BUILT
+#define PQ	"require_pq = yes\n"
+#else
+#define PQ	"require_pq = no\n"
+#endif
+
 static const char good[] =
     "# comment\n"
     "listen = { '127.0.0.1', \"[::1]:99\" }\n"
@@ -74,6 +81,7 @@ static const char good[] =
     "control_group = '77'\n"
     "log_level = debug\n"
     "first_contact = no\n"
+    PQ
     "roles { logger = '5001' keyd = '5002:6002'\n"
     " vault = alice llmproxy = '7000' }\n"
     "model fast { provider = b upstream = 'org/m:1' max_tokens = 9 }\n"
@@ -110,6 +118,7 @@ test_good(void **state)
 	assert_int_equal(c.control_group, 77);
 	assert_int_equal(c.log_level, LOG_L_DEBUG);
 	assert_false(c.first_contact);
+	assert_int_equal(c.require_pq, MLKEM_BUILT);
 	assert_int_equal(c.user[CONFIG_LOGGER].uid, 5001);
 	assert_int_equal(c.user[CONFIG_LOGGER].gid, 5001);
 	assert_int_equal(c.user[CONFIG_KEYD].gid, 6002);
@@ -166,6 +175,7 @@ test_defaults(void **state)
 	assert_int_equal(c.control_group, (gid_t)-1);
 	assert_int_equal(c.log_level, LOG_L_INFO);
 	assert_true(c.first_contact);
+	assert_false(c.require_pq);
 	assert_true(c.models[0].is_default);
 	assert_null(c.models[0].system);
 	assert_int_equal(c.limits.max_connections, 1024);
@@ -190,6 +200,9 @@ static const struct mistake {
 	{ HEAD "limits {\n\n max_connections = many }\n", 4,
 	    "max_connections" },
 	{ HEAD PROV MODEL "first_contact = perhaps\n", 4, "first_contact" },
+#if !MLKEM_BUILT
+	{ HEAD PROV MODEL "require_pq = yes\n", 4, "no ML-KEM" },
+#endif
 	{ HEAD PROV MODEL "limits {\n login_grace = 0\n}", 5, "login_grace" },
 	{ HEAD PROV MODEL "limits {\n login_grace = -1\n}", 5, "login_grace" },
 	{ HEAD PROV MODEL "limits {\n max_prompt = 99999999999999999999\n}", 5,

@@ -17,6 +17,10 @@
 #include "hs_ends.h"
 #include "warmup.h"
 
+/* A test around a live handshake with that suite. */
+#define WITH(test, suite) \
+	{ #test " " #suite, test, setup_##suite, teardown_live, NULL }
+
 /* Both ends agree, on secrets that all differ and differ each time. */
 static void
 test_agree(void **state)
@@ -321,7 +325,7 @@ in_sandbox(void)
 {
 	static const uint8_t label[HASH_LEN];
 	struct bytes bad = bytes_str("no key");
-	uint8_t w[HASH_LEN];
+	uint8_t w[HASH_LEN], ct[MLKEM_CT], mlkem[MLKEM_KEY];
 
 	crypto_warmup();
 	if (lock_down() != 0)
@@ -332,6 +336,9 @@ in_sandbox(void)
 	rsa_oaep_decrypt(w, wrap_key, label, bad, label);
 	if (rsa_pss_verify(server_key, bytes_of(flight[F_CH].p, 384), bad) == 0)
 		_exit(4);
+	memset(mlkem, 0xff, sizeof(mlkem));
+	if (mlkem_encapsulate(bytes_of(mlkem, sizeof(mlkem)), NULL, ct, w) == 0)
+		_exit(6);
 	server_spki.p[100] ^= 1;
 	EVP_PKEY_free(rsa_spki_parse(buf_bytes(&server_spki), RSA_USE_SIGN, 0));
 	server_spki.p[80] ^= 1;
@@ -344,15 +351,22 @@ int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_agree),
-		cmocka_unit_test(test_flip),
-		cmocka_unit_test(test_length),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_implicit_rejection),
+		WITH(test_agree, s1),
+		WITH(test_flip, s1),
+		WITH(test_length, s1),
+		WITH(test_order, s1),
+		WITH(test_implicit_rejection, s1),
+#if MLKEM_BUILT
+		WITH(test_agree, s2),
+		WITH(test_flip, s2),
+		WITH(test_length, s2),
+		WITH(test_order, s2),
+		WITH(test_implicit_rejection, s2),
+#endif
 		cmocka_unit_test(test_warm_sandbox)
 	};
 
 	if (argc > 1 && strcmp(argv[1], "sandbox") == 0)
 		in_sandbox();
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_keys, teardown_keys);
 }

@@ -1,6 +1,7 @@
 /*
  * common/hs*.c against ends that lie: messages that are well protected and say
- * what they must not.
+ * what they must not.  With suite 1, by ends that have it alone; suite 2 is in
+ * test_hs_s2.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@ deliver_ch(const struct buf *ch, const uint8_t *hash, bool first_contact)
 	memcpy(copy, ch->p, sizeof(copy));
 	hs_mac1(copy + HS_CH_LEN - HS_MAC1, copy, hash);
 	hs_server_init(&s, 0);
+	hs_suites(&s, HS_SUITE_X25519, HS_SUITE_X25519);
 	rv = hs_server_read_ch(&s, bytes_of(copy, sizeof(copy)), server_hash,
 	    first_contact) == HS_OK ? 0 : -1;
 	if (rv == 0)
@@ -73,7 +75,12 @@ test_ch(void **state)
 	assert_int_equal(build_ch(2, s1, 32, 0, 0), -1);
 	assert_int_equal(build_ch(1, bytes_of("", 0), 32, 0, 0), -1);
 	assert_int_equal(build_ch(1, bytes_of("\x02", 1), 32, 1184, 0), -1);
+	/* Who offers suite 2 brings its key, and who does not brings none. */
 	assert_int_equal(build_ch(1, s21, 32, 1184, 0), 0);
+	assert_int_equal(build_ch(1, s21, 32, 0, 0), -1);
+	assert_int_equal(build_ch(1, s1, 32, 1184, 0), -1);
+	/* Suites of a later version are passed over. */
+	assert_int_equal(build_ch(1, bytes_of("\x07\x01", 2), 32, 0, 0), 0);
 	assert_int_equal(build_ch(1, s21, 32, 1183, 0), -1);
 	assert_int_equal(build_ch(1, s21, 32, 1185, 0), -1);
 	assert_int_equal(build_ch(1, bytes_of("\1\1\1\1\1\1\1\1\1", 9), 32, 0,
@@ -105,6 +112,7 @@ test_low_order(void **state)
 	struct hs c, s;
 
 	(void)state;
+	assert_int_equal(flight[F_CH].p[6], 1);		/* one suite */
 	buf_put(&ch, flight[F_CH].p, HS_CH_LEN);
 	buf_put(&sh, flight[F_SH].p, HS_SH_LEN);
 	for (size_t i = 0; i < sizeof(point) / sizeof(point[0]); i++) {
@@ -249,7 +257,7 @@ test_sa(void **state)
 static void
 test_first_contact(void **state)
 {
-	struct buf ch = BUF_INIT(HS_CH_LEN), sh = BUF_INIT(HS_SH_LEN);
+	struct buf ch = BUF_INIT(HS_CH_LEN), sh = BUF_INIT(HS_SH_LEN_S2);
 	struct buf f = BUF_INIT(HS_FLIGHT_MAX), sig = BUF_INIT(RSA_OUT_MAX);
 	struct bytes none = { NULL, 0 };
 	struct hs c, s, early;
@@ -332,6 +340,13 @@ test_wrap_key(void **state)
 	buf_free(&f);
 }
 
+static int
+group_setup(void **state)
+{
+	(void)setup_keys(state);
+	return setup_s1(state);
+}
+
 int
 main(void)
 {
@@ -344,5 +359,5 @@ main(void)
 		cmocka_unit_test(test_wrap_key)
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, group_setup, teardown);
 }

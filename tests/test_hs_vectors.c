@@ -1,8 +1,9 @@
 /*
- * common/hs*.c against tests/vectors/handshake_s1.txt.
+ * common/hs*.c against tests/vectors/handshake_s1.txt and, where suite 2 is
+ * built in, handshake_s2.txt.
  *
- * "test_hs_vectors record" prints a new vector file, with keys that it makes and
- * forgets.
+ * "test_hs_vectors record SUITE" prints a new vector file, with keys that it
+ * makes and forgets.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +14,7 @@
 #include "hs_ends.h"
 #include "vectors.h"
 
-#define FILE_HS	"tests/vectors/handshake_s1.txt"
+static const char *file;		/* of vectors */
 
 /* Input of the recorded handshake: from the file, or made up for a new one. */
 static struct bytes
@@ -22,7 +23,7 @@ input(bool record, const char *name)
 	uint8_t *p;
 
 	if (!record)
-		return vector_get(FILE_HS, name);
+		return vector_get(file, name);
 	if ((p = malloc(HASH_LEN)) == NULL)
 		err(1, NULL);
 	sha256(p, bytes_str(name));
@@ -44,7 +45,7 @@ output(bool record, const char *name, struct bytes got)
 		free(hex);
 		return;
 	}
-	want = vector_get(FILE_HS, name);
+	want = vector_get(file, name);
 	if (!bytes_eq(got, want))
 		fail_msg("%s differs from the recorded one", name);
 	vector_free(want);
@@ -57,7 +58,7 @@ opaque(bool record, const char *name, struct buf *b)
 	struct bytes v;
 
 	if (!record) {
-		v = vector_get(FILE_HS, name);
+		v = vector_get(file, name);
 		buf_reset(b);
 		buf_put(b, v.p, v.n);
 		vector_free(v);
@@ -191,8 +192,9 @@ fixed_input(bool record, const char *name, uint8_t dst[HASH_LEN])
 	vector_free(v);
 }
 
+/* The handshake with this suite, by ends that have no better one. */
 static void
-recorded(bool record)
+recorded(bool record, uint8_t suite)
 {
 	struct buf f[F_COUNT];
 	struct hs_fixed cf = { 0 }, sf = { 0 };
@@ -203,11 +205,18 @@ recorded(bool record)
 		buf_init(&f[i], HS_FLIGHT_MAX);
 	fixed_input(record, "eph_c", cf.eph);
 	fixed_input(record, "eph_s", sf.eph);
+	if (suite == HS_SUITE_HYBRID) {
+		fixed_input(record, "mlkem_d", cf.mlkem);
+		fixed_input(record, "mlkem_z", cf.mlkem + HASH_LEN);
+		fixed_input(record, "mlkem_m", sf.coins);
+	}
 	fixed_input(record, "ticket_id", cf.ticket_id);
 	fixed_input(record, "binder", cf.binder);
 	fixed_input(record, "w", sf.w);
 	hs_client_init(&c, 0);
 	hs_server_init(&s, 0);
+	hs_suites(&c, HS_SUITE_X25519, suite);
+	hs_suites(&s, HS_SUITE_X25519, suite);
 	hs_fix(&c, &cf);
 	hs_fix(&s, &sf);
 	recorded_server(record, &c, &s, f);
@@ -228,24 +237,38 @@ recorded(bool record)
 }
 
 static void
-test_recorded(void **state)
+test_recorded_s1(void **state)
 {
 	(void)state;
-	recorded(false);
+	file = "tests/vectors/handshake_s1.txt";
+	recorded(false, HS_SUITE_X25519);
 }
+
+#if MLKEM_BUILT
+static void
+test_recorded_s2(void **state)
+{
+	(void)state;
+	file = "tests/vectors/handshake_s2.txt";
+	recorded(false, HS_SUITE_HYBRID);
+}
+#endif
 
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_recorded)
+		cmocka_unit_test(test_recorded_s1),
+#if MLKEM_BUILT
+		cmocka_unit_test(test_recorded_s2)
+#endif
 	};
 
-	if (argc > 1 && strcmp(argv[1], "record") == 0) {
-		(void)printf("# A handshake with suite 1, as docs/protocol.md, "
-		    "Test vectors, explains it.\n");
+	if (argc > 2 && strcmp(argv[1], "record") == 0) {
+		(void)printf("# A handshake with suite %s, as "
+		    "docs/protocol.md, Test vectors, explains it.\n", argv[2]);
 		(void)setup(NULL);
-		recorded(true);
+		recorded(true, (uint8_t)(argv[2][0] - '0'));
 		return teardown(NULL);
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,13 +15,15 @@
 
 #include <cmocka.h>
 
-#include "hs.h"
+#include "hs_local.h"
 #include "kex.h"
 #include "record.h"
 #include "role.h"
 
 #define WAIT_MS		10000
 #define CLOSE_WIRE	RECORD_WIRE(RECORD_INNER_HDR)
+
+static uint8_t lowest_suite = HS_SUITE_X25519;	/* the worker's policy */
 
 static struct world {
 	EVP_PKEY	*host, *sign, *wrap;
@@ -78,7 +80,7 @@ be_worker(int fd[4], uint32_t grace_s, bool first_contact)
 {
 	struct kex k = {
 		.n = 1, .spki = buf_bytes(&w.host_spki), .grace_s = grace_s,
-		.first_contact = first_contact
+		.first_contact = first_contact, .lowest_suite = lowest_suite
 	};
 
 	k.zygote = chan_new(NULL, fd[0], CH_ZYG_KEX, END_B, ZYG_KEX_IDLE,
@@ -289,11 +291,13 @@ keyd_sign(struct run *r)
 static void
 read_sh(struct run *r)
 {
-	uint8_t sh[HS_SH_LEN];
+	uint8_t sh[HS_SH_LEN_S2];
+	size_t len;
 
-	get_wire(r, sh, sizeof(sh));
-	assert_int_equal(hs_client_read_sh(&r->hs, bytes_of(sh, sizeof(sh))),
-	    0);
+	get_wire(r, sh, HS_MSG_HDR);
+	assert_int_not_equal(len = hs_clear_len(sh, HS_SH), 0);
+	get_wire(r, sh + HS_MSG_HDR, len - HS_MSG_HDR);
+	assert_int_equal(hs_client_read_sh(&r->hs, bytes_of(sh, len)), 0);
 	record_dir_init(&r->tx, r->hs.c_hs, RECORD_EPOCH_HS);
 	record_dir_init(&r->rx, r->hs.s_hs, RECORD_EPOCH_HS);
 }
@@ -389,8 +393,9 @@ confirm(struct run *r, bool flip)
 	buf_free(&cc);
 }
 
+/* By a client that has the suites up to this one. */
 static void
-full_handshake(void **state)
+handshake_with(uint8_t suite)
 {
 	struct hs_session s;
 	const char *why;
@@ -398,8 +403,8 @@ full_handshake(void **state)
 	struct msg m;
 	char c;
 
-	(void)state;
 	start(&r, 30, false);
+	hs_suites(&r.hs, HS_SUITE_X25519, suite);
 	until_trust(&r);
 	send_ca(&r);
 	vault_answer(&r, MSG_vx_grant);
@@ -407,7 +412,7 @@ full_handshake(void **state)
 	assert_int_equal(chan_recv(r.twin, &m, WAIT_MS, &why), 0);
 	assert_int_equal(m.type, MSG_twin_secrets);
 	assert_int_equal(hs_session(&r.hs, &s), 0);
-	assert_int_equal(m.u.twin_secrets.suite, HS_SUITE_X25519);
+	assert_int_equal(m.u.twin_secrets.suite, suite);
 	assert_memory_equal(m.u.twin_secrets.c_ap, s.c_ap, HASH_LEN);
 	assert_memory_equal(m.u.twin_secrets.s_ap, s.s_ap, HASH_LEN);
 	assert_memory_equal(m.u.twin_secrets.exporter, s.exporter, HASH_LEN);
@@ -420,6 +425,73 @@ full_handshake(void **state)
 	assert_int_equal(c, '!');
 	close(m.fd);
 	assert_int_equal(finish(&r), 0);
+}
+
+static void
+full_handshake(void **state)
+{
+	(void)state;
+	for (uint8_t suite = HS_SUITE_X25519; suite <= HS_SUITE_BEST; suite++)
+		handshake_with(suite);
+}
+
+#if MLKEM_BUILT
+/* A server that requires suite 2 is silent to who has suite 1 alone. */
+static void
+suite_required(void **state)
+{
+	struct run r;
+
+	(void)state;
+	lowest_suite = HS_SUITE_HYBRID;
+	handshake_with(HS_SUITE_HYBRID);
+	start(&r, 30, false);
+	hs_suites(&r.hs, HS_SUITE_X25519, HS_SUITE_X25519);
+	send_hello(&r, w.host_hash);
+	expect_silence(&r);
+	expect_no_operation(&r);
+	expect_log(&r, "no common suite");
+	assert_int_equal(finish(&r), 1);
+	lowest_suite = HS_SUITE_X25519;
+}
+#endif
+
+/* A key that is none costs a nonce, and gets silence as any bad CH does. */
+static void
+bad_mlkem_key(void **state)
+{
+	struct buf b = BUF_INIT(HS_CH_LEN);
+	uint8_t random_c[HS_RANDOM] = { 0 }, share[HS_X25519] = { 9 };
+	uint8_t mlkem[MLKEM_KEY];
+	struct run r;
+
+	(void)state;
+	memset(mlkem, 0xff, sizeof(mlkem));
+	buf_u8(&b, HS_CH);
+	buf_u24(&b, HS_CH_LEN - HS_MSG_HDR);
+	buf_u16(&b, HS_VERSION);
+	buf_u8(&b, 2);
+	buf_u8(&b, HS_SUITE_HYBRID);
+	buf_u8(&b, HS_SUITE_X25519);
+	buf_put(&b, random_c, sizeof(random_c));
+	buf_v16(&b, bytes_of(share, sizeof(share)));
+	buf_v16(&b, bytes_of(mlkem, sizeof(mlkem)));
+	buf_zero(&b, HS_CH_LEN - b.n);
+	hs_mac1(b.p + HS_CH_LEN - HS_MAC1, b.p, w.host_hash);
+	start(&r, 30, false);
+	put_wire(&r, &b);
+	keyd_nonce(&r);
+#if MLKEM_BUILT
+	expect_silence(&r);
+	expect_log(&r, "ML-KEM key");
+	assert_int_equal(finish(&r), 1);
+#else
+	/* Who has no suite 2 does not look at it. */
+	get_wire(&r, mlkem, HS_SH_LEN);
+	assert_int_equal(mlkem[6], HS_SUITE_X25519);
+	assert_int_equal(finish(&r), 1);
+#endif
+	buf_free(&b);
 }
 
 /* What follows CC belongs to the session and is not read here. */
@@ -702,6 +774,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_handshake),
+#if MLKEM_BUILT
+		cmocka_unit_test(suite_required),
+#endif
+		cmocka_unit_test(bad_mlkem_key),
 		cmocka_unit_test(early_data_is_left),
 		cmocka_unit_test(random_bytes),
 		cmocka_unit_test(wrong_mac1),

@@ -189,8 +189,9 @@ test_welcome(void **state)
 	rig_down(&r);
 }
 
+/* One worker's signature, with this suite in the signed bytes. */
 static void
-test_sign_once(void **state)
+sign_once(uint8_t suite)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
 	uint8_t random_s[32], random_2[32], th[32];
@@ -198,7 +199,6 @@ test_sign_once(void **state)
 	struct rig r;
 	struct msg m;
 
-	(void)state;
 	rig_up(&r);
 	hello(&r, 1);
 	(void)want(r.zygote, MSG_kz_welcome);
@@ -209,10 +209,10 @@ test_sign_once(void **state)
 	assert_memory_not_equal(random_s, random_2, 32);
 	close_worker(&r, d);
 	fake_ms += KEYD_SIGN_MS;	/* just in time */
-	ask_sign(&r, c, HS_SUITE_X25519);
+	ask_sign(&r, c, suite);
 	m = want(c, MSG_kx_sig);
 	memset(th, 0x42, sizeof(th));
-	hs_tbs_server(&tbs, HS_SUITE_X25519, random_s, th, r.s.spki_hash,
+	hs_tbs_server(&tbs, suite, random_s, th, r.s.spki_hash,
 	    bytes_of(NULL, 0));
 	assert_int_equal(rsa_pss_verify(keys[KEYD_SIGN], m.u.kx_sig.sig,
 	    buf_bytes(&tbs)), 0);
@@ -220,15 +220,23 @@ test_sign_once(void **state)
 	assert_int_equal(rsa_pss_verify(keys[KEYD_SIGN], m.u.kx_sig.sig,
 	    buf_bytes(&tbs)), -1);
 	buf_free(&tbs);
-	ask_sign(&r, c, HS_SUITE_X25519);
+	ask_sign(&r, c, suite);
 	thrown_out(&r, c, GEN(1, 1));
 	rig_down(&r);
 }
 
 static void
+test_sign_once(void **state)
+{
+	(void)state;
+	for (uint8_t suite = HS_SUITE_X25519; suite <= HS_SUITE_BEST; suite++)
+		sign_once(suite);
+}
+
+static void
 test_worker_violations(void **state)
 {
-	static const uint8_t suites[] = { 0, HS_SUITE_HYBRID, 255 };
+	static const uint8_t suites[] = { 0, HS_SUITE_BEST + 1, 255 };
 	uint8_t random_s[32], i = 1;
 	struct chan *c;
 	struct rig r;
@@ -248,7 +256,7 @@ test_worker_violations(void **state)
 	spin(&r);
 	thrown_out(&r, c, GEN(1, i++));
 	want_silence(r.vault);
-	/* another suite */
+	/* a suite that it does not have */
 	for (size_t k = 0; k < sizeof(suites); k++, i++) {
 		c = worker(&r, GEN(1, i));
 		open_worker(&r, c, GEN(1, i), random_s);

@@ -116,9 +116,10 @@ key_hash(uint8_t hash[HASH_LEN], EVP_PKEY *key)
 }
 
 static void
-client_sign(struct client_rig *r, const uint8_t random_c[32])
+client_sign(struct client_rig *r, const uint8_t random_c[32],
+    uint8_t suite)
 {
-	struct m_ck_sign q = sign_question(HS_SUITE_X25519);
+	struct m_ck_sign q = sign_question(suite);
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
 	uint8_t fp[HASH_LEN], wrap[HASH_LEN];
 	struct msg m;
@@ -127,8 +128,8 @@ client_sign(struct client_rig *r, const uint8_t random_c[32])
 	m = want(r->cli, MSG_kc_sig);
 	key_hash(fp, keys[KEYD_SIGN]);
 	key_hash(wrap, keys[KEYD_WRAP]);
-	hs_tbs_client(&tbs, HS_SUITE_X25519, random_c, q.random_s, q.th_sf, fp,
-	    wrap, q.server_hash);
+	hs_tbs_client(&tbs, suite, random_c, q.random_s, q.th_sf, fp, wrap,
+	    q.server_hash);
 	assert_int_equal(rsa_pss_verify(keys[KEYD_SIGN], m.u.kc_sig.sig,
 	    buf_bytes(&tbs)), 0);
 	buf_free(&tbs);
@@ -146,15 +147,15 @@ client_unwrap(struct client_rig *r, struct bytes ct, uint8_t wd[32])
 
 /* OPEN, SIGN, UNWRAP, checked as a server would. */
 static void
-client_handshake(struct client_rig *r)
+client_handshake(struct client_rig *r, uint8_t suite)
 {
-	struct m_ck_sign s = sign_question(HS_SUITE_X25519);
+	struct m_ck_sign s = sign_question(suite);
 	struct m_ck_unwrap u = unwrap_question(bytes_of(NULL, 0));
 	struct buf ct = BUF_INIT(RSA_OUT_MAX);
 	uint8_t random_c[32], label[32], w[32], wd[32], got[32];
 
 	client_open(r, random_c);
-	client_sign(r, random_c);
+	client_sign(r, random_c, suite);
 	memset(w, 0x77, sizeof(w));
 	hs_wrap_label(label, random_c, s.random_s, u.th_cf);
 	assert_int_equal(rsa_oaep_encrypt(&ct, keys[KEYD_WRAP], label, w), 0);
@@ -173,8 +174,8 @@ test_client_handshakes(void **state)
 
 	(void)state;
 	client_up(&r);
-	client_handshake(&r);
-	client_handshake(&r);
+	client_handshake(&r, HS_SUITE_X25519);
+	client_handshake(&r, HS_SUITE_BEST);
 	client_open(&r, a);
 	client_down(&r);
 	client_up(&r);
@@ -201,7 +202,7 @@ test_client_order(void **state)
 	client_down(&r);
 	client_up(&r);		/* sign twice */
 	client_open(&r, c);
-	client_sign(&r, c);
+	client_sign(&r, c, HS_SUITE_BEST);
 	assert_non_null(client_ask(&r, MSG_ck_sign, &s, CLI_KEYD_SIGNED));
 	client_down(&r);
 	client_up(&r);		/* open twice */
@@ -210,13 +211,13 @@ test_client_order(void **state)
 	client_down(&r);
 	client_up(&r);		/* unwrap twice */
 	client_open(&r, c);
-	client_sign(&r, c);
+	client_sign(&r, c, HS_SUITE_BEST);
 	client_unwrap(&r, u.wrapped, wd);
 	assert_non_null(client_ask(&r, MSG_ck_unwrap, &u, CLI_KEYD_DONE));
 	client_down(&r);
-	client_up(&r);		/* another suite */
+	client_up(&r);		/* a suite that it does not have */
 	client_open(&r, c);
-	s.suite = HS_SUITE_HYBRID;
+	s.suite = HS_SUITE_BEST + 1;
 	assert_non_null(client_ask(&r, MSG_ck_sign, &s, CLI_KEYD_SIGNED));
 	client_down(&r);
 }
@@ -232,15 +233,15 @@ test_client_garbage(void **state)
 	memset(ct, 0x11, sizeof(ct));
 	client_up(&r);
 	client_open(&r, c);
-	client_sign(&r, c);
+	client_sign(&r, c, HS_SUITE_BEST);
 	client_unwrap(&r, bytes_of(ct, sizeof(ct)), a);
 	client_open(&r, c);
-	client_sign(&r, c);
+	client_sign(&r, c, HS_SUITE_BEST);
 	client_unwrap(&r, bytes_of(ct, sizeof(ct)), b);
 	assert_memory_equal(a, b, 32);
 	ct[0] ^= 1;
 	client_open(&r, c);
-	client_sign(&r, c);
+	client_sign(&r, c, HS_SUITE_BEST);
 	client_unwrap(&r, bytes_of(ct, sizeof(ct)), b);
 	assert_memory_not_equal(a, b, 32);
 	client_down(&r);
@@ -379,8 +380,8 @@ test_client_in_the_cell(void **state)
 		(void)close(fd[1]);
 		r.cli = chan_new(NULL, fd[0], CH_CLI_KEYD, END_A, CLI_KEYD_NEW,
 		    0, NULL, NULL, NULL);
-		client_handshake(&r);
-		client_handshake(&r);
+		client_handshake(&r, HS_SUITE_BEST);
+		client_handshake(&r, HS_SUITE_BEST);
 		if (bad) {
 			assert_null(client_ask(&r, MSG_ck_sign, &s,
 			    CLI_KEYD_SIGNED));

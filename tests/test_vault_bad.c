@@ -41,6 +41,23 @@ who_does_not_come_in(void **state)
 	nonce(&r, p.n, s1);
 	ask(&p, &alice, &alice.wrap_spki, s2);
 	refused(&r, &p, "auth.refuse|alice|bad signature");
+	/* Another suite than the signed one, and one that there is not. */
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask_suite(&p, &alice, &alice.wrap_spki, s1, 2, 1);
+	refused(&r, &p, "auth.refuse|alice|bad signature");
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask_suite(&p, &alice, &alice.wrap_spki, s1, HS_SUITE_BEST + 1,
+	    HS_SUITE_BEST + 1);
+	refused(&r, &p, "auth.refuse|alice|suite not allowed");
+	/* A suite below the server's policy. */
+	r.v->lowest_suite = HS_SUITE_HYBRID;
+	pair_new(&r, &p);
+	nonce(&r, p.n, s1);
+	ask_suite(&p, &alice, &alice.wrap_spki, s1, 1, 1);
+	refused(&r, &p, "auth.refuse|alice|suite not allowed");
+	r.v->lowest_suite = 0;
 	/* No nonce from keyd, whatever the worker says it was. */
 	pair_new(&r, &p);
 	ask(&p, &alice, &alice.wrap_spki, (const uint8_t[32]){ 0 });

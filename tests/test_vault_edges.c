@@ -100,7 +100,7 @@ why_not(void **state)
 	two_users(&r, conv);
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
-	ask_suite(&p, &alice, &alice.wrap_spki, s1, 2);
+	ask_suite(&p, &alice, &alice.wrap_spki, s1, 9, 9);
 	refused(&r, &p, "auth.refuse|alice|suite not allowed");
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);

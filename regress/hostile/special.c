@@ -104,7 +104,7 @@ sign_late(const struct kex *k, struct heard *h)
 static bool
 sign_other_suite(const struct kex *k, struct heard *h)
 {
-	sign(k->keyd, h, 2, 0, 1);
+	sign(k->keyd, h, HS_SUITE_BEST + 1, 0, 1);
 	return h->ended && h->count[MSG_kx_sig] == 0;
 }
 

@@ -63,7 +63,7 @@ at_server(struct hs *s, enum flight f, struct bytes in)
 	if (f == F_CH) {
 		rv = hs_server_read_ch(s, in, server_hash, false) == HS_OK ? 0 :
 		    -1;
-		/* A share of low order is refused here. */
+		/* A share or key may still be none that is acceptable. */
 		if (rv == 0)
 			rv = hs_server_make_sh(s, random_s, &out);
 	} else if (f == F_CA) {
