@@ -74,7 +74,7 @@ try() {		# test, seconds
 	timeout -k 2 "$2" "build/tests/$1" >"$OUT" 2>&1 &
 	_pid=$!
 	while kill -0 $_pid 2>/dev/null; do
-		if grep -q '^\[  FAILED  \]' "$OUT"; then
+		if grep -q -e '^\[  FAILED' -e '^\[  ERROR' "$OUT"; then
 			kill $_pid 2>/dev/null
 			wait $_pid 2>/dev/null
 			return 1

@@ -51,7 +51,7 @@ static const char *const failed[] = {
 /* What is the system's failure, not a check of what came from elsewhere. */
 static const char *const systems[] = {
 	"EINTR", "EAGAIN", "malloc(", "calloc(", "reallocarray(", "strdup(",
-	"errno", "fcntl(", "poll(", "chan_pair(", ".err", "->err",
+	"errno", "fcntl(", "poll(", "chan_pair(", "wait_writable(",
 };
 
 static void

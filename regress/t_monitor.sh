@@ -95,3 +95,15 @@ sleep 0.5
 service_start
 good "a stale control socket is replaced"
 check "it stops in order" service_stop
+
+# The roles log what log_level says, and no more.
+quiet() {
+	! grep -q '^<[567]>[a-z\[0-9]*\]' "$T/cloisterd.log"
+}
+EXTRA='log_level = "warning"'
+service_config
+: >"$T/cloisterd.log"
+service_start
+check "it serves when it logs little" as alice ask -m echo "three"
+check "every role heeds log_level" quiet
+service_stop

@@ -488,7 +488,7 @@ queueing(void **state)
 	ssize_t n;
 
 	(void)state;
-	while (chan_queued(c) < 5000) {
+	while (chan_queued(c) < 12000) {	/* more than fits at once */
 		m.id = sent++;
 		assert_int_equal(chan_send(c, MSG_sz_conn, &m, 0), 0);
 	}
@@ -615,6 +615,24 @@ on_closed_keep(struct chan *c, const char *why, void *arg)
 	closed++;
 }
 
+/* A peer that will read no more, while messages for it are queued. */
+static void
+deaf_peer(void **state)
+{
+	static uint8_t rx[MSG_MAX_BYTES];
+	struct chan *c = sessiond_chan(loop);
+	struct m_sz_conn m = { .id = 1 };
+
+	(void)state;
+	while (chan_queued(c) < 1000)
+		assert_int_equal(chan_send(c, MSG_sz_conn, &m, 0), 0);
+	assert_int_equal(shutdown(pair[1], SHUT_RD), 0);
+	while (recv(pair[1], rx, sizeof(rx), 0) > 0)
+		;
+	settle();
+	assert_int_equal(closed, 1);
+}
+
 /* An owner that keeps the channel is told once, and can say nothing more. */
 static void
 told_once(void **state)
@@ -675,7 +693,7 @@ not_to_be_sent(void **state)
 	static char text[65];
 	struct m_sz_conn conn = { .id = 1 };
 	struct m_zs_done done = { .id = 1 };
-	struct m_zk_want want = { .n = 1 };
+	struct m_vl_revoke other_link = { .n = 1 };
 	const struct {
 		enum msg_type	 type;
 		const void	*body;
@@ -683,7 +701,7 @@ not_to_be_sent(void **state)
 	} bad[] = {
 		{ MSG_sz_conn, &conn, -1 },	/* no descriptor */
 		{ MSG_zs_done, &done, -1 },	/* the other direction */
-		{ MSG_zk_want, &want, -1 },	/* another channel */
+		{ MSG_vl_revoke, &other_link, -1 },	/* another channel */
 		{ MSG_sz_conn, &conn, 0 },	/* too long a text */
 	};
 	int status;
@@ -863,7 +881,7 @@ main(void)
 		T(fd_two_of_one), T(fd_many_of_one), T(fd_one_of_none),
 		T(fd_many_of_none), T(fd_to_plain_channel),
 		T(fd_needed_on_plain_channel), T(fd_at_limit), T(fd_cut_to_one), T(oversize),
-		T(full_size), T(told_once), T(freed_at_the_end),
+		T(full_size), T(deaf_peer), T(told_once), T(freed_at_the_end),
 		T(silent_after_violation), T(not_to_be_sent),
 		T(unknown_number), T(half_a_number), T(empty_datagram),
 		T(wrong_direction), T(wrong_state), T(end_after_messages),
