@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codes.h"
 #include "log.h"
 
 #define CONFIG_MAX_LISTEN	16
@@ -95,6 +96,7 @@ struct server_config {
 	gid_t			 control_group;	/* (gid_t)-1 when not set */
 	enum log_level		 log_level;
 	bool			 first_contact;
+	enum shape_mode		 shaping;
 	struct config_user	 user[CONFIG_ROLES];
 	struct config_provider	 providers[CONFIG_MAX_PROVIDERS];
 	size_t			 nproviders;

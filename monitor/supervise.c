@@ -47,6 +47,7 @@ send_limits(struct proc *p)
 		.spare_workers = l->spare_workers,
 		.max_prompt_bytes = l->max_prompt,
 		.first_contact = mon->cfg.first_contact,
+		.shaping = (uint8_t)mon->cfg.shaping,
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);

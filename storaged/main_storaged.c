@@ -30,6 +30,7 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->max_sessions_per_user = m->u.ctl_limits.max_sessions_per_user;
 		v->idle_timeout_s = m->u.ctl_limits.idle_timeout_s;
 		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
+		v->shaping = m->u.ctl_limits.shaping;
 		break;
 	case MSG_ctl_model:
 		if (v->nmodels == VAULT_MODELS_MAX)

@@ -175,6 +175,7 @@ struct vault {
 	uint32_t		 max_sessions_per_user;
 	uint32_t		 idle_timeout_s;
 	uint32_t		 max_prompt_bytes;
+	uint8_t			 shaping;
 	struct model		 models[VAULT_MODELS_MAX];
 	size_t			 nmodels;
 
