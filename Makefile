@@ -7,6 +7,7 @@
 #   make check        every test
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
+#   make classify     what answers' sizes and times tell, for each shaping
 #   make install      DESTDIR and PREFIX as usual
 
 PREFIX	?= /usr/local
@@ -140,7 +141,11 @@ $(B)/obj/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood
+$(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets $(B)/flood \
+    $(B)/relay $(B)/classify
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -172,6 +177,10 @@ bench: deps
 	@$(MAKE) -s all helpers benchmarks
 	@B=$(B) sh regress/bench.sh
 
+classify: deps
+	@$(MAKE) -s all helpers
+	@B=$(B) sh regress/classify.sh
+
 ROLES	 = logger keyd engine storaged connector llmproxy zygote sessiond
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
@@ -184,5 +193,5 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers benchmarks fuzzers deps demo check fuzz bench install clean
+.PHONY: all unit helpers benchmarks fuzzers deps demo check fuzz bench classify install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
