@@ -32,7 +32,7 @@ struct conn {
 	uint32_t	 max_prompt;
 	bool		 ticks;		/* answers are shaped (SHAPE_TICK) */
 	bool		 asked;		/* a prompt was sent */
-	uint64_t	 heard_ms;	/* when something last came */
+	uint64_t	 heard_ms;	/* when something last came, or was asked */
 };
 
 struct conn *
@@ -98,7 +98,10 @@ conn_send(struct conn *c, enum msg_type type, const void *body)
 	if (c->over)
 		return RC_LOST;
 	ui_step("sending %s", msg_desc(type)->name);
-	c->asked = c->asked || type == MSG_c_prompt;
+	if (type == MSG_c_prompt) {
+		c->asked = true;
+		c->heard_ms = mono_ms();
+	}
 	if (appconn_send(c->app, type, body) == -1)
 		return lost(c, appconn_why(c->app) != NULL ?
 		    appconn_why(c->app) : "the session has come to its end");
