@@ -9,6 +9,7 @@
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
 #   make mutants      does some test fail without this check? (an hour)
+#   make classify     what answers' sizes and times tell, for each shaping
 #   make install      DESTDIR and PREFIX as usual
 
 PREFIX	?= /usr/local
@@ -197,8 +198,11 @@ $(B)/hostile/cells: $(B)/obj/regress/hostile/cells.o \
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
     $(B)/hostile/cells
+$(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
 helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/flood $(B)/trap $(B)/live hostile
+    $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -238,6 +242,9 @@ bench: deps
 mutants: deps
 	@B=$(B) FILES="$(FILES)" SHARD=$(or $(SHARD),1/1) MUTANTS=$(MUTANTS) \
 	    sh regress/mutants.sh
+classify: deps
+	@$(MAKE) -s all helpers
+	@B=$(B) sh regress/classify.sh
 
 ROLES	 = logger keyd engine storaged connector llmproxy zygote sessiond
 install: all
@@ -255,6 +262,6 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-debian13 fuzz bench mutants install clean
+.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-debian13 fuzz bench classify mutants install clean
 -include $(shell find $(B) -path $(B)/debian13 -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

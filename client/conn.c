@@ -10,8 +10,10 @@
 #include <openssl/crypto.h>
 
 #include "appconn.h"
+#include "codes.h"
 #include "exits.h"
 #include "handshake.h"
+#include "linger.h"
 #include "log.h"
 #include "loop.h"
 #include "tcp.h"
@@ -20,7 +22,6 @@
 
 #define CONNECT_MS	10000	/* for each address */
 #define WELCOME_MS	30000
-#define CLOSE_MS	2000
 
 struct conn {
 	struct appconn	*app;
@@ -29,6 +30,9 @@ struct conn {
 	bool		 over;		/* lost or closed: nothing more to say */
 	uint32_t	 last_request;
 	uint32_t	 max_prompt;
+	bool		 ticks;		/* answers are shaped (SHAPE_TICK) */
+	bool		 asked;		/* a prompt was sent */
+	uint64_t	 heard_ms;	/* when something last came, or was asked */
 };
 
 struct conn *
@@ -48,10 +52,11 @@ conn_close(struct conn *c)
 {
 	if (c == NULL)
 		return;
-	if (!c->over && appconn_close(c->app) == 0)
-		/* Whether it arrives is the server's to notice. */
-		(void)tcp_write(c->fd, appconn_output(c->app),
-		    mono_ms() + CLOSE_MS);
+	/* An end within the step would tell how long the answer was. */
+	if (!c->over && c->ticks && c->asked)
+		linger(c->fd, c->app, c->heard_ms);
+	else if (!c->over)
+		say_close(c->fd, c->app);
 	appconn_free(c->app);
 	(void)close(c->fd);
 	free(c->name);
@@ -93,6 +98,10 @@ conn_send(struct conn *c, enum msg_type type, const void *body)
 	if (c->over)
 		return RC_LOST;
 	ui_step("sending %s", msg_desc(type)->name);
+	if (type == MSG_c_prompt) {
+		c->asked = true;
+		c->heard_ms = mono_ms();
+	}
 	if (appconn_send(c->app, type, body) == -1)
 		return lost(c, appconn_why(c->app) != NULL ?
 		    appconn_why(c->app) : "the session has come to its end");
@@ -111,6 +120,7 @@ fill(struct conn *c)
 	n = read(c->fd, p, room);
 	if (n > 0) {
 		appconn_arrived(c->app, (size_t)n);
+		c->heard_ms = mono_ms();
 		return RC_OK;
 	}
 	if (n == -1)
@@ -235,6 +245,7 @@ welcome(struct conn *c)
 	if (m.type != MSG_s_hello)
 		return conn_violation(c, &m);
 	c->max_prompt = m.u.s_hello.max_prompt_bytes;
+	c->ticks = m.u.s_hello.shaping == SHAPE_TICK;
 	ui_step("welcome, %.*s: server version %.*s",
 	    (int)m.u.s_hello.user.n, (const char *)m.u.s_hello.user.p,
 	    (int)m.u.s_hello.version.n, (const char *)m.u.s_hello.version.p);

@@ -26,7 +26,9 @@ int conn_open(struct conn **c, const struct cconf *conf,
 struct conn *conn_attach(int fd, const char *name, const struct hs_session *s);
 /*
  * Say CLOSE, if the session still stands, and wait a moment for it to go out;
- * wipe the secrets and free.  NULL is allowed.
+ * wipe the secrets and free.  NULL is allowed.  After a prompt whose answer is
+ * shaped by ticks, a process in the background does it in our place, once the
+ * server's records have stopped (linger.h).
  */
 void conn_close(struct conn *c);
 

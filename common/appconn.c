@@ -15,6 +15,16 @@
 #define PAD_UNIT	512
 #define REKEY_MS	(60 * 60 * 1000)
 #define CLOSE_LEN	(8 + HASH_LEN)
+#define LEN_BYTES	4	/* before each message of a stream */
+#define SHAPED_INNER	(RECORD_INNER_HDR + APPCONN_SHAPED_CONTENT)
+
+_Static_assert(RECORD_WIRE(SHAPED_INNER) == APPCONN_SHAPED, "shaped records");
+
+/* What is taken from its start, without moving the rest each time. */
+struct fifo {
+	struct buf	 b;
+	size_t		 gone;
+};
 
 struct appconn {
 	enum chan_end		 end;
@@ -31,14 +41,19 @@ struct appconn {
 	struct buf		 joined;	/* the fragments so far */
 	unsigned		 fragments;
 	unsigned		 dummies;
+	unsigned		 stream_records; /* since its last message */
+	struct buf		 stream;	/* what came of a stream */
+	size_t			 stream_used;	/* of it: the last message */
 
 	struct record_dir	 tx;
 	struct msgmac		 mac_out;
 	uint64_t		 tx_since_ms;
 	uint64_t		 rekey_ms;
 	struct buf		 enc;
-	struct buf		 out;
-	size_t			 written;	/* bytes of out that are gone */
+	bool			 shaped;
+	struct fifo		 waiting;	/* the stream, while shaped */
+	uint64_t		 streamed;	/* bytes ever put into it */
+	struct fifo		 out;
 };
 
 struct appconn *
@@ -62,7 +77,9 @@ appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
 	c->rekey_ms = REKEY_MS;
 	buf_init(&c->joined, APPCONN_MAX);
 	buf_init(&c->enc, APPCONN_MAX);
-	buf_init(&c->out, APPCONN_OUT_MAX);
+	buf_init(&c->stream, LEN_BYTES + APPCONN_MAX + RECORD_CONTENT_MAX);
+	buf_init(&c->waiting.b, APPCONN_OUT_MAX);
+	buf_init(&c->out.b, APPCONN_OUT_MAX);
 	return c;
 }
 
@@ -79,7 +96,9 @@ appconn_free(struct appconn *c)
 	free(c->in);
 	buf_free(&c->joined);
 	buf_free(&c->enc);
-	buf_free(&c->out);
+	buf_free(&c->stream);
+	buf_free(&c->waiting.b);
+	buf_free(&c->out.b);
 	free(c);
 }
 
@@ -102,12 +121,37 @@ empty(struct buf *b)
 		buf_reset(b);
 }
 
+static struct bytes
+fifo_bytes(const struct fifo *f)
+{
+	if (f->b.n == f->gone)
+		return bytes_of(NULL, 0);
+	return bytes_of(f->b.p + f->gone, f->b.n - f->gone);
+}
+
+static void
+fifo_drop(struct fifo *f, size_t n)
+{
+	f->gone += n;
+	if (f->gone == f->b.n) {
+		f->gone = 0;
+		empty(&f->b);
+	} else if (f->gone > f->b.n / 2) {
+		buf_consume(&f->b, f->gone);
+		f->gone = 0;
+	}
+}
+
 /* Wipe the record that was delivered last; its message is no longer valid. */
 static void
 forget(struct appconn *c)
 {
 	OPENSSL_cleanse(c->in + c->in_start - c->plain, c->plain);
 	c->plain = 0;
+	buf_consume(&c->stream, c->stream_used);
+	c->stream_used = 0;
+	if (c->stream.n == 0)
+		empty(&c->stream);
 	if (c->fragments == 0 && c->joined.n > 0)
 		empty(&c->joined);
 }
@@ -150,6 +194,8 @@ take_fragment(struct appconn *c, struct bytes content)
 {
 	if (content.n > APPCONN_FRAGMENT)
 		return broken(c, "fragment too long");
+	if (c->stream.n > 0)
+		return broken(c, "a fragment inside of a message");
 	/* One more, the last, must follow. */
 	if (++c->fragments >= APPCONN_FRAGMENTS_MAX)
 		return broken(c, "too many fragments");
@@ -159,21 +205,13 @@ take_fragment(struct appconn *c, struct bytes content)
 	return APPCONN_AGAIN;
 }
 
+/* A message with its MAC. */
 static enum appconn_result
-take_message(struct appconn *c, struct bytes whole, struct msg *m)
+deliver(struct appconn *c, struct bytes whole, struct msg *m)
 {
 	enum msg_verdict v;
 	struct bytes body;
 
-	if (whole.n > APPCONN_FRAGMENT)
-		return broken(c, "fragment too long");
-	if (c->fragments > 0) {
-		buf_put(&c->joined, whole.p, whole.n);
-		if (c->joined.err)
-			return broken(c, "message too long");
-		whole = buf_bytes(&c->joined);
-		c->fragments = 0;
-	}
 	if (whole.n < HASH_LEN)
 		return broken(c, "message too short");
 	body = bytes_of(whole.p, whole.n - HASH_LEN);
@@ -187,6 +225,55 @@ take_message(struct appconn *c, struct bytes whole, struct msg *m)
 }
 
 static enum appconn_result
+take_message(struct appconn *c, struct bytes whole, struct msg *m)
+{
+	if (whole.n > APPCONN_FRAGMENT)
+		return broken(c, "fragment too long");
+	if (c->stream.n > 0)
+		return broken(c, "a fragment inside of a message");
+	if (c->fragments > 0) {
+		buf_put(&c->joined, whole.p, whole.n);
+		if (c->joined.err)
+			return broken(c, "message too long");
+		whole = buf_bytes(&c->joined);
+		c->fragments = 0;
+	}
+	return deliver(c, whole, m);
+}
+
+/* The next bytes of a stream; stream_message() finds the messages. */
+static enum appconn_result
+take_stream(struct appconn *c, struct bytes content)
+{
+	if (c->fragments > 0)
+		return broken(c, "a stream inside of a message");
+	if (++c->stream_records > APPCONN_FRAGMENTS_MAX)
+		return broken(c, "too many fragments");
+	buf_put(&c->stream, content.p, content.n);
+	if (c->stream.err)
+		return broken(c, "message too long");
+	return APPCONN_AGAIN;
+}
+
+/* The message at the start of the stream, if all of it came. */
+static enum appconn_result
+stream_message(struct appconn *c, struct msg *m)
+{
+	struct rd r = rd_of(buf_bytes(&c->stream));
+	uint32_t n;
+
+	if (c->stream.n < LEN_BYTES)
+		return APPCONN_AGAIN;
+	if ((n = rd_u32(&r)) > APPCONN_MAX)
+		return broken(c, "message too long");
+	if (n > c->stream.n - LEN_BYTES)
+		return APPCONN_AGAIN;
+	c->stream_used = LEN_BYTES + n;
+	c->stream_records = 0;
+	return deliver(c, rd_bytes(&r, n), m);
+}
+
+static enum appconn_result
 take_close(struct appconn *c, struct bytes content)
 {
 	struct rd r = rd_of(content);
@@ -194,7 +281,7 @@ take_close(struct appconn *c, struct bytes content)
 	uint8_t mac[HASH_LEN];
 
 	rd_copy(&r, mac, sizeof(mac));
-	if (!rd_done(&r) || c->fragments > 0 || i != c->mac_in.i ||
+	if (!rd_done(&r) || c->fragments > 0 || c->stream.n > 0 || i != c->mac_in.i ||
 	    !bytes_eq_ct(mac, c->mac_in.mac, HASH_LEN))
 		return broken(c, "CLOSE does not fit what was received");
 	c->closed_in = true;
@@ -217,8 +304,11 @@ take(struct appconn *c, enum record_type type, struct bytes content,
 		if (record_rekey(&c->rx) != 0)
 			return broken(c, "no epoch is left");
 		return APPCONN_AGAIN;
+	case RECORD_STREAM:
+		return take_stream(c, content);
 	case RECORD_DUMMY:
-		if (++c->dummies > APPCONN_DUMMIES_MAX)
+		/* A server that shapes sends them as long as a model thinks. */
+		if (c->end == END_B && ++c->dummies > APPCONN_DUMMIES_MAX)
 			return broken(c, "too many dummies");
 		return APPCONN_AGAIN;
 	case RECORD_HANDSHAKE:
@@ -243,6 +333,8 @@ appconn_next(struct appconn *c, struct msg *m)
 			return APPCONN_BROKEN;
 		if (c->closed_in)
 			return APPCONN_CLOSED;
+		if ((r = stream_message(c, m)) != APPCONN_AGAIN)
+			return r;
 		rec = c->in + c->in_start;
 		whole = record_frame(bytes_of(rec, c->in_end - c->in_start),
 		    &total);
@@ -298,20 +390,30 @@ appconn_count_out(const struct appconn *c)
 	return c->mac_out.i;
 }
 
+static bool
+rekey_is_due(const struct appconn *c)
+{
+	return record_need_rekey(&c->tx) ||
+	    mono_ms() - c->tx_since_ms >= c->rekey_ms;
+}
+
+static int
+rekey(struct appconn *c, size_t pad)
+{
+	if (record_seal(&c->tx, RECORD_REKEY, bytes_of(NULL, 0), pad,
+	    &c->out.b) != 0 || record_rekey(&c->tx) != 0)
+		return -1;
+	c->tx_since_ms = mono_ms();
+	return 0;
+}
+
 /* One record, after a change of key where one is due. */
 static int
 seal(struct appconn *c, enum record_type type, struct bytes content, size_t pad)
 {
-	const struct bytes none = { NULL, 0 };
-	uint64_t now = mono_ms();
-
-	if (record_need_rekey(&c->tx) || now - c->tx_since_ms >= c->rekey_ms) {
-		if (record_seal(&c->tx, RECORD_REKEY, none, 0, &c->out) != 0 ||
-		    record_rekey(&c->tx) != 0)
-			return -1;
-		c->tx_since_ms = now;
-	}
-	return record_seal(&c->tx, type, content, pad, &c->out);
+	if (rekey_is_due(c) && rekey(c, 0) != 0)
+		return -1;
+	return record_seal(&c->tx, type, content, pad, &c->out.b);
 }
 
 /* The inner plaintext of a prompt's last record, so that its size tells little. */
@@ -343,6 +445,23 @@ send_fragments(struct appconn *c, struct bytes all, bool pad)
 	return seal(c, RECORD_APP, all, pad ? padded(all.n, first) : 0);
 }
 
+static int
+to_stream(struct appconn *c, struct bytes all)
+{
+	struct buf *b = &c->waiting.b;
+
+	buf_v32(b, all);
+	c->streamed += LEN_BYTES + all.n;
+	return b->err ? -1 : 0;
+}
+
+static int
+exhausted(struct appconn *c)
+{
+	(void)broken(c, "the output is full or its keys are used up");
+	return -1;
+}
+
 int
 appconn_send(struct appconn *c, enum msg_type type, const void *body)
 {
@@ -358,12 +477,71 @@ appconn_send(struct appconn *c, enum msg_type type, const void *body)
 	}
 	msgmac_next(&c->mac_out, buf_bytes(&c->enc));
 	buf_put(&c->enc, c->mac_out.mac, HASH_LEN);
-	rv = c->enc.err ? -1 :
-	    send_fragments(c, buf_bytes(&c->enc), type == MSG_c_prompt);
+	if (c->enc.err)
+		rv = -1;
+	else if (c->shaped)
+		rv = to_stream(c, buf_bytes(&c->enc));
+	else
+		rv = send_fragments(c, buf_bytes(&c->enc),
+		    type == MSG_c_prompt);
 	empty(&c->enc);
+	return rv == 0 ? 0 : exhausted(c);
+}
+
+/* The next bytes of the stream, at most max. */
+static struct bytes
+stream_next(const struct appconn *c, size_t max)
+{
+	struct bytes b = fifo_bytes(&c->waiting);
+
+	return bytes_of(b.p, b.n < max ? b.n : max);
+}
+
+int
+appconn_shape(struct appconn *c, bool on)
+{
+	struct bytes b;
+
+	if (c->why != NULL || c->closed_out)
+		return -1;
+	c->shaped = on;
+	while (!on && (b = stream_next(c, APPCONN_FRAGMENT)).n > 0) {
+		if (seal(c, RECORD_STREAM, b, 0) != 0)
+			return exhausted(c);
+		fifo_drop(&c->waiting, b.n);
+	}
+	return 0;
+}
+
+int
+appconn_shaped_record(struct appconn *c)
+{
+	struct bytes b = stream_next(c, APPCONN_SHAPED_CONTENT);
+	int rv;
+
+	if (c->why != NULL || c->closed_out)
+		return -1;
+	/* A change of key takes the place of this record: no other size. */
+	if (rekey_is_due(c))
+		return rekey(c, SHAPED_INNER) == 0 ? 0 : exhausted(c);
+	rv = record_seal(&c->tx, b.n > 0 ? RECORD_STREAM : RECORD_DUMMY, b,
+	    SHAPED_INNER, &c->out.b);
 	if (rv != 0)
-		(void)broken(c, "the output is full or its keys are used up");
-	return rv;
+		return exhausted(c);
+	fifo_drop(&c->waiting, b.n);
+	return 0;
+}
+
+size_t
+appconn_waiting(const struct appconn *c)
+{
+	return fifo_bytes(&c->waiting).n;
+}
+
+uint64_t
+appconn_streamed(const struct appconn *c)
+{
+	return c->streamed;
 }
 
 int
@@ -373,15 +551,13 @@ appconn_close(struct appconn *c)
 
 	if (c->closed_out)
 		return 0;
-	if (c->why != NULL)
+	if (appconn_shape(c, false) != 0)
 		return -1;
 	put_be64(content, c->mac_out.i);
 	memcpy(content + 8, c->mac_out.mac, HASH_LEN);
 	if (record_seal(&c->tx, RECORD_CLOSE, bytes_of(content, CLOSE_LEN), 0,
-	    &c->out) != 0) {
-		(void)broken(c, "the output is full or its keys are used up");
-		return -1;
-	}
+	    &c->out.b) != 0)
+		return exhausted(c);
 	c->closed_out = true;
 	return 0;
 }
@@ -389,22 +565,13 @@ appconn_close(struct appconn *c)
 struct bytes
 appconn_output(const struct appconn *c)
 {
-	if (c->out.n == c->written)
-		return bytes_of(NULL, 0);
-	return bytes_of(c->out.p + c->written, c->out.n - c->written);
+	return fifo_bytes(&c->out);
 }
 
 void
 appconn_written(struct appconn *c, size_t n)
 {
-	if (n > c->out.n - c->written)
+	if (n > c->out.b.n - c->out.gone)
 		fatalx("appconn_written: %zu bytes", n);
-	c->written += n;
-	if (c->written == c->out.n) {
-		c->written = 0;
-		empty(&c->out);
-	} else if (c->written > c->out.n / 2) {
-		buf_consume(&c->out, c->written);
-		c->written = 0;
-	}
+	fifo_drop(&c->out, n);
 }

@@ -16,6 +16,14 @@
  * after one hour.  Prompts are padded: the last record's inner plaintext is
  * filled to 512 * 2^k bytes, or to a whole record behind a fragment.
  *
+ * While an end is shaped (docs/protocol.md, Shaping), its messages wait in a
+ * stream, each behind its length, and leave in records of APPCONN_SHAPED bytes:
+ *
+ *	u32 n | encoding | mac_i[32]		n counts what follows it
+ *
+ * RECORD_STREAM carries the next bytes of the stream, wherever messages begin
+ * and end; RECORD_DUMMY, and RECORD_REKEY too, are filled to the same size.
+ *
  *	receiving				sending
  *	p = appconn_room(c, &n);		appconn_send(c, MSG_c_list, &list);
  *	n = read(fd, p, n);			b = appconn_output(c);
@@ -32,8 +40,10 @@
 #define APPCONN_FRAGMENT	16000	/* content of one record, at most */
 #define APPCONN_MAX		(MSG_APP_MAX_BYTES + HASH_LEN)
 #define APPCONN_FRAGMENTS_MAX	2048	/* records of one message, at most */
-#define APPCONN_DUMMIES_MAX	65536	/* dummies between two messages */
+#define APPCONN_DUMMIES_MAX	65536	/* a client's, between two messages */
 #define APPCONN_OUT_MAX		(16u << 20) /* bytes that may wait to be written */
+#define APPCONN_SHAPED		1024	/* a shaped record on the wire */
+#define APPCONN_SHAPED_CONTENT	1001	/* what it carries, at most */
 
 struct appconn;
 
@@ -98,6 +108,19 @@ int appconn_send(struct appconn *c, enum msg_type type, const void *body);
  * the second time 0 without effect.
  */
 int appconn_close(struct appconn *c);
+/*
+ * Begin or end to shape this end's messages.  At the end what waits in the
+ * stream is sealed in records of any size.  0 or -1 as appconn_send().
+ */
+int appconn_shape(struct appconn *c, bool on);
+/*
+ * While shaped: append one record of APPCONN_SHAPED bytes, whatever waits.  0 or
+ * -1 as appconn_send().
+ */
+int appconn_shaped_record(struct appconn *c);
+/* Bytes of the stream that wait, and all that have been put into it so far. */
+size_t appconn_waiting(const struct appconn *c);
+uint64_t appconn_streamed(const struct appconn *c);
 /* The bytes that are to be written; empty when there are none. */
 struct bytes appconn_output(const struct appconn *c);
 /* The first n of them were written. */

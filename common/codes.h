@@ -32,6 +32,13 @@ enum delta {
 	DELTA_REASONING = 1
 };
 
+/* How the sizes and times of answers are hidden (docs/protocol.md, Shaping). */
+enum shape_mode {
+	SHAPE_OFF = 0,
+	SHAPE_TICK = 1,
+	SHAPE_BUCKET = 2
+};
+
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */
 

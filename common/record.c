@@ -102,6 +102,7 @@ acceptable(const struct record_dir *d, unsigned type, size_t n)
 	case RECORD_HANDSHAKE:
 	case RECORD_APP:
 	case RECORD_APP_MORE:
+	case RECORD_STREAM:
 		return n > 0 && !record_need_rekey(d);
 	default:
 		return false;

@@ -39,7 +39,8 @@ enum record_type {
 	RECORD_APP = 23,	/* last or only fragment of a message */
 	RECORD_APP_MORE = 24,	/* fragment, more follow */
 	RECORD_REKEY = 25,	/* no content; then the next key */
-	RECORD_DUMMY = 26	/* no content */
+	RECORD_DUMMY = 26,	/* no content */
+	RECORD_STREAM = 27	/* the next bytes of a stream of messages */
 };
 
 /*

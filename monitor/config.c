@@ -86,6 +86,7 @@ static cfg_opt_t server_opts[] = {
 	CFG_STR("log_level", "info", CFGF_NONE),
 	CFG_BOOL("first_contact", cfg_true, CFGF_NONE),
 	CFG_BOOL("require_pq", cfg_false, CFGF_NONE),
+	CFG_STR("shaping", "tick", CFGF_NONE),
 	CFG_SEC("roles", role_opts, CFGF_NONE),
 	CFG_SEC("provider", provider_opts,
 	    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -275,6 +276,24 @@ load_log_level(struct conf *c, struct server_config *cfg)
 		}
 	return conf_fail(c, c->cfg, "log_level", "log_level must be error, "
 	    "warning, notice, info or debug");
+}
+
+static int
+load_shaping(struct conf *c, struct server_config *cfg)
+{
+	static const char *const names[] = {
+		[SHAPE_OFF] = "off", [SHAPE_TICK] = "tick",
+		[SHAPE_BUCKET] = "bucket"
+	};
+	const char *s = cfg_getstr(c->cfg, "shaping");
+
+	for (int i = SHAPE_OFF; i <= SHAPE_BUCKET; i++)
+		if (strcmp(s, names[i]) == 0) {
+			cfg->shaping = (enum shape_mode)i;
+			return 0;
+		}
+	return conf_fail(c, c->cfg, "shaping",
+	    "shaping must be tick, bucket or off");
 }
 
 static int
@@ -540,6 +559,7 @@ config_load(const char *path, struct server_config *cfg, char *err,
 		goto out;
 	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
+	    load_shaping(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 || load_roles(&c, cfg) == -1 ||
 	    load_providers(&c, cfg) == -1 || load_models(&c, cfg) == -1)
 		goto out;

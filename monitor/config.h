@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codes.h"
 #include "log.h"
 
 #define CONFIG_MAX_LISTEN	16
@@ -96,6 +97,7 @@ struct server_config {
 	enum log_level		 log_level;
 	bool			 first_contact;
 	bool			 require_pq;	/* no suite without ML-KEM */
+	enum shape_mode		 shaping;
 	struct config_user	 user[CONFIG_ROLES];
 	struct config_provider	 providers[CONFIG_MAX_PROVIDERS];
 	size_t			 nproviders;

@@ -50,6 +50,7 @@ send_limits(struct proc *p)
 		.first_contact = mon->cfg.first_contact,
 		.lowest_suite = mon->cfg.require_pq ? HS_SUITE_HYBRID :
 		    HS_SUITE_X25519,
+		.shaping = (uint8_t)mon->cfg.shaping,
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);

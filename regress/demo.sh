@@ -27,6 +27,7 @@ answers() {
 	curl -sf -m 1 -o /dev/null "$1"
 }
 
+SHAPING=tick
 service_new
 if [ -n "${CLOISTER_UPSTREAM:-}" ]; then
 	URL=$CLOISTER_UPSTREAM

@@ -43,13 +43,15 @@ standin_start() {
 }
 
 # Write the configuration.  URL, KEY_FILE, CA_FILE, MODELS (alias:upstream ...)
-# may be set before; EXTRA and LIMITS are added as they are.
+# and SHAPING may be set before; EXTRA and LIMITS are added as they are.
 service_config() {
 	: "${MODELS:=demo:demo}"
 	{
 		echo "listen = { \"127.0.0.1:$PORT\" }"
 		echo "state_dir = \"$T/state\""
 		echo "control_socket = \"$T/control\""
+		# Unless it is what is looked at: tests that move much would wait.
+		echo "shaping = ${SHAPING:-off}"
 		echo "${EXTRA:-}"
 		if [ "$(id -u)" = 0 ]; then
 			echo "roles {"

@@ -53,6 +53,17 @@ session_vault(struct session *s, enum msg_type type, const void *body)
 		(void)chan_send(s->vault, type, body, -1);
 }
 
+static struct req *
+req_by_id(struct session *s, uint32_t id)
+{
+	struct req *r;
+
+	TAILQ_FOREACH(r, &s->reqs, link)
+		if (r->id == id)
+			return r;
+	return NULL;
+}
+
 void
 session_error(struct session *s, uint32_t id, enum err code,
     const char *text, const char *hint)
@@ -62,6 +73,11 @@ session_error(struct session *s, uint32_t id, enum err code,
 		.hint = bytes_str(hint)
 	};
 
+	struct req *r = req_by_id(s, id);
+
+	/* What was said before it goes before it. */
+	if (r != NULL && r->kind == REQ_CHAT)
+		chat_flush(s, r);
 	io_send(s, MSG_s_error, &m);
 }
 
@@ -80,17 +96,6 @@ bool
 req_known(const struct session *s, uint32_t rid)
 {
 	return rid != 0 && rid <= s->last_rid;
-}
-
-static struct req *
-req_by_id(struct session *s, uint32_t id)
-{
-	struct req *r;
-
-	TAILQ_FOREACH(r, &s->reqs, link)
-		if (r->id == id)
-			return r;
-	return NULL;
 }
 
 struct req *
@@ -124,6 +129,8 @@ req_free(struct session *s, struct req *r)
 {
 	TAILQ_REMOVE(&s->reqs, r, link);
 	s->nreqs--;
+	if (r->kind == REQ_CHAT)
+		shaping_end(s, r);
 	chat_free(r->chat);
 	buf_free(&r->text);
 	free(r);
@@ -183,6 +190,9 @@ finish(struct session *s)
 {
 	if (s->closing)
 		return;
+	/* Who left within a step is told nothing of a size that says more. */
+	if (s->left && shape_active(&s->shape))
+		io_stop(s);
 	s->left = s->leaving = s->closing = true;
 	if (s->app == NULL) {
 		loop_stop(s->loop);
@@ -243,7 +253,7 @@ on_idle(void *arg)
 	uint64_t passed = mono_ms() - s->last_ms;
 
 	s->timer = NULL;
-	if (!TAILQ_EMPTY(&s->reqs))
+	if (!TAILQ_EMPTY(&s->reqs) || shape_active(&s->shape))
 		set_timer(s, idle_ms, on_idle);
 	else if (passed < idle_ms)
 		set_timer(s, idle_ms - passed, on_idle);
@@ -270,7 +280,8 @@ begin(struct session *s)
 	struct m_sv_ready ready;
 	struct m_s_hello hello = {
 		.user = bytes_str(s->user), .version = bytes_str("Cloister " CLOISTER_VERSION),
-		.max_prompt_bytes = s->max_prompt
+		.max_prompt_bytes = s->max_prompt,
+		.shaping = (uint8_t)s->shape.mode
 	};
 
 	if (!s->have_keys || !s->have_user) {
@@ -296,13 +307,14 @@ static void
 take_user(struct session *s, const struct m_vs_user *m)
 {
 	chan_set_state(s->vault, SESS_VAULT_LIVE);
-	if (m->n != s->n ||
+	if (m->n != s->n || m->shaping > SHAPE_BUCKET ||
 	    msg_text(s->user, sizeof(s->user), m->user) == -1) {
 		session_violation(s, "vault: not this session's user");
 		return;
 	}
 	s->idle_timeout_s = m->idle_timeout_s;
 	s->max_prompt = m->max_prompt_bytes;
+	s->shape.mode = m->shaping;
 	s->have_user = true;
 	setproctitle("-cloisterd: session %s [%" PRIu64 "]", s->user, s->n);
 	begin(s);
@@ -448,6 +460,7 @@ session_run(uint64_t n, int vault, int twin)
 	s.loop = loop_new();
 	TAILQ_INIT(&s.reqs);
 	TAILQ_INIT(&s.llms);
+	shape_init(&s.shape, SHAPE_OFF);
 	log_session = &s;
 	log_set_sink(log_to_vault);
 	s.vault = chan_new(s.loop, vault, CH_SESS_VAULT, END_A,
@@ -460,6 +473,7 @@ session_run(uint64_t n, int vault, int twin)
 	while ((r = TAILQ_FIRST(&s.reqs)) != NULL)
 		req_free(&s, r);
 	llm_free_all(&s);
+	shaping_stop(&s);
 	io_stop(&s);
 	appconn_free(s.app);
 	chan_free(s.vault);

@@ -6,6 +6,7 @@
 
 #define HISTORY_MAX_BYTES	(9u << 20)	/* with the prompt under 10 MiB */
 #define LLM_QUEUE_MAX_BYTES	(15u << 20)	/* under CHAN_QUEUE_MAX_BYTES */
+#define DELTA_MAX_BYTES		16000		/* text of one delta */
 #define FLAG_NOSTORE		0x01		/* c_prompt.flags */
 
 struct past {
@@ -30,6 +31,8 @@ struct chat {
 	bool			 stored;		/* the question */
 	uint64_t		 question;
 	struct buf		 answer;
+	uint8_t			 held_kind;
+	struct buf		 held;			/* of a delta: chat_flush() */
 	/* The outcome, once ended; code 0 is an end, others an error. */
 	bool			 ended;
 	uint8_t			 finish;
@@ -64,6 +67,7 @@ chat_free(struct chat *c)
 	free_history(c);
 	buf_free(&c->prompt);
 	buf_free(&c->answer);
+	buf_free(&c->held);
 	freezero(c, sizeof(*c));
 }
 
@@ -113,8 +117,10 @@ reply(struct session *s, struct req *r)
 	memcpy(m.conv, c->conv, sizeof(m.conv));
 	if (c->code != 0)
 		session_error(s, r->id, c->code, c->text, c->hint);
-	else
+	else {
+		chat_flush(s, r);
 		io_send(s, MSG_s_end, &m);
+	}
 	req_free(s, r);
 }
 
@@ -246,6 +252,7 @@ chat_new(const struct m_c_prompt *m)
 	STAILQ_INIT(&c->history);
 	buf_init(&c->prompt, TEXT_MAX_BYTES);
 	buf_init(&c->answer, TEXT_MAX_BYTES);
+	buf_init(&c->held, DELTA_MAX_BYTES);
 	buf_put(&c->prompt, m->text.p, m->text.n);
 	if (c->prompt.err)
 		fatalx("no memory");
@@ -276,6 +283,7 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 		return;
 	c = r->chat = chat_new(m);
 	rd.req = om.req = r->rid;
+	shaping_begin(s, r);
 	if (is_new(c))
 		c->history_done = true;
 	else {
@@ -414,13 +422,42 @@ chat_llm_lost(struct session *s, struct req *r, const struct llm *llm)
 		    "failed", "try again");
 }
 
+void
+chat_flush(struct session *s, struct req *r)
+{
+	struct chat *c = r->chat;
+	struct m_s_delta out = {
+		.req = r->id, .kind = c->held_kind, .text = buf_bytes(&c->held)
+	};
+
+	if (c->held.n > 0)
+		io_send(s, MSG_s_delta, &out);
+	buf_reset(&c->held);
+}
+
+/* Send text, or hold it back until a record has room: many make one message. */
+static void
+say(struct session *s, struct req *r, uint8_t kind, struct bytes text)
+{
+	struct m_s_delta out = { .req = r->id, .kind = kind, .text = text };
+	struct chat *c = r->chat;
+
+	if (!shape_active(&s->shape)) {
+		io_send(s, MSG_s_delta, &out);
+		return;
+	}
+	if (kind != c->held_kind || text.n > DELTA_MAX_BYTES - c->held.n)
+		chat_flush(s, r);
+	c->held_kind = kind;
+	buf_put(&c->held, text.p, text.n);
+	if (c->held.err)
+		fatalx("no memory");
+}
+
 int
 chat_delta(struct session *s, struct req *r, const struct llm *llm,
     const struct m_ls_delta *m)
 {
-	struct m_s_delta out = {
-		.req = r->id, .kind = m->kind, .text = m->text
-	};
 	struct chat *c = r->chat;
 
 	if (c->llm != llm || !c->started)
@@ -439,7 +476,7 @@ chat_delta(struct session *s, struct req *r, const struct llm *llm,
 		if (c->answer.err)
 			fatalx("no memory");
 	}
-	io_send(s, MSG_s_delta, &out);
+	say(s, r, m->kind, m->text);
 	return 0;
 }
 

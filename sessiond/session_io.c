@@ -8,13 +8,20 @@
 
 #define READS_MAX	64	/* of one round, then others get their turn */
 
+/* What waits for the client. */
+static size_t
+queued(const struct session *s)
+{
+	return appconn_output(s->app).n + appconn_waiting(s->app);
+}
+
 /* Whether something that requests would fill further is full enough. */
 static bool
 blocked(const struct session *s)
 {
 	const struct llm *l;
 
-	if (appconn_output(s->app).n > QUEUE_HIGH ||
+	if (queued(s) > QUEUE_HIGH ||
 	    (s->vault != NULL && chan_queued(s->vault) > QUEUE_HIGH))
 		return true;
 	TAILQ_FOREACH(l, &s->llms, link)
@@ -166,7 +173,7 @@ watch(struct session *s)
 static void
 back_pressure(struct session *s)
 {
-	bool full = s->io != NULL && appconn_output(s->app).n > QUEUE_HIGH;
+	bool full = s->io != NULL && queued(s) > QUEUE_HIGH;
 	struct llm *l;
 
 	if (s->vault != NULL)

@@ -3,6 +3,7 @@
  *
  *	session.c	birth, end, the vault's channel, requests
  *	session_io.c	the client's socket
+ *	session_shape.c	when what is sent to the client leaves
  *	session_chat.c	c_prompt and c_cancel
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
@@ -16,6 +17,7 @@
 #include "chan.h"
 #include "codes.h"
 #include "loop.h"
+#include "shape.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
 #define QUEUE_HIGH	(1u << 20)	/* bytes waiting: stop their source */
@@ -73,6 +75,8 @@ struct session {
 	struct loop_io		*io;		/* NULL: nothing can be written */
 	uint32_t		 events;
 	struct appconn		*app;
+	struct shape		 shape;
+	struct loop_timer	*tick;
 	bool			 stalled;	/* input waits: see blocked() */
 	uint64_t		 last_ms;	/* when the client last asked */
 	bool			 left;		/* the client asks no more */
@@ -125,10 +129,20 @@ void io_round(void *session);
 /* Watch the client no more. */
 void io_stop(struct session *s);
 
+/* ---- session_shape.c ---- */
+/* A prompt was taken: from now on, records leave by the schedule. */
+void shaping_begin(struct session *s, const struct req *r);
+/* The last word to it was said; nothing happens where it was not shaped. */
+void shaping_end(struct session *s, const struct req *r);
+/* The session ends. */
+void shaping_stop(struct session *s);
+
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
 void chat_cancel(struct session *s, struct req *r);
 void chat_free(struct chat *c);
+/* Say what was held back for a shaped record. */
+void chat_flush(struct session *s, struct req *r);
 /* One message of the history is in r->head and r->text. */
 void chat_history(struct session *s, struct req *r);
 void chat_history_done(struct session *s, struct req *r);

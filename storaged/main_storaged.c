@@ -31,6 +31,7 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->idle_timeout_s = m->u.ctl_limits.idle_timeout_s;
 		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
 		v->lowest_suite = m->u.ctl_limits.lowest_suite;
+		v->shaping = m->u.ctl_limits.shaping;
 		break;
 	case MSG_ctl_model:
 		if (v->nmodels == VAULT_MODELS_MAX)

@@ -177,6 +177,7 @@ struct vault {
 	uint8_t			 lowest_suite;	/* that a client may use */
 	uint32_t		 idle_timeout_s;
 	uint32_t		 max_prompt_bytes;
+	uint8_t			 shaping;
 	struct model		 models[VAULT_MODELS_MAX];
 	size_t			 nmodels;
 

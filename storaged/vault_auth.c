@@ -144,6 +144,7 @@ grant(struct worker *w, const struct attempt *a, struct user *u)
 	struct m_vs_user mu = {
 		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
 		.max_prompt_bytes = v->max_prompt_bytes,
+		.shaping = v->shaping,
 		.user = bytes_str(u->name)
 	};
 	char fp[RSA_FP_TEXT];

@@ -2,7 +2,7 @@
 /* A monitor, B role */
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
-"ctl_limits 0103 CTL AB CONF u32 u32 u32 u32 u32 u32 u32 u8",
+"ctl_limits 0103 CTL AB CONF u32 u32 u32 u32 u32 u32 u32 u8 u8 u8",
 "ctl_upstream 0104 CTL AB CONF u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
 "ctl_model 0105 CTL AB CONF u8 u8 u32 text<=64 text<=256 text<=64 text<=16384",
@@ -79,7 +79,7 @@
 "cl_connected 0e05 LLM_CONN BA UP fd u64",
 "cl_failed 0e06 LLM_CONN BA UP u64 text<=256",
 /* A session, B vault */
-"vs_user 0f01 SESS_VAULT BA INERT u64 u32 u32 text<=64",
+"vs_user 0f01 SESS_VAULT BA INERT u64 u32 u32 u8 text<=64",
 "sv_ready 0f02 SESS_VAULT AB LIVE =32",
 "sv_models 0f03 SESS_VAULT AB LIVE u32",
 "sv_list 0f04 SESS_VAULT AB LIVE u32 u16 <=64",
@@ -129,7 +129,7 @@
 "c_show 8004 APP AB OPEN u32 =16 u64 u16",
 "c_models 8005 APP AB OPEN u32",
 "c_ping 8006 APP AB OPEN u32",
-"s_hello 8101 APP BA OPEN text<=64 text<=64 u32",
+"s_hello 8101 APP BA OPEN text<=64 text<=64 u32 u8",
 "s_stored 8102 APP BA OPEN u32 =16 u64 u64",
 "s_delta 8103 APP BA OPEN u32 u8 text<=16000",
 "s_end 8104 APP BA OPEN u32 u8 u32 u32 =16 u64 u64 text<=64",

@@ -534,6 +534,163 @@ flood_of_dummies(void **state)
 	assert_string_equal(appconn_why(r->server), "too many dummies");
 }
 
+/* A message that is not whole yet, in a stream. */
+static void
+half_streamed(struct rogue *r)
+{
+	struct msg m;
+
+	assert_int_equal(rogue_send(r, RECORD_STREAM, bytes_of("\0\0\0\50abc", 7),
+	    &m), APPCONN_AGAIN);
+}
+
+static void
+inside_of_a_stream(void **state)
+{
+	static const enum record_type types[] = {
+		RECORD_APP, RECORD_APP_MORE, RECORD_CLOSE
+	};
+	static const uint8_t zeros[40];
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct rogue *r;
+		struct msg m;
+
+		assert_int_equal(rogue_setup(state), 0);
+		r = *state;
+		half_streamed(r);
+		assert_int_equal(rogue_send(r, types[i], bytes_of(zeros,
+		    sizeof(zeros)), &m), APPCONN_BROKEN);
+		assert_int_equal(rogue_teardown(state), 0);
+	}
+}
+
+static void
+stream_inside_of_fragments(void **state)
+{
+	struct rogue *r = *state;
+	struct msg m;
+
+	assert_int_equal(rogue_send(r, RECORD_APP_MORE, bytes_of("x", 1), &m),
+	    APPCONN_AGAIN);
+	assert_int_equal(rogue_send(r, RECORD_STREAM, bytes_of("x", 1), &m),
+	    APPCONN_BROKEN);
+	assert_string_equal(appconn_why(r->server),
+	    "a stream inside of a message");
+}
+
+static void
+streamed_length(void **state)
+{
+	uint8_t len[4];
+	struct rogue *r = *state;
+	struct msg m;
+
+	put_be32(len, APPCONN_MAX + 1);
+	assert_int_equal(rogue_send(r, RECORD_STREAM, bytes_of(len, 3), &m),
+	    APPCONN_AGAIN);
+	assert_int_equal(rogue_send(r, RECORD_STREAM, bytes_of(len + 3, 1), &m),
+	    APPCONN_BROKEN);
+	assert_string_equal(appconn_why(r->server), "message too long");
+}
+
+static void
+streamed_mac(void **state)
+{
+	struct rogue *r = *state;
+	struct msg m;
+
+	half_streamed(r);
+	assert_int_equal(rogue_send(r, RECORD_STREAM,
+	    bytes_of("0123456789012345678901234567890123456", 37), &m),
+	    APPCONN_BROKEN);
+	assert_string_equal(appconn_why(r->server), "wrong message MAC");
+}
+
+/* One byte a record is slow, but a message all the same. */
+static void
+small_streams(void **state)
+{
+	struct rogue *r = *state;
+	enum appconn_result v;
+	struct msg m;
+	int sent = 1;
+
+	half_streamed(r);
+	do
+		v = rogue_send(r, RECORD_STREAM, bytes_of("", 1), &m);
+	while (v == APPCONN_AGAIN && ++sent < 100);
+	assert_int_equal(v, APPCONN_BROKEN);
+	assert_string_equal(appconn_why(r->server), "wrong message MAC");
+}
+
+static void
+flood_of_long_streams(void **state)
+{
+	uint8_t len[4];
+	struct rogue *r = *state;
+	enum appconn_result v;
+	struct msg m;
+	int sent = 1;
+
+	put_be32(len, APPCONN_MAX);
+	v = rogue_send(r, RECORD_STREAM, bytes_of(len, 4), &m);
+	while (v == APPCONN_AGAIN && sent++ <= APPCONN_FRAGMENTS_MAX)
+		v = rogue_send(r, RECORD_STREAM, bytes_of("x", 1), &m);
+	assert_int_equal(sent, APPCONN_FRAGMENTS_MAX + 1);
+	assert_string_equal(appconn_why(r->server), "too many fragments");
+}
+
+/* Dummies of a server have no bound: a model may think for hours. */
+static void
+dummies_of_a_server(void **state)
+{
+	struct ends *e = *state;
+	struct msg m;
+
+	assert_int_equal(appconn_shape(e->server, true), 0);
+	for (int i = 0; i < APPCONN_DUMMIES_MAX + 10; i++) {
+		assert_int_equal(appconn_shaped_record(e->server), 0);
+		assert_int_equal(appconn_output(e->server).n, APPCONN_SHAPED);
+		assert_int_equal(carry(e->server, e->client, 1u << 20, &m),
+		    APPCONN_AGAIN);
+	}
+	assert_null(appconn_why(e->client));
+}
+
+/* Many messages in one record, one in many, in steps of one byte. */
+static void
+streams(void **state)
+{
+	struct ends *e = *state;
+	char *text = make_text(12000);
+	struct msg m;
+
+	assert_int_equal(appconn_shape(e->server, true), 0);
+	for (uint32_t i = 1; i <= 5; i++)
+		send_delta(e->server, i, "short");
+	send_delta(e->server, 6, text);
+	send_delta(e->server, 7, "last");
+	assert_int_equal(appconn_output(e->server).n, 0);
+	for (size_t sent = 1; appconn_waiting(e->server) > 0; sent++) {
+		assert_int_equal(appconn_shaped_record(e->server), 0);
+		assert_int_equal(appconn_output(e->server).n,
+		    sent * APPCONN_SHAPED);
+	}
+	for (uint32_t i = 1; i <= 7; i++) {
+		assert_int_equal(carry(e->server, e->client, 1, &m),
+		    APPCONN_MESSAGE);
+		assert_int_equal(m.u.s_delta.req, i);
+		assert_true(bytes_eq(m.u.s_delta.text,
+		    bytes_str(i < 6 ? "short" : i == 6 ? text : "last")));
+	}
+	assert_int_equal(appconn_shape(e->server, false), 0);
+	send_delta(e->server, 8, "plain");
+	assert_int_equal(carry(e->server, e->client, 1, &m), APPCONN_MESSAGE);
+	assert_int_equal(m.u.s_delta.req, 8);
+	free(text);
+}
+
 static void
 long_fragment(void **state)
 {
@@ -744,10 +901,13 @@ main(void)
 		T(close_each_way), T(truncation), T(reordered_and_replayed),
 		T(reflected), T(rekeys), T(rekey_is_on_the_wire),
 		T(rekeys_by_bytes_and_time), T(epochs_run_out),
-		T(output_is_bounded),
+		T(output_is_bounded), T(streams), T(dummies_of_a_server),
 		R(flood_of_fragments), R(flood_of_small_fragments),
 		R(flood_of_dummies), R(long_fragment), R(wrong_mac),
 		R(short_message), R(handshake_record), R(nonzero_padding),
+		R(stream_inside_of_fragments), R(streamed_length),
+		R(streamed_mac), R(small_streams),
+		R(flood_of_long_streams), cmocka_unit_test(inside_of_a_stream),
 		cmocka_unit_test(every_bit_flipped),
 		cmocka_unit_test(bad_messages),
 		cmocka_unit_test(bad_closes),

@@ -82,6 +82,7 @@ static const char good[] =
     "log_level = debug\n"
     "first_contact = no\n"
     PQ
+    "shaping = bucket\n"
     "roles { logger = '5001' keyd = '5002:6002'\n"
     " vault = alice llmproxy = '7000' }\n"
     "model fast { provider = b upstream = 'org/m:1' max_tokens = 9 }\n"
@@ -119,6 +120,7 @@ test_good(void **state)
 	assert_int_equal(c.log_level, LOG_L_DEBUG);
 	assert_false(c.first_contact);
 	assert_int_equal(c.require_pq, MLKEM_BUILT);
+	assert_int_equal(c.shaping, SHAPE_BUCKET);
 	assert_int_equal(c.user[CONFIG_LOGGER].uid, 5001);
 	assert_int_equal(c.user[CONFIG_LOGGER].gid, 5001);
 	assert_int_equal(c.user[CONFIG_KEYD].gid, 6002);
@@ -176,6 +178,7 @@ test_defaults(void **state)
 	assert_int_equal(c.log_level, LOG_L_INFO);
 	assert_true(c.first_contact);
 	assert_false(c.require_pq);
+	assert_int_equal(c.shaping, SHAPE_TICK);
 	assert_true(c.models[0].is_default);
 	assert_null(c.models[0].system);
 	assert_int_equal(c.limits.max_connections, 1024);
@@ -195,7 +198,8 @@ static const struct mistake {
 	int		 line;		/* 0: of the whole file */
 	const char	*says;
 } mistakes[] = {
-	{ HEAD PROV "\nshaping = tick\n" MODEL, 4, "shaping" },
+	{ HEAD PROV "\nshapeless = tick\n" MODEL, 4, "shapeless" },
+	{ HEAD PROV "\nshaping = none\n" MODEL, 4, "tick, bucket or off" },
 	{ HEAD "model m {\n upstram = u }\n", 3, "upstram" },
 	{ HEAD "limits {\n\n max_connections = many }\n", 4,
 	    "max_connections" },

@@ -18,6 +18,7 @@
 
 #include "appconn.h"
 #include "chan.h"
+#include "codes.h"
 #include "role.h"
 #include "session.h"
 
@@ -36,6 +37,8 @@ struct run {
 	int		 sock;
 	struct appconn	*app;
 	struct msg	 m;		/* what arrived last */
+	uint8_t		 shaping;	/* what the user is given */
+	size_t		 heard;		/* bytes from the worker */
 };
 
 static void
@@ -43,7 +46,7 @@ give_user(struct run *r, uint64_t n, uint32_t idle_s)
 {
 	struct m_vs_user u = {
 		.n = n, .idle_timeout_s = idle_s, .max_prompt_bytes = 1048576,
-		.user = bytes_str("alice")
+		.shaping = r->shaping, .user = bytes_str("alice")
 	};
 
 	assert_int_equal(chan_send(r->vault, MSG_vs_user, &u, -1), 0);
@@ -159,6 +162,7 @@ client_next(struct run *r)
 		p = appconn_room(r->app, &room);
 		assert_true((n = read(r->sock, p, room)) > 0);
 		appconn_arrived(r->app, (size_t)n);
+		r->heard += (size_t)n;
 	}
 	return v;
 }
@@ -172,9 +176,10 @@ client_recv(struct run *r, enum msg_type type)
 
 /* A session that runs and has said hello. */
 static void
-begin(struct run *r, uint32_t idle_s)
+begin_shaped(struct run *r, uint32_t idle_s, enum shape_mode shaping)
 {
 	start(r);
+	r->shaping = (uint8_t)shaping;
 	give_user(r, N, idle_s);
 	give_keys(r);
 	from_vault_chan(r, MSG_sv_ready);
@@ -182,6 +187,14 @@ begin(struct run *r, uint32_t idle_s)
 	client_recv(r, MSG_s_hello);
 	assert_true(bytes_eq(r->m.u.s_hello.user, bytes_str("alice")));
 	assert_int_equal(r->m.u.s_hello.max_prompt_bytes, 1048576);
+	assert_int_equal(r->m.u.s_hello.shaping, shaping);
+	r->heard = 0;
+}
+
+static void
+begin(struct run *r, uint32_t idle_s)
+{
+	begin_shaped(r, idle_s, SHAPE_OFF);
 }
 
 /* Both ends say CLOSE; the worker ends well. */
@@ -1319,6 +1332,136 @@ lengths(void **state)
 	free(big);
 }
 
+/* A chat of which nothing is stored, with its channel. */
+static uint32_t
+shaped_chat(struct run *r)
+{
+	uint32_t rid;
+
+	prompt(r, 1, NULL, 1, "", "hi");
+	from_vault_chan(r, MSG_sv_open_model);
+	rid = r->m.u.sv_open_model.req;
+	open_model(r, rid, "m");
+	from_llm_chan(r, MSG_sl_chat);
+	expect_text(r, rid, 1, "hi");
+	return rid;
+}
+
+static void
+model_says(struct run *r, uint32_t rid, uint8_t kind, const char *text)
+{
+	struct m_ls_delta m = {
+		.req = rid, .kind = kind, .text = bytes_str(text)
+	};
+
+	assert_int_equal(chan_send(r->llm, MSG_ls_delta, &m, -1), 0);
+}
+
+/* In one message or several: a tick may fall in between. */
+static void
+client_recv_text(struct run *r, uint8_t kind, const char *text)
+{
+	for (size_t n; *text != '\0'; text += n) {
+		client_recv(r, MSG_s_delta);
+		assert_int_equal(r->m.u.s_delta.kind, kind);
+		n = r->m.u.s_delta.text.n;
+		assert_true(n <= strlen(text));
+		assert_memory_equal(r->m.u.s_delta.text.p, text, n);
+		assert_int_equal(r->heard % APPCONN_SHAPED, 0);
+	}
+}
+
+/* All that is said while a request is shaped leaves in records of one size. */
+static void
+ticks(void **state)
+{
+	struct m_c_ping ping = { .req = 9 };
+	struct m_c_list list = { .req = 10 };
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin_shaped(&r, 1, SHAPE_TICK);
+	rid = shaped_chat(&r);
+	model_says(&r, rid, 1, "think");
+	model_says(&r, rid, 1, "ing");
+	model_says(&r, rid, 0, "one ");
+	model_says(&r, rid, 0, "message");
+	client_recv_text(&r, 1, "thinking");
+	client_recv_text(&r, 0, "one message");
+	client_send(&r, MSG_c_ping, &ping);
+	client_recv(&r, MSG_s_pong);
+	llm_end(&r, rid, FINISH_STOP);
+	client_recv(&r, MSG_s_end);
+	assert_int_equal(r.heard % APPCONN_SHAPED, 0);
+	/* Behind the end of the answer still, and the session is not idle. */
+	client_send(&r, MSG_c_list, &list);
+	from_vault_chan(&r, MSG_sv_list);
+	poll(NULL, 0, 1300);
+	vs_done(&r, r.m.u.sv_list.req, "");
+	client_recv(&r, MSG_s_done);
+	assert_int_equal(r.heard % APPCONN_SHAPED, 0);
+	assert_true(r.heard >= 5 * APPCONN_SHAPED);
+	/* Who leaves within the step gets no CLOSE: the socket just ends. */
+	assert_int_equal(appconn_close(r.app), 0);
+	write_out(&r);
+	while (appconn_next(r.app, &r.m) == APPCONN_AGAIN) {
+		size_t room;
+		uint8_t *p = appconn_room(r.app, &room);
+		ssize_t n = read(r.sock, p, room);
+
+		if (n <= 0)
+			break;
+		appconn_arrived(r.app, (size_t)n);
+		r.heard += (size_t)n;
+	}
+	assert_int_equal(r.heard % APPCONN_SHAPED, 0);
+	assert_non_null(appconn_eof(r.app));
+	assert_int_equal(finish(&r), 0);
+}
+
+/* An error comes in its turn, behind the text before it. */
+static void
+shaped_error(void **state)
+{
+	struct m_ls_error e = { .code = 4, .text = bytes_str("failed") };
+	struct run r;
+
+	(void)state;
+	begin_shaped(&r, 0, SHAPE_TICK);
+	e.req = shaped_chat(&r);
+	model_says(&r, e.req, 0, "so far");
+	assert_int_equal(chan_send(r.llm, MSG_ls_error, &e, -1), 0);
+	client_recv_text(&r, 0, "so far");
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, 4);
+	assert_int_equal(r.heard % APPCONN_SHAPED, 0);
+	/* Without its vault the session ends at once, and properly. */
+	chan_free(r.vault);
+	r.vault = NULL;
+	assert_int_equal(client_next(&r), APPCONN_CLOSED);
+	assert_int_equal(finish(&r), 0);
+}
+
+static void
+in_one_bucket(void **state)
+{
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin_shaped(&r, 0, SHAPE_BUCKET);
+	rid = shaped_chat(&r);
+	model_says(&r, rid, 0, "one ");
+	model_says(&r, rid, 0, "message");
+	poll(NULL, 0, 250);
+	llm_end(&r, rid, FINISH_STOP);
+	client_recv_text(&r, 0, "one message");
+	client_recv(&r, MSG_s_end);
+	assert_int_equal(r.heard, 4 * APPCONN_SHAPED);
+	end(&r);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1348,6 +1491,9 @@ main(int argc, char **argv)
 		cmocka_unit_test(vault_dies),
 		cmocka_unit_test(large_and_slow),
 		cmocka_unit_test(answer_too_long),
+		cmocka_unit_test(ticks),
+		cmocka_unit_test(shaped_error),
+		cmocka_unit_test(in_one_bucket),
 		cmocka_unit_test(not_an_answer_to_show),
 		cmocka_unit_test(not_an_answer_to_chat),
 		cmocka_unit_test(llmproxy_answers_for_others),

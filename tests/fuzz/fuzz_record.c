@@ -106,11 +106,13 @@ struct peer {
 	size_t		 messages;	/* that must arrive */
 };
 
-/* A right message, in fragments of any size. */
+/* A right message, in fragments of any size or as part of a stream. */
 static void
-say(struct rd *in, struct peer *p)
+say(struct rd *in, struct peer *p, bool streamed)
 {
-	struct buf b = BUF_INIT(APPCONN_MAX);
+	struct buf b = BUF_INIT(APPCONN_MAX), framed = BUF_INIT(4 + APPCONN_MAX);
+	enum record_type last = streamed ? RECORD_STREAM : RECORD_APP;
+	enum record_type more = streamed ? RECORD_STREAM : RECORD_APP_MORE;
 	size_t cut = 1 + fz_num(in) % APPCONN_FRAGMENT, at = 0, n;
 	struct msg m;
 
@@ -121,15 +123,20 @@ say(struct rd *in, struct peer *p)
 	buf_put(&b, p->mac.mac, HASH_LEN);
 	if (b.n / cut > 1000)
 		cut = APPCONN_FRAGMENT;
-	for (; at < b.n; at += n) {
-		n = b.n - at < cut ? b.n - at : cut;
-		if (record_seal(&p->tx, at + n == b.n ? RECORD_APP :
-		    RECORD_APP_MORE, bytes_of(b.p + at, n), 0, &p->out) == -1)
+	if (streamed)
+		buf_v32(&framed, buf_bytes(&b));
+	else
+		buf_put(&framed, b.p, b.n);
+	for (; at < framed.n; at += n) {
+		n = framed.n - at < cut ? framed.n - at : cut;
+		if (record_seal(&p->tx, at + n == framed.n ? last : more,
+		    bytes_of(framed.p + at, n), 0, &p->out) == -1)
 			p->sane = false;
 	}
 	p->messages += p->sane && !p->closed;
 out:
 	buf_free(&b);
+	buf_free(&framed);
 }
 
 static void
@@ -156,7 +163,7 @@ step(struct rd *in, struct peer *p)
 	switch (what % 7) {
 	case 0:
 	case 1:
-		say(in, p);
+		say(in, p, what % 7 == 1);
 		break;
 	case 2:
 		p->sane = false;
