@@ -35,8 +35,8 @@ downgraded(const struct trust *t, int suite, int min_suite)
 	else
 		ui_err("ask the server's administrator whether it lost suite "
 		    "%d (OpenSSL 3.5). If that is right, remove the word "
-		    "suite%d from the lines of %s in\n    %s", min_suite, min_suite,
-		    t->server->text, t->conf->known_servers);
+		    "suite%d from the lines of %s in\n    %s", min_suite,
+		    min_suite, t->server->text, t->conf->known_servers);
 	return RC_SERVER_KEY;
 }
 

@@ -173,8 +173,8 @@ enum hs_verdict hs_server_read_ch(struct hs *hs, struct bytes msg,
 /*
  * Append SH to out.  random_s is keyd's.  Makes the ephemeral key, agrees with
  * the best suite that both ends have, and derives c_hs and s_hs; afterwards
- * keyd signs hs->suite and hs->th_sh.  -1 if the client's share or ML-KEM key is
- * not acceptable; nothing is to be answered then.
+ * keyd signs hs->suite and hs->th_sh.  -1 if the client's share or ML-KEM key
+ * is not acceptable; nothing is to be answered then.
  */
 int hs_server_make_sh(struct hs *hs, const uint8_t random_s[HS_RANDOM],
     struct buf *out);

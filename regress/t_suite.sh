@@ -41,7 +41,7 @@ ask() {
 	    'CLOISTER_LIBEXEC=$B exec "$B/cloister" -v ask "are you there"'
 }
 
-# accepted HOME SUITE: that suite and no other is in the audit log's last accept.
+# accepted DIR SUITE: that is the suite of the audit log's last accept.
 accepted() {
 	grep '"event":"auth.accept"' "$1/state/audit/audit.log" | tail -n 1 |
 	    grep -q "suite $2\""

@@ -1,6 +1,6 @@
 /*
- * Suites between two ends of which one may not have suite 2, or somebody between
- * them who would rather that they had not.
+ * Suites between two ends of which one may not have suite 2, or with somebody
+ * between them who would rather that they had not.
  */
 #include <setjmp.h>
 #include <stdarg.h>

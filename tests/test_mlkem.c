@@ -1,5 +1,5 @@
 /*
- * common/mlkem.c: what the two ends get, and keys and ciphertexts that are none.
+ * common/mlkem.c: what the two ends get; keys and ciphertexts that are none.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,18 @@
 
 #if MLKEM_BUILT
 
+static int
+encap(const uint8_t *pub, const uint8_t *coins, uint8_t *ct, uint8_t *ss)
+{
+	return mlkem_encapsulate(bytes_of(pub, MLKEM_KEY), coins, ct, ss);
+}
+
+static int
+decap(EVP_PKEY *key, const uint8_t *ct, uint8_t *ss)
+{
+	return mlkem_decapsulate(key, bytes_of(ct, MLKEM_CT), ss);
+}
+
 static void
 test_agree(void **state)
 {
@@ -20,13 +32,11 @@ test_agree(void **state)
 	EVP_PKEY *key = mlkem_keygen(NULL, pub);
 
 	(void)state;
-	assert_int_equal(mlkem_encapsulate(bytes_of(pub, sizeof(pub)), NULL, ct, a),
-	    0);
-	assert_int_equal(mlkem_decapsulate(key, bytes_of(ct, sizeof(ct)), b), 0);
+	assert_int_equal(encap(pub, NULL, ct, a), 0);
+	assert_int_equal(decap(key, ct, b), 0);
 	assert_memory_equal(a, b, MLKEM_SS);
 	/* Each time another one. */
-	assert_int_equal(mlkem_encapsulate(bytes_of(pub, sizeof(pub)), NULL, ct2,
-	    b), 0);
+	assert_int_equal(encap(pub, NULL, ct2, b), 0);
 	assert_memory_not_equal(a, b, MLKEM_SS);
 	assert_memory_not_equal(ct, ct2, MLKEM_CT);
 	EVP_PKEY_free(key);
@@ -45,25 +55,22 @@ test_fixed(void **state)
 	key2 = mlkem_keygen(seed, pub2);
 	assert_memory_equal(pub, pub2, MLKEM_KEY);
 	EVP_PKEY_free(key2);
-	assert_int_equal(mlkem_encapsulate(bytes_of(pub, sizeof(pub)), coins, ct,
-	    a), 0);
-	assert_int_equal(mlkem_encapsulate(bytes_of(pub, sizeof(pub)), coins, ct2,
-	    b), 0);
+	assert_int_equal(encap(pub, coins, ct, a), 0);
+	assert_int_equal(encap(pub, coins, ct2, b), 0);
 	assert_memory_equal(ct, ct2, MLKEM_CT);
 	assert_memory_equal(a, b, MLKEM_SS);
 	coins[MLKEM_COINS - 1] ^= 1;
-	assert_int_equal(mlkem_encapsulate(bytes_of(pub, sizeof(pub)), coins, ct2,
-	    b), 0);
+	assert_int_equal(encap(pub, coins, ct2, b), 0);
 	assert_memory_not_equal(a, b, MLKEM_SS);
 	/* z, the second half, decides only over bad ciphertexts. */
 	seed[MLKEM_SEED - 1] ^= 1;
 	key2 = mlkem_keygen(seed, pub2);
 	assert_memory_equal(pub, pub2, MLKEM_KEY);
-	assert_int_equal(mlkem_decapsulate(key2, bytes_of(ct, sizeof(ct)), b), 0);
+	assert_int_equal(decap(key2, ct, b), 0);
 	assert_memory_equal(a, b, MLKEM_SS);
 	ct[0] ^= 1;
-	assert_int_equal(mlkem_decapsulate(key2, bytes_of(ct, sizeof(ct)), b), 0);
-	assert_int_equal(mlkem_decapsulate(key, bytes_of(ct, sizeof(ct)), a), 0);
+	assert_int_equal(decap(key2, ct, b), 0);
+	assert_int_equal(decap(key, ct, a), 0);
 	assert_memory_not_equal(a, b, MLKEM_SS);
 	EVP_PKEY_free(key2);
 	EVP_PKEY_free(key);
@@ -80,24 +87,21 @@ test_bad_key(void **state)
 	(void)state;
 	EVP_PKEY_free(key);
 	for (size_t n = 0; n <= sizeof(pub); n++)
-		assert_int_equal(mlkem_encapsulate(bytes_of(pub, n), NULL, ct, ss),
-		    n == MLKEM_KEY ? 0 : -1);
+		assert_int_equal(mlkem_encapsulate(bytes_of(pub, n), NULL, ct,
+		    ss), n == MLKEM_KEY ? 0 : -1);
 	/* Two coefficients in three bytes; rho in the last 32. */
 	for (size_t i = 0; i + 3 <= MLKEM_KEY - 32; i += 3) {
 		memcpy(was, pub + i, 2);
 		pub[i] = 0x01;			/* 3329 */
 		pub[i + 1] = (uint8_t)((pub[i + 1] & 0xf0) | 0x0d);
-		assert_int_equal(mlkem_encapsulate(bytes_of(pub, MLKEM_KEY), NULL,
-		    ct, ss), -1);
+		assert_int_equal(encap(pub, NULL, ct, ss), -1);
 		pub[i] = 0x00;			/* 3328 */
 		if (i % 96 == 0)
-			assert_int_equal(mlkem_encapsulate(bytes_of(pub, MLKEM_KEY),
-			    NULL, ct, ss), 0);
+			assert_int_equal(encap(pub, NULL, ct, ss), 0);
 		memcpy(pub + i, was, 2);
 	}
 	memset(pub, 0xff, sizeof(pub));
-	assert_int_equal(mlkem_encapsulate(bytes_of(pub, MLKEM_KEY), NULL, ct, ss),
-	    -1);
+	assert_int_equal(encap(pub, NULL, ct, ss), -1);
 }
 
 static void
@@ -108,18 +112,15 @@ test_bad_ciphertext(void **state)
 	EVP_PKEY *key = mlkem_keygen(NULL, pub);
 
 	(void)state;
-	assert_int_equal(mlkem_encapsulate(bytes_of(pub, sizeof(pub)), NULL, ct, a),
-	    0);
+	assert_int_equal(encap(pub, NULL, ct, a), 0);
 	for (size_t n = 0; n <= sizeof(ct); n++)
 		assert_int_equal(mlkem_decapsulate(key, bytes_of(ct, n), b),
 		    n == MLKEM_CT ? 0 : -1);
 	/* Any other gives another secret, always the same for it. */
 	for (size_t i = 0; i < MLKEM_CT; i += 17) {
 		ct[i] ^= 0x10;
-		assert_int_equal(mlkem_decapsulate(key, bytes_of(ct, MLKEM_CT), b),
-		    0);
-		assert_int_equal(mlkem_decapsulate(key, bytes_of(ct, MLKEM_CT), c),
-		    0);
+		assert_int_equal(decap(key, ct, b), 0);
+		assert_int_equal(decap(key, ct, c), 0);
 		assert_memory_not_equal(a, b, MLKEM_SS);
 		assert_memory_equal(b, c, MLKEM_SS);
 		ct[i] ^= 0x10;

@@ -34,7 +34,8 @@ stores_lists_and_reads(void **state)
 	user_new(&r, "alice", &alice);
 	login(&r, &p, &alice, "alice");
 	assert_non_null(strstr(logged, "auth.accept|alice|from 127.0.0.1"));
-	assert_non_null(strstr(logged, MLKEM_BUILT ? ", suite 2" : ", suite 1"));
+	assert_non_null(strstr(logged,
+	    MLKEM_BUILT ? ", suite 2" : ", suite 1"));
 	assert_true(put_text(&r, &p, conv, 1, "\n Hello there\nsecond") == 1);
 	assert_true(put_text(&r, &p, conv, 2, "Hi.") == 2);
 	assert_true(put_text(&r, &p, other, 1, "another") == 1);

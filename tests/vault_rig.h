@@ -369,15 +369,15 @@ nonce(struct rig *r, uint64_t n, const uint8_t random_s[32])
 }
 
 /*
- * Ask for admission with id's keys, signing random_s and a suite, which need not
- * be the one that is named; wrap may be another's.
+ * Ask for admission with id's keys, signing random_s and a suite, which need
+ * not be the one that is named; wrap may be another's.
  */
 static inline void
 ask_suite(struct pair *p, const struct ident *id, const struct buf *wrap,
     const uint8_t random_s[32], uint8_t named, uint8_t suite)
 {
-	struct m_xv_auth a = { .suite = named, .spki = buf_bytes(&id->sign_spki),
-	    .wrap_spki = buf_bytes(wrap) };
+	struct m_xv_auth a = { .suite = named,
+	    .spki = buf_bytes(&id->sign_spki), .wrap_spki = buf_bytes(wrap) };
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
 	uint8_t h[32], wh[32];
 
