@@ -67,7 +67,10 @@ for step in connect sh kw; do
 		wait_for grep -q "^stopped" "$T/peer.out" ||
 		    bad "$step: the test peer stops"
 		BEFORE=$(service_pids)
-		kill -9 "$(role_pid $role)"
+		victim=$(role_pid $role)
+		kill -9 "$victim"
+		wait_for sh -c "! kill -0 $victim 2>/dev/null" ||
+		    bad "killed after $step: $role: it dies"
 		case $role in
 		logger | keyd | engine | storaged)
 			fallen $role "killed after $step" ;;
@@ -78,6 +81,11 @@ for step in connect sh kw; do
 		sessiond | llmproxy | connector)
 			peer_ends && good "killed after $step: $role: goes on" ||
 			    bad "killed after $step: $role: goes on" ;;
+		zygote)
+			# One that it did not have yet is its successor's.
+			peer_ends && [ $step != connect ] &&
+			    bad "killed after $step: $role: no session" ||
+			    good "killed after $step: $role: no half session" ;;
 		*)
 			peer_ends &&
 			    bad "killed after $step: $role: no session" ||
@@ -113,7 +121,7 @@ for role in logger keyd engine storaged zygote sessiond llmproxy connector; do
 	logger | keyd | engine | storaged)
 		fallen $role SIGSYS ;;
 	esac
-	wait_for as alice list || bad "SIGSYS: $role: served again"
+	wait_for as alice ask "again" || bad "SIGSYS: $role: served again"
 	expect "SIGSYS: $role: the question is there" 0 "struck with $role" \
 	    as alice list
 done

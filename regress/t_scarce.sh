@@ -19,11 +19,13 @@ service_start
 user_new alice
 as alice ask "there from the beginning" >/dev/null
 
-# limit PID WHAT=SOFT: as its own user, who may lower and raise that.
+# limit PID WHAT=SOFT: as its own user, who may lower and raise that.  One that
+# has ended meanwhile has a successor without such a limit.
 limit() {
+	[ -d "/proc/$1" ] || return 0
 	setpriv --reuid "$(awk '/^Uid/ { print $2 }' "/proc/$1/status")" \
 	    --regid "$(awk '/^Gid/ { print $2 }' "/proc/$1/status")" --clear-groups \
-	    prlimit --pid "$1" "--$2:"
+	    prlimit --pid "$1" "--$2:" || ! [ -d "/proc/$1" ]
 }
 
 # within SECONDS COMMAND...: it ends by itself, well or not.
