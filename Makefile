@@ -158,16 +158,13 @@ PEER_WRAPS = EVP_PKEY_derive hs_client_make_ca keyd_unwrap hs_session
 
 # Hostile processes: a role's own program with some functions replaced.
 HOSTILE	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/hostile/*.c))
-HOSTILE_ROLES = keyd engine storaged connector llmproxy zygote sessiond logger
+HOSTILE_ROLES = engine connector llmproxy zygote sessiond
 $(HOSTILE): ALL_CFLAGS += $(DIRS:%=-I%)
-WRAP_keyd = main_keyd keyd
 WRAP_engine = main_engine storaged
-WRAP_storaged = main_storaged storaged
 WRAP_connector = main_connector llmproxy
 WRAP_llmproxy = main_llmproxy llmproxy
 WRAP_zygote = main_zygote sessiond
 WRAP_sessiond = main_sessiond sessiond
-WRAP_logger = main_logger monitor
 HOSTILE_COMMON = $(B)/obj/regress/hostile/attack.o \
 	   $(B)/obj/regress/hostile/board.o
 HOSTILE_ROLE = $(HOSTILE_COMMON) $(B)/obj/regress/hostile/hostile.o

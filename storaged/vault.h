@@ -121,6 +121,7 @@ struct worker {
 	TAILQ_HEAD(, put)	 receiving;
 	unsigned		 nreceiving;
 	unsigned		 logs;
+	uint32_t		 granted;	/* providers, one bit each */
 	uint64_t		 grants_since_ms;
 	unsigned		 grants;
 };

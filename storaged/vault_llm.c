@@ -55,6 +55,7 @@ llm_open(struct worker *w, const struct m_sv_open_model *m)
 		sess_error(w, m->req, ERR_OVERLOADED);
 		return;
 	}
+	w->granted |= 1u << mo->provider;
 	grant.user = bytes_str(w->user->name);
 	grant.model = bytes_str(mo->alias);
 	answer.model = grant.model;
@@ -96,6 +97,23 @@ usage(struct vault *v, const struct m_lv_usage *m)
 	    m->finish, m->prompt_tokens, m->completion_tokens, sent, answer);
 }
 
+/*
+ * Whether the session was given to this llmproxy; of one that has ended, only
+ * that there has been such a session can be said.
+ */
+static bool
+has_grant(struct vault *v, const struct chan *c, uint64_t n)
+{
+	const struct worker *w = worker_find(v, n);
+
+	if (w == NULL)
+		return n <= v->last_n;
+	for (int i = 0; i < ROLE_MAX_PROVIDERS; i++)
+		if (v->llm[i] == c && (w->granted & 1u << i) != 0)
+			return true;
+	return false;
+}
+
 void
 vault_on_llm(struct chan *c, struct msg *m, void *arg)
 {
@@ -103,7 +121,11 @@ vault_on_llm(struct chan *c, struct msg *m, void *arg)
 	struct m_vl_welcome welcome;
 
 	if (m->type == MSG_lv_usage) {
-		usage(v, &m->u.lv_usage);
+		if (has_grant(v, c, m->u.lv_usage.n))
+			usage(v, &m->u.lv_usage);
+		else
+			role_link_lost(c, "usage of a session that it was "
+			    "not granted", v);
 		return;
 	}
 	/* Grants of its predecessor ended with it. */

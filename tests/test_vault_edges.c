@@ -178,6 +178,42 @@ deadly(struct rig *r, struct chan *c, enum msg_type type, const void *body)
 		    (unsigned)status);
 }
 
+/* An llmproxy reports what it was granted, and nothing else. */
+static void
+usage_without_a_grant(void **state)
+{
+	struct m_sv_open_model om = { .req = 2 };
+	struct m_lv_usage u = { .req = 2, .finish = 1, .prompt_tokens = 3,
+	    .model = bytes_str("small") };
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_new(&r);
+	user_new(&r, "alice", &alice);
+	login(&r, &p, &alice, "alice");
+	u.n = p.n;
+	deadly(&r, r.llm, MSG_lv_usage, &u);
+	u.n = p.n + 1000;
+	deadly(&r, r.llm, MSG_lv_usage, &u);
+	assert_int_equal(r.v->answers, 0);
+	assert_int_equal(chan_send(p.sess, MSG_sv_open_model, &om, -1), 0);
+	expect(&r, r.llm, MSG_vl_grant, &m);
+	close(m.fd);
+	expect(&r, p.sess, MSG_vs_open_model, &m);
+	close(m.fd);
+	u.n = p.n;
+	assert_int_equal(chan_send(r.llm, MSG_lv_usage, &u, -1), 0);
+	for (int i = 0; i < 20; i++)
+		pump(&r);
+	assert_int_equal(r.v->answers, 1);
+	assert_int_equal(r.v->prompt_tokens, 3);
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
 static void
 links_that_lie(void **state)
 {
@@ -587,6 +623,7 @@ main(void)
 		cmocka_unit_test(why_not),
 		cmocka_unit_test(asked_and_gone),
 		cmocka_unit_test(links_that_lie),
+		cmocka_unit_test(usage_without_a_grant),
 		cmocka_unit_test(lines_are_counted),
 		cmocka_unit_test(puts_at_the_edge),
 		cmocka_unit_test(long_titles),
