@@ -5,6 +5,7 @@
 #   make deps         install the Debian packages that building and tests need
 #   make demo         a whole service with a throw-away state, and a real chat
 #   make check        every test
+#   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
@@ -223,6 +224,9 @@ check: deps
 	@$(MAKE) -s fuzzers
 	@sh regress/check.sh $(B) $(B)/sanitized
 
+check-long:
+	@LONG=1 $(MAKE) -s check
+
 check-debian13:
 	@sh regress/deps.sh mmdebstrap bubblewrap
 	@sh regress/debian13.sh $(B)/debian13
@@ -259,6 +263,6 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-debian13 fuzz bench classify mutants install clean
+.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-long check-debian13 fuzz bench classify mutants install clean
 -include $(shell find $(B) -path $(B)/debian13 -prune -o -name '*.d' -type f \
     -print 2>/dev/null)
