@@ -18,11 +18,11 @@
 #include "role.h"
 
 enum kind { K_NULL, K_CHANNEL, K_STREAM, K_TCP, K_LISTEN, K_CONTROL, K_FILE,
-    K_DIR, K_EPOLL, K_SIGNALFD, K_OTHER, KINDS };
+    K_DIR, K_EPOLL, K_SIGNALFD, K_EVENTFD, K_OTHER, KINDS };
 
 static const char *const kind_names[KINDS] = {
 	"null", "channel", "stream", "tcp", "listen", "control", "file", "dir",
-	"epoll", "signalfd", "other"
+	"epoll", "signalfd", "eventfd", "other"
 };
 
 /* ---- names and /proc/PID/status ---------------------------------------------- */
@@ -179,6 +179,8 @@ kind_of(const char *path)
 		return K_EPOLL;
 	if (strcmp(to, "anon_inode:[signalfd]") == 0)
 		return K_SIGNALFD;
+	if (strcmp(to, "anon_inode:[eventfd]") == 0)
+		return K_EVENTFD;
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return K_DIR;
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? K_FILE : K_OTHER;
