@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
@@ -234,7 +235,11 @@ on_body(char *p, size_t size, size_t n, void *arg)
 
 	if (request_paused(r))
 		return CURL_WRITEFUNC_PAUSE;
-	return request_body(r, p, size * n) == 0 ? n : 0;
+	if (request_body(r, p, size * n) == -1)
+		return 0;
+	/* Newer ones of libcurl keep one buffer for all that they receive. */
+	explicit_bzero(p, size * n);
+	return n;
 }
 
 static size_t
