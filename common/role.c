@@ -308,32 +308,34 @@ role_run(struct role *r)
 	_exit(0);
 }
 
-/* The role's links, for whoever must know who is at the other end. */
-static struct {
-	struct chan	*chan;
-	enum link_id	 link;
-	int		 peer;
-} links[2 * ROLE_MAX_PROVIDERS];
-static size_t nlinks;
 static struct role *self;
+
+/* Which link a descriptor is, and which of its peers is at the other end. */
+static bool
+find_link(int fd, enum link_id *link, int *peer)
+{
+	for (int l = 0; self != NULL && l < LINKS; l++)
+		for (int i = 0; i < link_count(self->id, self->providers,
+		    (enum link_id)l); i++)
+			if (role_link_fd(self->id, self->providers,
+			    (enum link_id)l, i) == fd) {
+				*link = (enum link_id)l;
+				*peer = i;
+				return true;
+			}
+	return false;
+}
 
 struct chan *
 role_link(struct role *r, enum link_id link, int peer, unsigned state,
     unsigned flags, chan_msg_cb *cb, chan_closed_cb *closed, void *arg)
 {
 	const struct link_decl *d = &link_decls[link];
-	struct chan *c;
 
-	c = chan_new(r->loop, role_link_fd(r->id, r->providers, link, peer),
+	self = r;
+	return chan_new(r->loop, role_link_fd(r->id, r->providers, link, peer),
 	    d->kind, d->a == r->id ? END_A : END_B, state, flags, cb, closed,
 	    arg);
-	if (nlinks == sizeof(links) / sizeof(links[0]))
-		fatalx("too many links");
-	self = r;
-	links[nlinks].chan = c;
-	links[nlinks].link = link;
-	links[nlinks++].peer = peer;
-	return c;
 }
 
 void
@@ -341,19 +343,17 @@ role_link_lost(struct chan *c, const char *why, void *arg)
 {
 	struct m_ctl_offender m = { 0 };
 	const struct link_decl *d;
-	size_t i = 0;
-	int other;
+	enum link_id link;
+	int other, peer;
 
 	(void)arg;
-	while (i < nlinks && links[i].chan != c)
-		i++;
-	if (i == nlinks)
+	if (!find_link(chan_fd(c), &link, &peer))
 		fatalx("an unknown link: %s", why != NULL ? why : "ended");
-	d = &link_decls[links[i].link];
+	d = &link_decls[link];
 	other = d->a == self->id ? 1 : 0;
 	m.role = (uint8_t)(other == 1 ? d->b : d->a);
 	/* At a multi role's end `peer` numbers nothing: there is one of it. */
-	m.instance = (uint8_t)(role_decls[m.role].multi ? links[i].peer : 0);
+	m.instance = (uint8_t)(role_decls[m.role].multi ? peer : 0);
 	if (why == NULL && !role_decls[m.role].keep) {
 		/* Its death is the monitor's to report; so is a stop. */
 		log_info("the link with %s has ended", role_decls[m.role].name);
@@ -361,7 +361,7 @@ role_link_lost(struct chan *c, const char *why, void *arg)
 	}
 	audit("violation", 0, NULL, "%s: %s", role_decls[m.role].name,
 	    why != NULL ? why : "does not read its messages");
-	if (!role_accuses(self->id, links[i].link))
+	if (!role_accuses(self->id, link))
 		fatalx("%s broke the rules of its link",
 		    role_decls[m.role].name);
 	if (chan_send(self->ctl, MSG_ctl_offender, &m, -1) == -1)

@@ -179,6 +179,13 @@ service_pids() {
 	done
 }
 
+# Whether every process in $BEFORE, an earlier service_pids, has ended.
+gone() {
+	for _p in $BEFORE; do
+		! kill -0 "$_p" 2>/dev/null || return 1
+	done
+}
+
 # role_pid NAME: the pid of a role, by cloisterctl status.
 role_pid() {
 	ctl status | awk -v r="$1" '$1 == r || index($1, r "[") == 1 {

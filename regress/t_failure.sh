@@ -36,12 +36,6 @@ peer_ends() {
 	return $_status
 }
 
-gone() {
-	for _p in $BEFORE; do
-		! kill -0 "$_p" 2>/dev/null || return 1
-	done
-}
-
 # fallen ROLE WHEN: one whose death stops the service has ended: all of it has.
 fallen() {
 	if wait_for gone; then

@@ -14,15 +14,6 @@ service_init
 service_start
 user_new alice
 
-# Everything below the monitor, before the kill.
-gone() {
-	for _p in $BEFORE; do
-		if kill -0 "$_p" 2>/dev/null; then
-			return 1
-		fi
-	done
-}
-
 n=0
 for role in logger keyd engine storaged zygote sessiond llmproxy connector \
     monitor; do
