@@ -12,6 +12,7 @@
 
 struct source {
 	char		 name[64];
+	int		 role;		/* a role_id; ROLES: the monitor */
 	struct chan	*chan;
 };
 
@@ -40,7 +41,7 @@ take(const char *role, unsigned pid, uint64_t session, const char *event,
 	struct audit_event ev = {
 		.time_us = wall_us(), .role = role, .pid = (pid_t)pid,
 		.session = session, .user = user, .event = event,
-		.detail = text,
+		.fields = text,
 	};
 
 	if (audit_append(&alog, &ev) == -1) {
@@ -61,6 +62,21 @@ own_sink(enum log_level level, const char *event, uint64_t session,
 		to_stderr(level, "logger", (unsigned)getpid(), session, text);
 }
 
+/* No process speaks of what is another's to say. */
+static void
+take_event(const struct source *s, const struct m_log_event *e,
+    const char *event, const char *user, const char *text)
+{
+	enum event ev = event_find(event);
+
+	if (ev == EVENTS || (event_decls[ev].who & 1u << s->role) == 0)
+		audit(EV_violation, 0, NULL, "%s: log socket: %s, which is not "
+		    "its to say: %s", s->name, ev == EVENTS ? "no event" :
+		    event, text);
+	else
+		take(s->name, e->pid, e->session, event, user, text);
+}
+
 static void
 on_event(struct chan *c, struct msg *m, void *arg)
 {
@@ -77,7 +93,7 @@ on_event(struct chan *c, struct msg *m, void *arg)
 	 * sequence. */
 	log_clean(text);
 	if (e->is_audit)
-		take(s->name, e->pid, e->session, event, user, text);
+		take_event(s, e, event, user, text);
 	else
 		to_stderr(e->level <= LOG_L_DEBUG ? e->level : LOG_L_DEBUG,
 		    s->name, e->pid, e->session, text);
@@ -91,7 +107,7 @@ on_closed(struct chan *c, const char *why, void *arg)
 
 	/* The socket is also the successor's: go on with it. */
 	if (why != NULL) {
-		audit("violation", 0, NULL, "%s: log socket: %s", s->name, why);
+		audit(EV_violation, 0, NULL, "%s: log socket: %s", s->name, why);
 		if ((fd = fcntl(chan_fd(c), F_DUPFD_CLOEXEC, 0)) == -1)
 			fatal("fcntl");
 	}
@@ -170,6 +186,7 @@ logger_serve(struct role *r)
 		    r->providers); i++) {
 			struct source *s = &sources[n++];
 
+			s->role = role;
 			if (role_decls[role].multi)
 				(void)snprintf(s->name, sizeof(s->name),
 				    "%s[%d]", role_decls[role].name, i);
@@ -177,6 +194,7 @@ logger_serve(struct role *r)
 				(void)strlcpy(s->name, role_decls[role].name,
 				    sizeof(s->name));
 		}
+	sources[n].role = ROLES;
 	(void)strlcpy(sources[n++].name, "cloisterd", sizeof(sources[0].name));
 	for (int i = 0; i < n; i++)
 		sources[i].chan = chan_new(r->loop, fd + i, CH_LOG, END_B,

@@ -51,7 +51,7 @@ end_session(struct worker *w)
 	struct user *u = w->user;
 
 	llm_revoke(v, w->n);
-	audit("session.end", w->n, u->name, "after %llu s",
+	audit(EV_session_end, w->n, u->name, "seconds=%llu",
 	    (unsigned long long)((mono_ms() - w->since_ms) / 1000));
 	w->user = NULL;
 	v->nlive--;
@@ -84,7 +84,7 @@ worker_violation(struct worker *w, const char *what)
 {
 	struct m_ctl_revoke m = { .n = w->n };
 
-	audit("violation", w->n, w->user != NULL ? w->user->name : NULL, "%s",
+	audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL, "%s",
 	    what);
 	if (chan_send(w->v->role->ctl, MSG_ctl_revoke, &m, -1) == -1)
 		log_err("the monitor is gone");
@@ -115,7 +115,7 @@ worker_report(struct worker *w, struct bytes text)
 
 	if (w->logs++ < VAULT_LOGS_MAX &&
 	    msg_text(line, sizeof(line), text) == 0)
-		audit("violation", w->n, w->user != NULL ? w->user->name : NULL,
+		audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL,
 		    "reported by the session worker: %s", line);
 }
 
