@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "config.h"
 #include "log.h"
 #include "pubkey.h"
+#include "rsa.h"
 
 /* Exit codes: cloisterctl(8). */
 enum { EX_FAILED = 1, EX_USE = 2, EX_NO_SERVICE = 3 };
@@ -35,7 +37,14 @@ usage(void)
 	    "  status               roles, sessions, storage\n"
 	    "  user add NAME        make a user\n"
 	    "  user list            users and how many keys each has\n"
-	    "  key add NAME FILE    enrol a public key file for a user\n");
+	    "  user disable NAME    let nobody in as this user, end sessions\n"
+	    "  user enable NAME     the reverse\n"
+	    "  key add NAME FILE    enrol a public key file for a user\n"
+	    "  key list NAME        a user's keys\n"
+	    "  key revoke NAME KEY  for ever, by id or fingerprint; end sessions\n"
+	    "  session list         who is connected\n"
+	    "  session kill WHICH   end a session by its number, or all of a "
+	    "user's\n");
 	exit(EX_USE);
 }
 
@@ -103,6 +112,32 @@ show_role(const struct m_va_role *r)
 	    r->abi, r->restarts, when);
 }
 
+static void
+show_key(const struct m_va_key *k)
+{
+	char when[32], label[TEXT_MAX], id[2 * sizeof(k->keyid) + 1];
+	char fp[RSA_FP_TEXT];
+
+	format_time(k->created_us, when, sizeof(when));
+	hex_encode(id, k->keyid, sizeof(k->keyid));
+	rsa_fingerprint_text(fp, k->fp);
+	printf("%s %-7s since %s %s %s\n", id, k->state == 1 ? "active" :
+	    "revoked", when, fp, safe(label, k->label));
+}
+
+static void
+show_session(const struct m_va_session *s)
+{
+	char when[32], user[TEXT_MAX], source[TEXT_MAX], label[TEXT_MAX];
+	char id[2 * 8 + 1];
+
+	format_time(s->since_us, when, sizeof(when));
+	hex_encode(id, s->session_id, 8);
+	printf("%-12" PRIu64 " %s %-16s from %-20s since %s suite %u %s\n",
+	    s->n, id, safe(user, s->user), safe(source, s->source), when,
+	    s->suite, safe(label, s->label));
+}
+
 /* Print what comes until the command is done; the exit code. */
 static int
 answers(struct chan *c)
@@ -123,6 +158,12 @@ answers(struct chan *c)
 			break;
 		case MSG_va_role:
 			show_role(&m.u.va_role);
+			break;
+		case MSG_va_key:
+			show_key(&m.u.va_key);
+			break;
+		case MSG_va_session:
+			show_session(&m.u.va_session);
 			break;
 		case MSG_va_info:
 			printf("%-24s %s\n", safe(name, m.u.va_info.name),
@@ -178,26 +219,69 @@ cmd_init(void)
 	fatal("%s", path);
 }
 
+/* A name that fits its message; what the vault makes of it, it says. */
+static struct bytes
+name_arg(const char *name)
+{
+	struct bytes b = bytes_str(name);
+
+	if (b.n > 64)
+		fatalx("a user's name has at most 32 characters");
+	return b;
+}
+
 static int
 cmd_user_add(const char *name)
 {
-	struct m_av_user_add m = { .name = bytes_str(name) };
+	struct m_av_user_add m = { .name = name_arg(name) };
 
-	if (m.name.n > 64)
-		fatalx("a user's name has at most 32 characters");
 	return command(MSG_av_user_add, &m);
+}
+
+static int
+cmd_user_state(const char *name, bool on)
+{
+	struct m_av_user_state m = { .state = on ? 1 : 2,
+	    .name = name_arg(name) };
+
+	return command(MSG_av_user_state, &m);
+}
+
+static int
+cmd_key_list(const char *user)
+{
+	struct m_av_key_list m = { .user = name_arg(user) };
+
+	return command(MSG_av_key_list, &m);
+}
+
+static int
+cmd_key_revoke(const char *user, const char *key)
+{
+	struct m_av_key_revoke m = { .user = name_arg(user),
+	    .key = bytes_str(key) };
+
+	if (m.key.n > 64)
+		fatalx("%s is neither a key's id nor a fingerprint", key);
+	return command(MSG_av_key_revoke, &m);
+}
+
+static int
+cmd_session_kill(const char *which)
+{
+	struct m_av_session_kill m = { .which = name_arg(which) };
+
+	return command(MSG_av_session_kill, &m);
 }
 
 static int
 cmd_key_add(const char *user, const char *file)
 {
-	struct m_av_key_add m = { .user = bytes_str(user) };
+	struct m_av_key_add m = { .user = name_arg(user) };
 	struct pubkey key;
 	char err[512];
 	int r;
 
-	if (m.user.n > 64)
-		fatalx("a user's name has at most 32 characters");
 	if (pubkey_load(&key, file, err, sizeof(err)) == -1) {
 		(void)fprintf(stderr, "cloisterctl: %s\n", err);
 		return EX_FAILED;
@@ -209,6 +293,42 @@ cmd_key_add(const char *user, const char *file)
 	r = command(MSG_av_key_add, &m);
 	pubkey_free(&key);
 	return r;
+}
+
+static int
+cmd_user(int argc, char **argv)
+{
+	if (argc == 1 && strcmp(argv[0], "list") == 0)
+		return command(MSG_av_user_list, NULL);
+	if (argc == 2 && strcmp(argv[0], "add") == 0)
+		return cmd_user_add(argv[1]);
+	if (argc == 2 && strcmp(argv[0], "enable") == 0)
+		return cmd_user_state(argv[1], true);
+	if (argc == 2 && strcmp(argv[0], "disable") == 0)
+		return cmd_user_state(argv[1], false);
+	usage();
+}
+
+static int
+cmd_key(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[0], "add") == 0)
+		return cmd_key_add(argv[1], argv[2]);
+	if (argc == 2 && strcmp(argv[0], "list") == 0)
+		return cmd_key_list(argv[1]);
+	if (argc == 3 && strcmp(argv[0], "revoke") == 0)
+		return cmd_key_revoke(argv[1], argv[2]);
+	usage();
+}
+
+static int
+cmd_session(int argc, char **argv)
+{
+	if (argc == 1 && strcmp(argv[0], "list") == 0)
+		return command(MSG_av_session_list, NULL);
+	if (argc == 2 && strcmp(argv[0], "kill") == 0)
+		return cmd_session_kill(argv[1]);
+	usage();
 }
 
 int
@@ -242,14 +362,11 @@ main(int argc, char **argv)
 		return cmd_init();
 	if (argc == 1 && strcmp(argv[0], "status") == 0)
 		return command(MSG_av_status, NULL);
-	if (argc == 3 && strcmp(argv[0], "user") == 0 &&
-	    strcmp(argv[1], "add") == 0)
-		return cmd_user_add(argv[2]);
-	if (argc == 2 && strcmp(argv[0], "user") == 0 &&
-	    strcmp(argv[1], "list") == 0)
-		return command(MSG_av_user_list, NULL);
-	if (argc == 4 && strcmp(argv[0], "key") == 0 &&
-	    strcmp(argv[1], "add") == 0)
-		return cmd_key_add(argv[2], argv[3]);
+	if (argc >= 2 && strcmp(argv[0], "user") == 0)
+		return cmd_user(argc - 1, argv + 1);
+	if (argc >= 2 && strcmp(argv[0], "key") == 0)
+		return cmd_key(argc - 1, argv + 1);
+	if (argc >= 2 && strcmp(argv[0], "session") == 0)
+		return cmd_session(argc - 1, argv + 1);
 	usage();
 }
