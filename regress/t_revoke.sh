@@ -69,6 +69,7 @@ ended() {
 chat_start alice
 expect "session list shows who is there" 0 "alice" ctl session list
 expect "and from where" 0 "from 127.0.0.1" ctl session list
+expect "in JSON" 0 '"type":"session"' ctl --json session list
 N=$(ctl session list | awk '$3 == "alice" { print $1 }')
 expect "no such session" 1 "there is no session" ctl session kill 12345
 expect "no such user" 1 "there is no user" ctl session kill nobody
