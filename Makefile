@@ -134,7 +134,8 @@ $(FUZZ): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libcloister.a
 fuzzers: $(FUZZ)
 
 # Helpers of the end-to-end tests.
-STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o
+STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o \
+	   $(B)/obj/regress/standin_wire.o
 $(B)/standin: $(STANDIN) $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \

@@ -61,7 +61,8 @@ send_upstream(struct proc *p, int i)
 {
 	const struct config_provider *pr = &mon->cfg.providers[i];
 	struct m_ctl_upstream m = {
-		.provider = (uint8_t)i, .tls = pr->url.tls,
+		.provider = (uint8_t)i, .type = (uint8_t)pr->type,
+		.tls = pr->url.tls,
 		.port = pr->url.port, .has_key = pr->key_file != NULL,
 		.has_ca = pr->ca_file != NULL,
 		.connect_timeout_s = pr->connect_timeout,
@@ -80,7 +81,8 @@ send_model(struct proc *p, const struct config_model *mo)
 {
 	struct m_ctl_model m = {
 		.provider = (uint8_t)mo->provider, .is_default = mo->is_default,
-		.max_tokens = mo->max_tokens, .alias = bytes_str(mo->alias),
+		.max_tokens = mo->max_tokens, .context = mo->context,
+		.temperature = mo->temperature, .alias = bytes_str(mo->alias),
 		.upstream = bytes_str(mo->upstream),
 		.provider_name =
 		    bytes_str(mon->cfg.providers[mo->provider].name),
