@@ -267,7 +267,7 @@ static const struct mistake {
 	{ HEAD "provider p { type = anthropic url = 'https://a/' }\n"
 	    "model m {\n provider = p upstream = m\n context = 9\n}\n", 4,
 	    "context" },
-	{ HEAD PROVIDER "model m {\n provider = p upstream = m\n"
+	{ HEAD PROV "model m {\n provider = p upstream = m\n"
 	    " temperature = 2.5\n}\n", 5, "temperature" },
 	{ HEAD "provider 'a/b' {\n}\n" MODEL, 3, "name" },
 	{ HEAD "provider p { url = 'http://h'\n key_file = k\n}\n" MODEL, 3,
