@@ -151,7 +151,7 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
 $(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
