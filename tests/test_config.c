@@ -265,7 +265,7 @@ static const struct mistake {
 	{ HEAD "provider p {\n}\n" MODEL, 3, "no url" },
 	{ HEAD "provider p {\n type = magic\n}\n" MODEL, 3, "type" },
 	{ HEAD "provider p { type = anthropic url = 'https://a/' }\n"
-	    "model m {\n provider = p upstream = m\n context = 9\n}\n", 4,
+	    "model m {\n provider = p upstream = m\n context = 9\n}\n", 5,
 	    "context" },
 	{ HEAD PROV "model m {\n provider = p upstream = m\n"
 	    " temperature = 2.5\n}\n", 5, "temperature" },
