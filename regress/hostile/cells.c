@@ -34,29 +34,32 @@ static unsigned attempts, breaches;
 
 /* ---- is it still serving? ------------------------------------------------- */
 
-/* The answer to a question of this kind and number, among whatever else comes. */
+/*
+ * The answer to a question of this kind and number, among whatever else comes;
+ * none will, once the role has ended or accused who asks.
+ */
 static bool
 answered(struct rig *r, enum link_id link, enum msg_type type, uint64_t number)
 {
 	const struct msg_desc *d = msg_desc(type);
 	enum chan_end end = d->dir == AB ? END_B : END_A;
-	uint64_t got = 0;
+	uint64_t until = mono_ms() + END_MS, got = 0;
+	uint32_t got32;
 	struct msg m;
 
-	while (rig_recv(r, r->link[link], d->kind, end, d->states, &m,
-	    END_MS) == 0) {
+	while (r->offenders == 0 && !rig_ended(r, 0) && mono_ms() < until) {
+		if (rig_recv(r, r->link[link], d->kind, end, d->states, &m,
+		    20) == -1)
+			continue;
 		if (m.fd != -1)
 			(void)close(m.fd);
-		if (m.type != type)
-			continue;
 		/* Its first field, a generation or a number. */
-		if (d->fields[0].kind == MF_U32)
-			got = *(const uint32_t *)((const uint8_t *)&m.u +
-			    d->fields[0].offset);
-		else
-			memcpy(&got, (const uint8_t *)&m.u +
-			    d->fields[0].offset, sizeof(got));
-		if (got == number)
+		memcpy(&got, (const uint8_t *)&m.u + d->fields[0].offset,
+		    sizeof(got));
+		memcpy(&got32, (const uint8_t *)&m.u + d->fields[0].offset,
+		    sizeof(got32));
+		if (m.type == type && number ==
+		    (d->fields[0].kind == MF_U32 ? got32 : got))
 			return true;
 	}
 	return false;
@@ -88,6 +91,17 @@ ping_connector(struct rig *r)
 
 	rig_send(r, r->link[LINK_LLM_CONN], MSG_lc_hello, &m, -1);
 	return answered(r, LINK_LLM_CONN, MSG_cl_welcome, m.generation);
+}
+
+/* Once it was welcomed, which it forgets when it dislikes something. */
+static bool
+ping_hasher(struct rig *r)
+{
+	struct m_vh_hash m = { .id = (1u << 20) + ++r->id, .memory_kib = 19456,
+	    .passes = 1 };
+
+	rig_send(r, r->link[LINK_HASHER_VAULT], MSG_vh_hash, &m, -1);
+	return answered(r, LINK_HASHER_VAULT, MSG_hv_hash, m.id);
 }
 
 /* A grant whose owner misbehaves is closed. */
@@ -169,30 +183,43 @@ struct target {
 	size_t		first, step;	/* each step-th attempt; 0: all */
 };
 
-static const struct target targets[] = {
-	{ ROLE_KEYD, LINK_BOOT, ping_keyd, false,
-	    .cell = { CH_BOOT, END_B, BOOT_ASK, false, true } },
-	{ ROLE_KEYD, LINK_KEYD_VAULT, ping_keyd, false,
-	    .cell = { CH_KEYD_VAULT, END_A, KEYD_VAULT_UP, false, true } },
-	{ ROLE_KEYD, LINK_KEYD_ZYG, ping_keyd, false,
-	    .cell = { CH_KEYD_ZYG, END_A, KEYD_ZYG_UP, false, true } },
-	{ ROLE_ENGINE, LINK_VAULT_ENGINE, ping_engine, false,
-	    .cell = { CH_VAULT_ENGINE, END_B, VAULT_ENGINE_UP, false, true } },
-	{ ROLE_CONNECTOR, LINK_LLM_CONN, ping_connector, false,
-	    .cell = { CH_LLM_CONN, END_B, LLM_CONN_UP, false, true } },
-	{ ROLE_LLMPROXY, LINK_VAULT_LLM, ping_llmproxy, true,
-	    .cell = { CH_VAULT_LLM, END_B, VAULT_LLM_UP, true, true } },
-	{ ROLE_LLMPROXY, LINK_LLM_CONN, ping_llmproxy, true,
-	    .cell = { CH_LLM_CONN, END_A, LLM_CONN_UP, true, true } },
-	{ ROLE_ZYGOTE, LINK_KEYD_ZYG, NULL, true,
-	    .cell = { CH_KEYD_ZYG, END_B, KEYD_ZYG_UP, true, true } },
-	{ ROLE_ZYGOTE, LINK_VAULT_ZYG, NULL, true,
-	    .cell = { CH_VAULT_ZYG, END_B, VAULT_ZYG_UP, true, true } },
-	{ ROLE_ZYGOTE, LINK_SESSD_ZYG, NULL, true,
-	    .cell = { CH_SESSD_ZYG, END_B, SESSD_ZYG_UP, true, true } },
-	{ ROLE_SESSIOND, LINK_SESSD_ZYG, ping_sessiond, false,
-	    .cell = { CH_SESSD_ZYG, END_A, SESSD_ZYG_UP, false, true } },
+/* How each role is asked whether it still serves; a new one is just stopped. */
+static const struct {
+	bool		(*ping)(struct rig *);
+	bool		lasts;	/* what it was told changes what it answers */
+} manners[ROLES] = {
+	[ROLE_KEYD] = { ping_keyd, false },
+	[ROLE_ENGINE] = { ping_engine, false },
+	[ROLE_HASHER] = { ping_hasher, true },
+	[ROLE_CONNECTOR] = { ping_connector, false },
+	[ROLE_LLMPROXY] = { ping_llmproxy, true },
+	[ROLE_SESSIOND] = { ping_sessiond, false },
 };
+
+/*
+ * One end of a link, as roles.def and messages.def have it: whoever may be sent
+ * a descriptor there can receive them.
+ */
+static struct target
+target_of(enum role_id role, enum link_id link)
+{
+	const struct link_decl *d = &link_decls[link];
+	struct target t = { .role = role, .link = link,
+	    .ping = manners[role].ping,
+	    .fresh = manners[role].lasts || manners[role].ping == NULL,
+	    .cell = { d->kind, d->a == role ? END_A : END_B, 0, false, true } };
+
+	for (int m = 0; m < MSG_TYPES; m++) {
+		const struct msg_desc *e = msg_desc((enum msg_type)m);
+
+		if (e->kind != d->kind || (e->dir == AB) !=
+		    (t.cell.end == END_B))
+			continue;
+		t.cell.state |= e->states;
+		t.cell.recv_fd |= e->has_fd;
+	}
+	return t;
+}
 
 static void
 breach(const struct target *t, const char *name, const char *why)
@@ -366,12 +393,11 @@ at_limit(struct rig *r, const struct target *t, enum msg_type type)
 static void
 no_connection(struct rig *r)
 {
-	const struct target *t = &targets[0];
+	const struct target tgt = target_of(ROLE_LLMPROXY, LINK_LLM_CONN);
+	const struct target *t = &tgt;
 	struct m_cl_connected m = { .id = 1 };
 	const char *why;
 
-	while (t->role != ROLE_LLMPROXY || t->link != LINK_LLM_CONN)
-		t++;
 	r->role = t->role;
 	r->until = CTL_RUN;
 	rig_start(r);
@@ -499,6 +525,22 @@ attack_target(struct rig *r, const struct target *t)
 	    " (log socket)" : "", attempts - a, breaches - b);
 }
 
+/* Both ends of each, but for the vault's: it does not run without the others. */
+static void
+attack_links(struct rig *r, const char *only)
+{
+	for (int l = 0; l < LINKS; l++)
+		for (int end = 0; end < 2; end++) {
+			enum role_id role = end == 0 ? link_decls[l].a :
+			    link_decls[l].b;
+			struct target t = target_of(role, (enum link_id)l);
+
+			if (role != ROLE_VAULT && (only == NULL || strcmp(only,
+			    role_decls[role].name) == 0))
+				attack_target(r, &t);
+		}
+}
+
 /* Everybody's log socket; every attempt on one of them, fewer on the others. */
 static void
 attack_logs(struct rig *r)
@@ -558,10 +600,7 @@ main(int argc, char **argv)
 	r.libexec = argv[2];
 	r.state = argv[3];
 	r.uid = (uid_t)atoi(argv[4]);
-	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
-		if (only == NULL || strcmp(only,
-		    role_decls[targets[i].role].name) == 0)
-			attack_target(&r, &targets[i]);
+	attack_links(&r, only);
 	if (only == NULL || strcmp(only, "logger") == 0)
 		attack_logs(&r);
 	attack_controls(&r, only);

@@ -395,6 +395,11 @@ welcome(struct rig *r)
 	struct m_vz_welcome vz = { .generation = r->generation };
 	struct m_vl_welcome vl = { .generation = r->generation };
 	struct m_cl_welcome cl = { .generation = r->generation };
+	struct m_vh_welcome vh = { .generation = r->generation };
+
+	if (r->role == ROLE_HASHER)
+		rig_send(r, r->link[LINK_HASHER_VAULT], MSG_vh_welcome, &vh,
+		    -1);
 
 	if (r->role == ROLE_ZYGOTE) {
 		rig_send(r, r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
