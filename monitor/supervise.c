@@ -284,11 +284,15 @@ may_send(const struct proc *p, enum msg_type type)
 	}
 }
 
-/* A role's peer broke the rules of their link; it is restarted. */
+/*
+ * A role's peer broke the rules of their link, or of its log socket, which
+ * everybody has with the logger: it is restarted, or the service stops.  A log
+ * socket is retired zygotes' too: who of them it was cannot be known.
+ */
 static void
 on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 {
-	bool linked = false;
+	bool linked = p->role == ROLE_LOGGER && m->role < ROLES;
 	struct proc *offender;
 	char name[64];
 
@@ -304,9 +308,14 @@ on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 	}
 	offender = find_role((enum role_id)m->role, m->instance);
 	proc_name(offender, name, sizeof(name));
-	log_warn("%s broke the rules of a link; it is restarted", name);
+	log_warn("%s broke the rules of a link, says %s; it is killed", name,
+	    role_decls[p->role].name);
 	if (offender->pid > 0)
 		(void)kill(offender->pid, SIGKILL);
+	for (int i = 0; i < MONITOR_MAX_RETIRED && p->role == ROLE_LOGGER &&
+	    m->role == ROLE_ZYGOTE; i++)
+		if (mon->retired[i] != NULL)
+			(void)kill(mon->retired[i]->pid, SIGKILL);
 }
 
 static void
