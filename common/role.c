@@ -190,6 +190,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_limits:
 	case MSG_ctl_upstream:
 	case MSG_ctl_model:
+	case MSG_ctl_audit:
 		if (r->on_conf != NULL)
 			r->on_conf(c, m, r);
 		break;
@@ -199,6 +200,12 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 			r->on_go();
 		if (chan_send(c, MSG_ctl_running, NULL, -1) == -1)
 			_exit(0);
+		break;
+	case MSG_ctl_level:
+		if (m->u.ctl_level.level < LOG_L_ERR ||
+		    m->u.ctl_level.level > LOG_L_DEBUG)
+			fatalx("a log level that there is not");
+		log_set_level((enum log_level)m->u.ctl_level.level);
 		break;
 	case MSG_ctl_stop:
 		if (r->on_stop == NULL)

@@ -73,9 +73,13 @@ struct audit_log {
 	int			log_fd;		/* O_RDWR | O_APPEND */
 	int			state_fd;	/* O_RDWR */
 	struct audit_chain	chain;		/* the batch included */
-	uint64_t		log_bytes;	/* as last committed */
+	struct audit_chain	committed;	/* without it */
+	uint64_t		log_bytes;	/* of this file, as last committed */
 	uint64_t		generation;	/* of the state file */
+	uint64_t		lost;		/* as the state has it */
 	struct buf		batch;		/* lines not yet committed */
+	uint64_t		in_batch;	/* how many */
+	uint64_t		dropped;	/* by the last call that failed */
 };
 
 /* What audit_open() found. */
@@ -113,22 +117,37 @@ int audit_create(int state_fd, uint8_t key[AUDIT_KEY_BYTES]);
  *
  * Returns an audit_start (report says what is wrong, its line counted from the
  * state's end); or -1 with errno: EBADMSG when neither slot of the state is
- * whole, so that there is no key to go on with.  Both descriptors remain the
- * caller's and must outlive l.
+ * whole, so that there is no key to go on with.  The descriptors remain the
+ * caller's; log_fd and state_fd must outlive l.
+ *
+ * prev_fd is the file before (O_RDWR), or -1 or an empty one.  When a crash came
+ * between the making of a new file and audit_switch(), log_fd is empty and the
+ * state speaks of that one: it is mended instead, and the switch made.
  */
-int audit_open(struct audit_log *l, int log_fd, int state_fd,
+int audit_open(struct audit_log *l, int log_fd, int prev_fd, int state_fd,
     struct audit_report *report);
 /*
  * Add an event to the batch, in memory.  Commits first when the batch is full.
- * Returns 0 or -1 with errno, after which the log must not be used.
+ * Returns 0; or -1 as audit_commit(), without the event in the batch.
  */
 int audit_append(struct audit_log *l, const struct audit_event *ev);
 /*
  * Make the batch durable: log lines, fdatasync, then the state in both slots so
- * that no older key stays in the file.  Returns 0 or -1 with errno, after which
- * the log must not be used.
+ * that no older key stays in the file.  Returns 0 or -1 with errno.  After
+ * ENOSPC, EDQUOT or EFBIG the log is as it was before the batch, whose events
+ * (l->dropped) are lost, and can be used; after any other it must not be.
  */
 int audit_commit(struct audit_log *l);
+/*
+ * Keep in the state how many events were lost, for a line that says so later.
+ * Returns 0 or -1 with errno.
+ */
+int audit_note_lost(struct audit_log *l, uint64_t lost);
+/*
+ * Go on in another, empty file (O_RDWR | O_APPEND); the batch is empty.  Returns
+ * 0, or -1 with errno, after which the log must not be used.
+ */
+int audit_switch(struct audit_log *l, int fd);
 /* Wipe the keys and free; does not commit, closes nothing. */
 void audit_close(struct audit_log *l);
 

@@ -93,7 +93,7 @@ check_open(struct bytes log, struct bytes state)
 
 	fz_fill(log_fd, log);
 	fz_fill(state_fd, state);
-	if ((rv = audit_open(&l, log_fd, state_fd, &rep)) == -1) {
+	if ((rv = audit_open(&l, log_fd, -1, state_fd, &rep)) == -1) {
 		need(errno == EBADMSG);
 		return;
 	}
@@ -101,7 +101,7 @@ check_open(struct bytes log, struct bytes state)
 	need(audit_append(&l, &ev) == 0 && audit_commit(&l) == 0);
 	audit_close(&l);
 	/* A second start finds all in order. */
-	need(audit_open(&l, log_fd, state_fd, &rep) == AUDIT_CLEAN);
+	need(audit_open(&l, log_fd, -1, state_fd, &rep) == AUDIT_CLEAN);
 	audit_close(&l);
 }
 
