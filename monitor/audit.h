@@ -21,6 +21,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <openssl/evp.h>
+
 #include "bytes.h"
 
 #define AUDIT_KEY_BYTES		32
@@ -59,13 +61,33 @@ enum audit_reason {
 	AUDIT_DROPPED,		/* lines before it are missing */
 	AUDIT_REORDERED,	/* genuine, but moved or repeated */
 	AUDIT_SPLICED,		/* from another log, or follows another line */
-	AUDIT_TRUNCATED		/* lines or bytes after the last are missing */
+	AUDIT_TRUNCATED,	/* lines or bytes after the last are missing */
+	AUDIT_FORGED		/* a checkpoint that is not keyd's of these lines */
 };
 
 struct audit_report {
 	enum audit_reason	reason;
-	uint64_t		line;	/* the first bad line, from 1 */
+	size_t			file;	/* index of the one with the bad line */
+	uint64_t		line;	/* the first bad line in it, from 1 */
 	uint64_t		seq;	/* the sequence number expected there */
+	/* Of the lines before it: */
+	uint64_t		lines;
+	uint64_t		checkpoints;	/* that are good */
+	uint64_t		signed_seq;	/* the last line that they cover */
+	uint64_t		signed_us;	/* when the last was signed */
+	uint64_t		gaps, tampers;	/* lines that say so */
+};
+
+/* How many lines behind the newest a checkpoint may be, less one. */
+#define AUDIT_CP_REACH	4096
+
+/* What a log is verified with; what is missing is NULL or 0. */
+struct audit_proof {
+	const uint8_t			*key;	/* AUDIT_KEY_BYTES: of line 1 */
+	EVP_PKEY *const			*host;	/* the public host keys, any of */
+	size_t				 nhost;	/* which may have signed */
+	const struct audit_chain	*head;	/* what the state file says */
+	uint64_t			 first;	/* number of the first line */
 };
 
 /* The log that is being written. */
@@ -157,14 +179,17 @@ void audit_close(struct audit_log *l);
  */
 int audit_state_read(int state_fd, struct audit_chain *chain);
 /*
- * Verify a whole log from its initial key.  head, or NULL, is what the state
- * file says: without it, lines missing at the very end cannot be noticed.  In
- * *report: AUDIT_GOOD with the number of lines in line and the last sequence
- * number in seq; or the first bad line and why.  Returns 0 when good, 1 when
- * bad, -1 with errno when f cannot be read or memory is short.
+ * Verify a whole log, in n files in their order.  With the key of line 1 each
+ * line proves itself; with the host key the lines that a checkpoint covers are
+ * proven, and what is wrong with others is told as far as their neighbours know
+ * it; without head, lines missing at the very end cannot be noticed.
+ *
+ * In *report: AUDIT_GOOD, with the last line's place and number; or the first bad
+ * line and why.  Returns 0 when good, 1 when bad, -1 with errno when a file
+ * cannot be read or memory is short.
  */
-int audit_verify(FILE *f, const uint8_t key[AUDIT_KEY_BYTES],
-    const struct audit_chain *head, struct audit_report *report);
+int audit_verify(FILE *const *f, size_t n, const struct audit_proof *proof,
+    struct audit_report *report);
 /* "edited", "dropped", ... */
 const char *audit_reason_name(enum audit_reason reason);
 

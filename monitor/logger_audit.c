@@ -251,6 +251,10 @@ on_signed(const struct m_kl_signed *m)
 	struct checkpoint c = { .seq = m->seq, .time_us = m->time_us,
 	    .sig_n = m->sig.n };
 
+	if (alog.chain.seq - m->seq >= AUDIT_CP_REACH - 1) {
+		cp.now = true;	/* too far behind by now: another one */
+		return;
+	}
 	memcpy(c.hash, cp.hash, sizeof(c.hash));
 	memcpy(c.key, m->key, sizeof(c.key));
 	memcpy(c.sig, m->sig.p, m->sig.n);

@@ -138,6 +138,8 @@
 "av_user_list 1102 ADMIN AB IDLE",
 "av_key_add 1103 ADMIN AB IDLE text<=64 <=1024 <=1024 <=1024 text<=64",
 "av_status 1104 ADMIN AB IDLE",
+"av_audit_rotate 1150 ADMIN AB IDLE",
+"av_log_level 1151 ADMIN AB IDLE u8 text<=64",
 "av_user_state 1138 ADMIN AB IDLE u8 text<=64",
 "av_key_list 1139 ADMIN AB IDLE text<=64",
 "av_key_revoke 113a ADMIN AB IDLE text<=64 text<=64",

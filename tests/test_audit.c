@@ -54,7 +54,8 @@ verify(const void *p, size_t n, const struct audit_chain *head,
 	int rv;
 
 	assert_non_null(f);
-	rv = audit_verify(f, key, head, r);
+	rv = audit_verify(&f, 1, &(struct audit_proof){ .key = key,
+	    .head = head }, r);
 	fclose(f);
 	return rv;
 }
@@ -400,7 +401,8 @@ files_verify(struct files *f, struct audit_report *r)
 	assert_non_null(fp);
 	rewind(fp);
 	assert_int_equal(audit_state_read(f->state, &head), 0);
-	rv = audit_verify(fp, f->key, &head, r);
+	rv = audit_verify(&fp, 1, &(struct audit_proof){ .key = f->key,
+	    .head = &head }, r);
 	fclose(fp);
 	return rv;
 }

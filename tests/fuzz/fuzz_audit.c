@@ -59,7 +59,8 @@ verify(struct bytes in, const uint8_t key[AUDIT_KEY_BYTES],
 	int rv;
 
 	need(f != NULL);
-	rv = audit_verify(f, key, h, rep);
+	rv = audit_verify(&f, 1, &(struct audit_proof){ .key = key,
+	    .head = h }, rep);
 	need(rv == 0 || rv == 1);
 	need((rv == 0) == (rep->reason == AUDIT_GOOD));
 	need(audit_reason_name(rep->reason) != NULL);
