@@ -84,7 +84,7 @@ $(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
 	$(Q)$(AR) rcs $@ $^
 
 # What a folder's programs link besides LIBS.
-LIBS_storaged = -ldb-5.3
+LIBS_storaged = -ldb-5.3 -largon2
 LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl libssl 2>/dev/null)
 LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 
@@ -144,7 +144,8 @@ $(FUZZ): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libcloister.a
 fuzzers: $(FUZZ)
 
 # Helpers of the end-to-end tests.
-STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o
+STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o \
+	   $(B)/obj/regress/standin_wire.o
 $(B)/standin: $(STANDIN) $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
@@ -154,7 +155,7 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
 $(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
@@ -282,7 +283,7 @@ $(COMPLETIONS): $(B)/completion/%: dist/completion.sh $$(B)/$$(basename $$*)
 	    $(B)/$(basename $(@F)) >$@.new && mv $@.new $@
 completions: $(COMPLETIONS)
 
-ROLES	 = logger keyd engine storaged connector llmproxy zygote sessiond
+ROLES	 = logger keyd engine hasher storaged connector llmproxy zygote sessiond
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
 	    $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SYSCONFDIR)

@@ -8,6 +8,7 @@
 
 #include "ctl.h"
 #include "log.h"
+#include "rsa.h"
 
 #define ANSWER_MS	30000
 
@@ -72,6 +73,44 @@ show_info(const struct msg *m)
 	out_end();
 }
 
+static void
+show_key(const struct msg *m)
+{
+	const struct m_va_key *k = &m->u.va_key;
+	char id[2 * sizeof(k->keyid) + 1], fp[RSA_FP_TEXT];
+
+	hex_encode(id, k->keyid, sizeof(k->keyid));
+	rsa_fingerprint_text(fp, k->fp);
+	out_begin("key");
+	out_str("id", NULL, 16, id);
+	out_bool("active", "active", "revoked", 7, k->state == 1);
+	out_time("enrolled", "since", k->created_us);
+	out_str("fingerprint", NULL, 50, fp);
+	out_text("label", NULL, 0, k->label);
+	out_end();
+}
+
+static void
+show_session(const struct msg *m)
+{
+	const struct m_va_session *s = &m->u.va_session;
+	char id[2 * 8 + 1], fp[RSA_FP_TEXT];
+
+	hex_encode(id, s->session_id, 8);
+	rsa_fingerprint_text(fp, s->fp);
+	out_begin("session");
+	out_num("number", NULL, 11, s->n);
+	out_str("id", NULL, 16, id);
+	out_text("user", NULL, 16, s->user);
+	out_text("source", "from", 15, s->source);
+	out_time("since", "since", s->since_us);
+	out_num("suite", "suite", 1, s->suite);
+	if (ctl.json)
+		out_str("key", NULL, 0, fp);
+	out_text("label", NULL, 0, s->label);
+	out_end();
+}
+
 static const struct {
 	enum msg_type	 type;
 	void		(*show)(const struct msg *m);
@@ -79,6 +118,8 @@ static const struct {
 	{ MSG_va_user, show_user },
 	{ MSG_va_role, show_role },
 	{ MSG_va_info, show_info },
+	{ MSG_va_key, show_key },
+	{ MSG_va_session, show_session },
 };
 
 int

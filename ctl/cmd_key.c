@@ -22,3 +22,26 @@ cmd_key_add(int argc, char **argv)
 	pubkey_free(&key);
 	return r;
 }
+
+int
+cmd_key_list(int argc, char **argv)
+{
+	struct m_av_key_list m = { .user = ctl_user_name(argv[1]) };
+
+	(void)argc;
+	return ctl_ask(MSG_av_key_list, &m);
+}
+
+int
+cmd_key_revoke(int argc, char **argv)
+{
+	struct m_av_key_revoke m = { .user = ctl_user_name(argv[1]),
+	    .key = bytes_str(argv[2]) };
+
+	(void)argc;
+	if (m.key.n > 64) {
+		out_error("this is neither a key's id nor a fingerprint");
+		return CTL_FAILED;
+	}
+	return ctl_ask(MSG_av_key_revoke, &m);
+}

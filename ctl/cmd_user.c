@@ -16,3 +16,26 @@ cmd_user_list(int argc, char **argv)
 	(void)argv;
 	return ctl_ask(MSG_av_user_list, NULL);
 }
+
+static int
+set_state(char **argv, uint8_t state)
+{
+	struct m_av_user_state m = { .state = state,
+	    .name = ctl_user_name(argv[1]) };
+
+	return ctl_ask(MSG_av_user_state, &m);
+}
+
+int
+cmd_user_enable(int argc, char **argv)
+{
+	(void)argc;
+	return set_state(argv, 1);
+}
+
+int
+cmd_user_disable(int argc, char **argv)
+{
+	(void)argc;
+	return set_state(argv, 2);
+}

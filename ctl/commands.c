@@ -13,8 +13,17 @@ const struct ctl_command ctl_commands[] = {
 	{ "user add", "NAME", "make a user", 1, 1, 0, cmd_user_add },
 	{ "user list", "", "users and how many keys each has", 0, 0, 0,
 	    cmd_user_list },
+	{ "user disable", "NAME", "let nobody in as this user, end sessions",
+	    1, 1, 0, cmd_user_disable },
+	{ "user enable", "NAME", "the reverse", 1, 1, 0, cmd_user_enable },
 	{ "key add", "NAME FILE", "enrol a public key file for a user", 2, 2, 0,
 	    cmd_key_add },
+	{ "key list", "NAME", "a user's keys", 1, 1, 0, cmd_key_list },
+	{ "key revoke", "NAME KEY", "for ever, by id or fingerprint; end "
+	    "sessions", 2, 2, 0, cmd_key_revoke },
+	{ "session list", "", "who is connected", 0, 0, 0, cmd_session_list },
+	{ "session kill", "NUMBER|NAME", "end one session, or all of a user's",
+	    1, 1, 0, cmd_session_kill },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL }
 };
 

@@ -61,8 +61,14 @@ __attribute__((noreturn)) void ctl_usage(const struct ctl_command *cmd);
 
 int cmd_init(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
+int cmd_key_list(int argc, char **argv);
+int cmd_key_revoke(int argc, char **argv);
+int cmd_session_kill(int argc, char **argv);
+int cmd_session_list(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_user_add(int argc, char **argv);
+int cmd_user_disable(int argc, char **argv);
+int cmd_user_enable(int argc, char **argv);
 int cmd_user_list(int argc, char **argv);
 
 /* ---- ask.c --------------------------------------------------------------- */

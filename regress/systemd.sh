@@ -55,6 +55,12 @@ lintian --fail-on error,warning,info --tag-display-limit 0 \
 	sed 's/^/    /' "$T/lintian"
 }
 
+for p in $(sh regress/deps.sh -l | tr ' ' '\n' | grep '^lib.*-dev$' |
+    grep -v -e libc6 -e libcmocka -e libclang); do
+	grep -q "[ ,]$p[ ,]" debian/control || grep -q "[ ,]$p\$" debian/control ||
+	    bad "Build-Depends lacks $p"
+done
+
 # What they need is in the root, which has no network afterwards.
 needs=$(for d in "$DEBS"/*.deb; do dpkg-deb -f "$d" Depends; done |
     tr , '\n' | sed 's/|.*//; s/([^)]*)//; s/ //g' |
@@ -104,6 +110,10 @@ bctl() {
 	box cloisterctl "$@"
 }
 
+roles() {	# names of those that are restarted (1) or not (0)
+	sed -n "s/^ROLE(.*\"\(.*\)\", $1, .)/\1/p" common/roles.def
+}
+
 role() {	# name
 	bctl status | awk -v r="$1" '$1 == r || index($1, r "[") == 1 {
 	    print $3; exit }'
@@ -137,9 +147,6 @@ grep -q "not started" "$T/expect.out" &&
 FINGERPRINT=$(sed -n 's/^host key fingerprint: //p' "$T/expect.out")
 expect "nothing runs" 0 "" inactive cloisterd.service
 expect "nothing listens" 0 "" inactive cloisterd.socket
-for u in logger keyd sessiond zygote vault engine llmproxy connector; do
-	box getent passwd "_cloister-$u" >/dev/null || bad "no user for $u"
-done
 expect "keys and database are there" 0 "" box test -s \
     /var/lib/cloister/keys/host.key -a -d /var/lib/cloister/db
 expect "the configuration is the administrator's alone to change" 0 \
@@ -212,8 +219,9 @@ expect "a chat from outside, with a provider outside" 0 "hello there" \
 # ---- what the unit takes away ---------------------------------------------
 
 MONITOR=$(box systemctl show --value -p MainPID cloisterd)
-for r in monitor logger keyd engine storaged llmproxy zygote sessiond; do
+for r in monitor $(roles 0) $(roles 1); do
 	_pid=$MONITOR
+	[ $r != connector ] || continue
 	[ $r = monitor ] || _pid=$(role $r)
 	[ "$(net_of "$_pid")" != "$(net_of 1)" ] || bad "$r has the network"
 done
@@ -232,7 +240,7 @@ done
 
 # ---- failures -------------------------------------------------------------
 
-for r in connector llmproxy zygote sessiond; do
+for r in $(roles 1); do
 	box kill -9 "$(role $r)"
 	wait_for served "after the end of $r" &&
 	    good "$r is back, the service never stopped" ||
@@ -240,7 +248,7 @@ for r in connector llmproxy zygote sessiond; do
 done
 [ "$(box systemctl show --value -p MainPID cloisterd)" = "$MONITOR" ] &&
     good "the monitor is the same" || bad "the monitor is the same"
-for r in logger keyd engine storaged monitor; do
+for r in $(roles 0) monitor; do
 	_pid=$(box systemctl show --value -p MainPID cloisterd)
 	[ $r = monitor ] || _pid=$(role $r)
 	box kill -9 "$_pid"

@@ -8,12 +8,14 @@
  *	vault_commit.c	H and the anchor; several puts in one batch
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
+ *	vault_hasher.c	the hasher's link
  *	vault_session.c	what a session worker asks; models
  *	vault_put.c	storing a message
  *	vault_read.c	reading messages
  *	vault_list.c	listing conversations
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_admin.c	cloisterctl
+ *	vault_revoke.c	disabling users, revoking keys, ending sessions
  *
  * What was acknowledged is in the engine durably; memory holds users, the
  * versions of their keys, heads and the state of H, so that a put needs nothing
@@ -26,6 +28,7 @@
 
 #include "anchor.h"
 #include "entry.h"
+#include "hasher.h"
 #include "role.h"
 #include "vault_engine.h"
 
@@ -58,18 +61,24 @@ struct user {
 	char			 name[REC_NAME_MAX + 1];
 	uint8_t			 uid[REC_ID];
 	uint64_t		 created_us;
+	uint64_t		 version;	/* of U */
 	uint8_t			 state;		/* REC_USER_* */
 	uint32_t		 max_sessions;	/* 0: the default */
-	uint32_t		 keys;
+	uint32_t		 keys;		/* enrolled ones, all of them */
+	uint32_t		 revoked;	/* of them */
 	uint32_t		 live;		/* sessions */
 	size_t			 nconvs;
 };
 
-/* An enrolled key: where its K record is and which version counts. */
+/*
+ * An enrolled key: where its K record is, which version of it counts (of its k
+ * record too: the two are always written together), and its state.
+ */
 struct enrolled {
 	LIST_ENTRY(enrolled)	 link;
 	struct rec_key		 key;
 	uint64_t		 version;
+	uint8_t			 state;		/* REC_KEY_* */
 };
 
 struct put;
@@ -112,8 +121,13 @@ struct worker {
 	uint8_t			 random_s[32];	/* keyd's, for one use */
 	char			 source[65];
 	struct user		*user;		/* not NULL: live */
+	uint8_t			 fp[REC_FP];	/* of the key that came in */
+	char			 label[REC_LABEL_MAX + 1];	/* its name */
+	uint8_t			 suite;
 	bool			 ready;		/* sv_ready came */
+	uint8_t			 session_id[32];	/* then: as it says */
 	uint64_t		 since_ms;
+	uint64_t		 since_us;	/* the same, for people */
 	TAILQ_HEAD(, sreq)	 reqs;
 	unsigned		 nreqs;
 	unsigned		 nreads;
@@ -162,7 +176,21 @@ struct model {
 	char	provider_name[65];
 };
 
+/*
+ * A request to the hasher.  The owner fills q (but for its id), done and arg;
+ * done() is called once, in any case, and the memory is the owner's again.
+ */
+struct hash_job {
+	STAILQ_ENTRY(hash_job)	 link;
+	struct m_vh_hash	 q;	/* q.user must outlive it */
+	void			(*done)(struct hash_job *, enum hashed,
+				    const uint8_t hash[HASH_LEN]);
+	void			*arg;
+};
+STAILQ_HEAD(hash_queue, hash_job);
+
 struct admin;
+struct doomed;
 
 struct vault {
 	struct role		*role;
@@ -179,6 +207,8 @@ struct vault {
 	uint32_t		 idle_timeout_s;
 	uint32_t		 max_prompt_bytes;
 	uint8_t			 shaping;
+	uint32_t		 argon2_memory_kib;	/* of new passwords */
+	uint32_t		 argon2_passes;
 	struct model		 models[VAULT_MODELS_MAX];
 	size_t			 nmodels;
 
@@ -186,6 +216,7 @@ struct vault {
 	struct engine		*engine;
 	struct chan		*keyd;
 	struct chan		*zygote;
+	struct chan		*hasher;
 	struct chan		*llm[ROLE_MAX_PROVIDERS];
 	int			 nllm;
 	uint8_t			 host_hash[32];	/* of the host key's SPKI */
@@ -204,6 +235,7 @@ struct vault {
 	uint32_t		 zygote_generation;	/* 0: none yet */
 	uint64_t		 last_n;
 	size_t			 nlive;
+	LIST_HEAD(, doomed)	 doomed;	/* ended, soon to be killed */
 	struct rec_mset		 h;		/* as committed */
 	uint64_t		 h_version;
 
@@ -216,6 +248,18 @@ struct vault {
 	bool			 anchor_dirty;
 	struct loop_timer	*anchor_timer;
 	struct loop_timer	*stop_timer;
+
+	/* the hasher */
+	bool			 hasher_up;
+	uint32_t		 hasher_generation;	/* 0: none yet */
+	uint8_t			 seal[HPKE_KEY];	/* its key */
+	struct hash_queue	 hash_wait[2];	/* strangers, known keys */
+	struct hash_queue	 hash_sent;
+	unsigned		 hash_nwait[2];
+	unsigned		 hash_nsent;
+	uint64_t		 hash_id;	/* of the last one sent */
+	uint64_t		 hashes;	/* that it made */
+	struct loop_timer	*hash_timer;
 
 	/* administration */
 	LIST_HEAD(, admin)	 admins;
@@ -236,13 +280,17 @@ struct vault *vault_new(struct role *r, struct loop *l);
 /* Free everything and wipe the keys; channels and admins must be gone. */
 void vault_free(struct vault *v);
 
-/* A user's entry from the record; it belongs to v. */
-struct user *user_add(struct vault *v, const struct rec_user *rec);
+/* A user's entry from the record of this version; it belongs to v. */
+struct user *user_add(struct vault *v, const struct rec_user *rec,
+    uint64_t version);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
 struct user *user_by_name(struct vault *v, const char *name);
 
-/* Remember the version of a K record. */
-void enrolled_add(struct vault *v, struct bytes key, uint64_t version);
+/* Remember the version and the state of a K record. */
+void enrolled_add(struct vault *v, struct bytes key, uint64_t version,
+    uint8_t state);
+/* What is known of a K record, or NULL when no such key is enrolled. */
+struct enrolled *enrolled_find(const struct vault *v, struct bytes key);
 /* The version that counts, or 0 when no such key is enrolled. */
 uint64_t enrolled_version(const struct vault *v, struct bytes key);
 
@@ -319,6 +367,19 @@ void worker_close_kex(struct worker *w);
 void worker_close_sess(struct worker *w);
 /* It broke a rule: audit, close, revoke. */
 void worker_violation(struct worker *w, const char *what);
+/*
+ * End a live session: it may ask nothing more and its models are told, then it
+ * has a moment to say CLOSE, then the monitor has its processes killed.
+ */
+void worker_end(struct worker *w, const char *reason);
+/* The next live session, of user u (NULL: any) by the key fp (NULL: any). */
+struct worker *worker_next(struct vault *v, const struct worker *after,
+    const struct user *u, const uint8_t *fp);
+/* End all of these; how many there were. */
+unsigned workers_end(struct vault *v, const struct user *u, const uint8_t *fp,
+    const char *reason);
+/* Forget whom the monitor was still to kill. */
+void workers_forget_doomed(struct vault *v);
 /* A line that a worker wants in the log. */
 void worker_log(struct worker *w, const char *which, struct bytes text);
 /* What a session worker says that a peer of its own did wrong. */
@@ -329,6 +390,21 @@ void worker_report(struct worker *w, struct bytes text);
 chan_msg_cb vault_on_keyd;
 /* Of a kex worker's channel; arg is the struct worker. */
 chan_msg_cb vault_on_kex;
+
+/* ---- vault_hasher.c ------------------------------------------------------ */
+
+chan_msg_cb vault_on_hasher;
+chan_closed_cb vault_hasher_lost;
+/* At start: wait for the hasher's key and pass it on to keyd.  0 or -1. */
+int vault_wait_hasher(struct vault *v, int timeout_ms);
+/*
+ * Queue a request; `known': for somebody who has shown a key that is enrolled,
+ * and goes first.  0, or -1 when there is no hasher or too many wait: then
+ * done() is not called.
+ */
+int hash_ask(struct vault *v, struct hash_job *j, bool known);
+/* Every job fails: for vault_free(). */
+void hash_free(struct vault *v);
 
 /* ---- vault_session.c ---------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -87,7 +88,9 @@ become(const struct rig *r, struct places *p)
 	struct rlimit rl = { r->nofile, r->nofile };
 	static char room[] = "CLOISTER_TITLE="
 	    "................................................................";
-	static char asan[] = "ASAN_OPTIONS=detect_leaks=0:abort_on_error=0";
+	/* A sanitizer's end is none of its own. */
+	static char asan[] = "ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:"
+	    "exitcode=99";
 	char path[4096], *argv[] = { path, NULL }, *envp[] = { room, asan,
 	    NULL };
 
@@ -111,6 +114,9 @@ close_all(struct rig *r)
 	for (int l = 0; l < LINKS; l++)
 		if (r->link[l] != -1)
 			(void)close(r->link[l]);
+	for (int i = 0; i <= role_total(1); i++)
+		if (r->logs[i] != -1)
+			(void)close(r->logs[i]);
 	if (r->listener != -1)
 		(void)close(r->listener);
 }
@@ -152,36 +158,21 @@ equip(struct rig *r, struct places *p, int *theirs, int *n)
 	if (r->role == ROLE_SESSIOND)
 		place(p, extra, r->listener = tcp_listener());
 	/* The logger has a socket of every process: we are all of them. */
-	for (int i = 0; r->role == ROLE_LOGGER && i <= role_total(1); i++) {
+	for (int i = 0; i <= role_total(1); i++) {
+		r->logs[i] = -1;
+		if (r->role != ROLE_LOGGER)
+			continue;
 		if (chan_pair(pair, false) == -1)
 			fatal("socketpair");
-		if (i == 0) {
-			(void)close(r->log);
-			r->log = pair[0];
-		} else
-			(void)close(pair[0]);
+		r->logs[i] = pair[0];
 		place(p, extra + i, theirs[(*n)++] = pair[1]);
 	}
 }
 
-void
-rig_send(int sock, enum msg_type type, const void *body, int fd)
-{
-	struct buf b = BUF_INIT(MSG_MAX_BYTES);
-	const struct msg_desc *d = msg_desc(type);
-	struct chan *c;
-
-	/* A copy of the socket, so that it stays ours. */
-	c = chan_new(NULL, fcntl(sock, F_DUPFD_CLOEXEC, HIGH_FD), d->kind,
-	    d->dir == AB ? END_A : END_B, 0, 0, NULL, NULL, NULL);
-	(void)chan_send(c, type, body, fd);
-	chan_free(c);
-	buf_free(&b);
-}
-
-int
-rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
-    unsigned state, struct msg *m, int ms)
+/* One datagram, decoded: 0, or -1 with *over when there will be no other. */
+static int
+take(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
+    unsigned state, struct msg *m, bool *over)
 {
 	static uint8_t wire[MSG_MAX_BYTES];
 	union {
@@ -191,49 +182,166 @@ rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
 	struct iovec iov = { wire, sizeof(wire) };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
-	struct pollfd pfd = { .fd = sock, .events = POLLIN };
 	struct cmsghdr *cm;
 	ssize_t n;
 
-	if (poll(&pfd, 1, ms) != 1 || (n = recvmsg(sock, &mh,
-	    MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) <= 0)
-		return -1;
-	r->leak |= board_leak(r->board, wire, (size_t)n);
 	m->fd = -1;
+	*over = false;
+	if ((n = recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) <= 0) {
+		*over = n == 0 || (errno != EAGAIN && errno != EINTR);
+		return -1;
+	}
+	r->leak |= board_leak(r->board, wire, (size_t)n);
 	if ((cm = CMSG_FIRSTHDR(&mh)) != NULL && cm->cmsg_type == SCM_RIGHTS)
 		memcpy(&m->fd, CMSG_DATA(cm), sizeof(int));
-	return msg_decode(bytes_of(wire, (size_t)n), kind, end, state, m) ==
-	    MSG_OK ? 0 : -1;
+	if (msg_decode(bytes_of(wire, (size_t)n), kind, end, state, m) ==
+	    MSG_OK)
+		return 0;
+	if (m->fd != -1)
+		(void)close(m->fd);
+	*over = true;
+	return -1;
 }
 
 static void
 hear_log(struct rig *r)
 {
 	struct msg m;
+	bool over;
 
-	while (rig_recv(r, r->log, CH_LOG, END_B, LOG_OPEN, &m, 0) == 0)
-		if (m.u.log_event.is_audit && bytes_eq(m.u.log_event.event,
-		    bytes_str("violation")) && m.u.log_event.text.n > 0)
-			r->violations++;
+	while (take(r, r->log, CH_LOG, END_B, LOG_OPEN, &m, &over) == 0) {
+		r->violations += m.u.log_event.is_audit &&
+		    bytes_eq(m.u.log_event.event, bytes_str("violation")) &&
+		    m.u.log_event.text.n > 0;
+		r->errors += m.u.log_event.level <= LOG_L_ERR &&
+		    m.u.log_event.text.n > 0;
+	}
+}
+
+/* What the logger has written since `at', whole lines; the caller frees. */
+static char *
+audit_from(const struct rig *r, off_t at, size_t *n)
+{
+	struct buf b = BUF_INIT(1u << 28);
+	int fd = open_file(r, FILE_AUDIT_LOG);
+
+	if (lseek(fd, at, SEEK_SET) == -1 || read_all(fd, &b) == -1)
+		fatal("the audit log");
+	(void)close(fd);
+	buf_u8(&b, 0);
+	*n = b.n - 1;
+	while (*n > 0 && b.p[*n - 1] != '\n')
+		(*n)--;
+	b.p[*n] = '\0';
+	return (char *)b.p;
+}
+
+static void
+read_audit(struct rig *r)
+{
+	size_t n;
+	char *log = audit_from(r, r->audit_at, &n);
+
+	for (char *p = log; (p = strstr(p, "\"event\":\"violation\"")) != NULL;
+	    p++)
+		r->violations++;
+	r->audit_at += (off_t)n;
+	free(log);
+}
+
+bool
+rig_audited(const struct rig *r, const char *text)
+{
+	size_t n;
+	/* A ping is among the last lines. */
+	char *log = audit_from(r, r->audit_at > 4096 ? r->audit_at - 4096 : 0,
+	    &n);
+	bool found = strstr(log, text) != NULL;
+
+	free(log);
+	return found;
+}
+
+/* Read what it said on every socket but one: it must never wait for us. */
+static void
+drain(struct rig *r, int except)
+{
+	static uint8_t junk[2 * MSG_MAX_BYTES];
+	ssize_t n;
+
+	if (r->role == ROLE_LOGGER)
+		read_audit(r);
+	else
+		hear_log(r);
+	for (int l = 0; l < LINKS; l++)
+		while (r->link[l] != -1 && r->link[l] != except &&
+		    (n = recv(r->link[l], junk, sizeof(junk),
+		    MSG_DONTWAIT)) > 0)
+			r->leak |= board_leak(r->board, junk, (size_t)n);
+	while (r->ctl != except && (n = recv(r->ctl, junk, sizeof(junk),
+	    MSG_DONTWAIT)) > 0) {
+		r->leak |= board_leak(r->board, junk, (size_t)n);
+		if (n < 3 || get_be16(junk) !=
+		    msg_desc(MSG_ctl_offender)->number)
+			continue;
+		r->offenders++;
+		r->offender = junk[2];
+	}
 }
 
 void
 rig_drain(struct rig *r)
 {
-	static uint8_t junk[2 * MSG_MAX_BYTES];
-	ssize_t n;
+	drain(r, -1);
+}
 
-	if (r->role != ROLE_LOGGER)
-		hear_log(r);
-	for (int l = 0; l < LINKS; l++)
-		while (r->link[l] != -1 && (n = recv(r->link[l], junk,
-		    sizeof(junk), MSG_DONTWAIT)) > 0)
-			r->leak |= board_leak(r->board, junk, (size_t)n);
-	while ((n = recv(r->ctl, junk, sizeof(junk), MSG_DONTWAIT)) > 0) {
-		r->leak |= board_leak(r->board, junk, (size_t)n);
-		r->offenders += n >= 2 &&
-		    get_be16(junk) == msg_desc(MSG_ctl_offender)->number;
+void
+rig_send(struct rig *r, int sock, enum msg_type type, const void *body, int fd)
+{
+	struct buf b = BUF_INIT(MSG_MAX_BYTES);
+	int was = attack_fd;
+
+	if (msg_encode(type, body, &b) == -1)
+		fatalx("%s cannot be encoded", msg_desc(type)->name);
+	attack_fd = fd;
+	while (attack_datagram(sock, buf_bytes(&b), fd != -1) == -1 &&
+	    errno == EAGAIN) {
+		/* It may wait for us itself, with its log or another link. */
+		drain(r, -1);
+		(void)poll(NULL, 0, 1);
 	}
+	attack_fd = was;
+	buf_free(&b);
+}
+
+int
+rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
+    unsigned state, struct msg *m, int ms)
+{
+	uint64_t until = mono_ms() + (uint64_t)ms;
+	struct pollfd pfd = { .fd = sock, .events = POLLIN };
+	bool over = false;
+
+	while (take(r, sock, kind, end, state, m, &over) == -1) {
+		if (over || mono_ms() >= until)
+			return -1;
+		drain(r, sock);
+		(void)poll(&pfd, 1, 1);
+	}
+	return 0;
+}
+
+enum board_result
+rig_listen(struct rig *r, int sock, int ms)
+{
+	uint64_t until = mono_ms() + (uint64_t)ms;
+	enum board_result got;
+
+	do {
+		drain(r, -1);
+		got = board_listen(r->board, sock, 1);
+	} while (got == RESULT_TAKEN && mono_ms() < until);
+	return got;
 }
 
 static void
@@ -243,8 +351,6 @@ want(struct rig *r, enum msg_type type, unsigned state)
 	struct msg m;
 
 	while (mono_ms() < end) {
-		if (r->role != ROLE_LOGGER)
-			hear_log(r);
 		if (rig_recv(r, r->ctl, CH_CTL, END_A, state, &m, 50) == 0 &&
 		    m.type == type)
 			return;
@@ -275,9 +381,9 @@ configure(struct rig *r)
 		.provider_name = bytes_str("upstream")
 	};
 
-	rig_send(r->ctl, MSG_ctl_limits, &limits, -1);
-	rig_send(r->ctl, MSG_ctl_upstream, &up, -1);
-	rig_send(r->ctl, MSG_ctl_model, &model, -1);
+	rig_send(r, r->ctl, MSG_ctl_limits, &limits, -1);
+	rig_send(r, r->ctl, MSG_ctl_upstream, &up, -1);
+	rig_send(r, r->ctl, MSG_ctl_model, &model, -1);
 }
 
 /* Welcomes for those who drop everything before. */
@@ -289,14 +395,19 @@ welcome(struct rig *r)
 	struct m_vz_welcome vz = { .generation = r->generation };
 	struct m_vl_welcome vl = { .generation = r->generation };
 	struct m_cl_welcome cl = { .generation = r->generation };
+	struct m_vh_welcome vh = { .generation = r->generation };
+
+	if (r->role == ROLE_HASHER)
+		rig_send(r, r->link[LINK_HASHER_VAULT], MSG_vh_welcome, &vh,
+		    -1);
 
 	if (r->role == ROLE_ZYGOTE) {
-		rig_send(r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
-		rig_send(r->link[LINK_VAULT_ZYG], MSG_vz_welcome, &vz, -1);
+		rig_send(r, r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
+		rig_send(r, r->link[LINK_VAULT_ZYG], MSG_vz_welcome, &vz, -1);
 	}
 	if (r->role == ROLE_LLMPROXY) {
-		rig_send(r->link[LINK_VAULT_LLM], MSG_vl_welcome, &vl, -1);
-		rig_send(r->link[LINK_LLM_CONN], MSG_cl_welcome, &cl, -1);
+		rig_send(r, r->link[LINK_VAULT_LLM], MSG_vl_welcome, &vl, -1);
+		rig_send(r, r->link[LINK_LLM_CONN], MSG_cl_welcome, &cl, -1);
 	}
 }
 
@@ -304,7 +415,7 @@ void
 rig_start(struct rig *r)
 {
 	struct places p = { .n = 0 };
-	int theirs[64], n = 0;
+	int fd, theirs[64], n = 0;
 	char dir[4096];
 	struct m_ctl_start s = {
 		.role = (uint8_t)r->role, .providers = 1, .listeners = 1,
@@ -317,6 +428,10 @@ rig_start(struct rig *r)
 	s.dir = bytes_str(r->role == ROLE_ENGINE ? dir : "");
 	s.generation = ++r->generation;
 	equip(r, &p, theirs, &n);
+	if ((fd = open_file(r, FILE_AUDIT_LOG)) == -1 ||
+	    (r->audit_at = lseek(fd, 0, SEEK_END)) == -1)
+		fatal("the audit log");
+	(void)close(fd);
 	if ((r->pid = fork()) == -1)
 		fatal("fork");
 	if (r->pid == 0)
@@ -326,13 +441,17 @@ rig_start(struct rig *r)
 	for (int i = 0; i < p.n; i++)
 		if (p.source[i] != -1)
 			(void)close(p.source[i]);
-	r->violations = 0;
+	r->violations = r->errors = 0;
 	r->offenders = 0;
 	r->id = 0;
-	rig_send(r->ctl, MSG_ctl_start, &s, -1);
+	if (r->until == CTL_START)
+		return;
+	rig_send(r, r->ctl, MSG_ctl_start, &s, -1);
 	want(r, MSG_ctl_ready, CTL_START);
+	if (r->until == CTL_CONF)
+		return;
 	configure(r);
-	rig_send(r->ctl, MSG_ctl_go, NULL, -1);
+	rig_send(r, r->ctl, MSG_ctl_go, NULL, -1);
 	want(r, MSG_ctl_running, CTL_CONF);
 	welcome(r);
 }
@@ -378,7 +497,7 @@ rig_refused(struct rig *r, int ms)
 bool
 rig_stop(struct rig *r)
 {
-	rig_send(r->ctl, MSG_ctl_stop, NULL, -1);
+	rig_send(r, r->ctl, MSG_ctl_stop, NULL, -1);
 	/* It may have been about to end by itself. */
 	if (rig_ended(r, STOP_MS))
 		return WIFEXITED(r->status) && (WEXITSTATUS(r->status) == 0 ||
