@@ -38,6 +38,7 @@ enum config_role {
 	CONFIG_HASHER,
 	CONFIG_LLMPROXY,	/* the first; see config_provider.user */
 	CONFIG_CONNECTOR,
+	CONFIG_CERTD,
 	CONFIG_ROLES
 };
 
@@ -111,6 +112,9 @@ struct server_config {
 	char			*connector_socket; /* absolute, or NULL */
 	char			*wrap_key_file;	/* as key_file; NULL: state_dir's */
 	enum log_level		 log_level;
+	char			*certificate;	/* absolute, or NULL */
+	char			*client_ca;	/* absolute, or NULL */
+	char			*client_crl;	/* only with client_ca */
 	bool			 first_contact;
 	bool			 require_pq;	/* no suite without ML-KEM */
 	enum shape_mode		 shaping;

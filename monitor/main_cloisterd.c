@@ -230,6 +230,11 @@ main(int argc, char **argv)
 			notify("STATUS=%s", err);
 		return m.init ? 1 : EXIT_CONFIG;
 	}
+	if (!m.init && certs_test(&m) == -1) {
+		(void)fprintf(stderr, "%s: its certificates are not in order\n",
+		    conf);
+		return 1;
+	}
 	if (test) {
 		printf("%s: ok\n", conf);
 		return 0;

@@ -117,6 +117,14 @@ int supervise(struct monitor *m);
 /* Tell the service manager regularly that every role answers, if it asked. */
 void watchdog_start(struct monitor *m);
 
+/* certs_test.c: certificates, before the service starts */
+
+/*
+ * Have certd look whether the certificates that the configuration names can be
+ * read and belong here.  0, or -1 after somebody said on standard error why.
+ */
+int certs_test(const struct monitor *m);
+
 /* control.c: cloisterctl's socket */
 
 /* Make the listening socket; fatal on failure. */

@@ -41,7 +41,7 @@ on_round(void *arg)
 			(void)chan_send(p->ctl, MSG_ctl_ping, NULL, -1);
 		} else if (missed == ROUNDS / 2) {
 			proc_name(p, name, sizeof(name));
-			audit("role.hang", 0, NULL, "%s does not answer", name);
+			audit(EV_role_hang, 0, NULL, "role=%s", name);
 			if (role_decls[p->role].keep)
 				proc_kill(p);
 		}
