@@ -35,6 +35,12 @@ static const enum cell role_cells[ROLES] = {
 #include "roles.def"
 };
 
+char role_title_room[] = "CLOISTER_TITLE="
+    "................................................................"
+    "................................................................";
+char role_wiping[] = "GLIBC_TUNABLES=glibc.malloc.perturb=90:"
+    "glibc.malloc.tcache_count=0";
+
 bool
 role_accuses(enum role_id accuser, enum link_id link)
 {
@@ -207,6 +213,10 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		    m->u.ctl_level.level > LOG_L_DEBUG)
 			fatalx("a log level that there is not");
 		log_set_level((enum log_level)m->u.ctl_level.level);
+		break;
+	case MSG_ctl_ping:
+		if (chan_send(c, MSG_ctl_pong, NULL, -1) == -1)
+			_exit(0);
 		break;
 	case MSG_ctl_stop:
 		if (r->on_stop == NULL)
