@@ -80,7 +80,7 @@ $(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
 	$(Q)$(AR) rcs $@ $^
 
 # What a folder's programs link besides LIBS.
-LIBS_storaged = -ldb-5.3
+LIBS_storaged = -ldb-5.3 -largon2
 LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl libssl 2>/dev/null)
 LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 
@@ -253,7 +253,7 @@ classify: deps
 	@$(MAKE) -s all helpers
 	@B=$(B) sh regress/classify.sh
 
-ROLES	 = logger keyd engine storaged connector llmproxy zygote sessiond
+ROLES	 = logger keyd engine hasher storaged connector llmproxy zygote sessiond
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
 	    $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SYSCONFDIR)

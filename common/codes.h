@@ -39,6 +39,11 @@ enum shape_mode {
 	SHAPE_BUCKET = 2
 };
 
+/* Bounds of Argon2id's parameters, the configuration's and a record's. */
+#define ARGON2_MEMORY_MIN	1024		/* KiB */
+#define ARGON2_MEMORY_MAX	(1024 * 1024)
+#define ARGON2_PASSES_MAX	32
+
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */
 

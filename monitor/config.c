@@ -26,6 +26,7 @@ static const char *const role_names[CONFIG_ROLES] = {
 	[CONFIG_ZYGOTE] = "zygote",
 	[CONFIG_VAULT] = "vault",
 	[CONFIG_ENGINE] = "engine",
+	[CONFIG_HASHER] = "hasher",
 	[CONFIG_LLMPROXY] = "llmproxy",
 	[CONFIG_CONNECTOR] = "connector"
 };
@@ -37,6 +38,7 @@ static cfg_opt_t role_opts[] = {
 	CFG_STR("zygote", NULL, CFGF_NONE),
 	CFG_STR("vault", NULL, CFGF_NONE),
 	CFG_STR("engine", NULL, CFGF_NONE),
+	CFG_STR("hasher", NULL, CFGF_NONE),
 	CFG_STR("llmproxy", NULL, CFGF_NONE),
 	CFG_STR("connector", NULL, CFGF_NONE),
 	CFG_END()
@@ -76,6 +78,12 @@ static cfg_opt_t limit_opts[] = {
 	CFG_END()
 };
 
+static cfg_opt_t argon2_opts[] = {
+	CFG_INT("memory", 65536, CFGF_NONE),	/* KiB */
+	CFG_INT("passes", 3, CFGF_NONE),
+	CFG_END()
+};
+
 static char default_listen[] = "{'0.0.0.0', '[::]'}";
 
 static cfg_opt_t server_opts[] = {
@@ -93,6 +101,7 @@ static cfg_opt_t server_opts[] = {
 	CFG_SEC("model", model_opts,
 	    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 	CFG_SEC("limits", limit_opts, CFGF_NONE),
+	CFG_SEC("argon2", argon2_opts, CFGF_NONE),
 	CFG_END()
 };
 
@@ -356,6 +365,18 @@ load_limits(struct conf *c, struct config_limits *l)
 }
 
 static int
+load_argon2(struct conf *c, struct config_argon2 *a)
+{
+	cfg_t *sec = cfg_getsec(c->cfg, "argon2");
+
+	if (get_u32(c, sec, "memory", ARGON2_MEMORY_MIN, ARGON2_MEMORY_MAX,
+	    &a->memory_kib) == -1 || get_u32(c, sec, "passes", 1,
+	    ARGON2_PASSES_MAX, &a->passes) == -1)
+		return -1;
+	return 0;
+}
+
+static int
 load_provider_url(struct conf *c, cfg_t *sec, struct config_provider *p)
 {
 	const char *url = cfg_getstr(sec, "url"), *wrong;
@@ -560,7 +581,8 @@ config_load(const char *path, struct server_config *cfg, char *err,
 	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
 	    load_shaping(&c, cfg) == -1 ||
-	    load_limits(&c, &cfg->limits) == -1 || load_roles(&c, cfg) == -1 ||
+	    load_limits(&c, &cfg->limits) == -1 ||
+	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1 ||
 	    load_providers(&c, cfg) == -1 || load_models(&c, cfg) == -1)
 		goto out;
 	if (geteuid() == 0 && check_users(&c, cfg) == -1)

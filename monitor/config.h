@@ -32,6 +32,7 @@ enum config_role {
 	CONFIG_ZYGOTE,		/* and the workers that it forks */
 	CONFIG_VAULT,
 	CONFIG_ENGINE,
+	CONFIG_HASHER,
 	CONFIG_LLMPROXY,	/* the first; see config_provider.user */
 	CONFIG_CONNECTOR,
 	CONFIG_ROLES
@@ -88,6 +89,12 @@ struct config_limits {
 	uint32_t	max_prompt;		/* bytes */
 };
 
+/* Argon2id, for new passwords and those that are renewed at a login. */
+struct config_argon2 {
+	uint32_t	memory_kib;
+	uint32_t	passes;
+};
+
 struct server_config {
 	struct config_listen	 listen[CONFIG_MAX_LISTEN];
 	size_t			 nlisten;	/* at least 1 */
@@ -98,6 +105,7 @@ struct server_config {
 	bool			 first_contact;
 	bool			 require_pq;	/* no suite without ML-KEM */
 	enum shape_mode		 shaping;
+	struct config_argon2	 argon2;
 	struct config_user	 user[CONFIG_ROLES];
 	struct config_provider	 providers[CONFIG_MAX_PROVIDERS];
 	size_t			 nproviders;

@@ -51,6 +51,8 @@ send_limits(struct proc *p)
 		.lowest_suite = mon->cfg.require_pq ? HS_SUITE_HYBRID :
 		    HS_SUITE_X25519,
 		.shaping = (uint8_t)mon->cfg.shaping,
+		.argon2_memory_kib = mon->cfg.argon2.memory_kib,
+		.argon2_passes = mon->cfg.argon2.passes,
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);
@@ -443,8 +445,8 @@ static void
 stop_next(void)
 {
 	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
-	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_VAULT, ROLE_ENGINE, ROLE_KEYD,
-	    ROLE_LOGGER };
+	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_VAULT, ROLE_HASHER, ROLE_ENGINE,
+	    ROLE_KEYD, ROLE_LOGGER };
 	bool any = false;
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
