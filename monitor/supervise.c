@@ -143,8 +143,9 @@ on_ready(struct proc *p)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
-	audit("role.start", 0, NULL, "%s pid %d landlock %u", name, p->pid,
-	    p->abi);
+	audit(EV_role_start, 0, NULL, "role=%s role_pid=%d uid=%u landlock=%u "
+	    "start=%u", name, p->pid, geteuid() == 0 ? proc_user(mon, p)->uid :
+	    geteuid(), p->abi, p->generation);
 	configure(p);
 	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
 	    all_running())
@@ -165,8 +166,8 @@ on_running(struct proc *p)
 		loop_timer_free(deadline);
 		deadline = NULL;
 		control_serve(mon);
-		audit("start", 0, NULL, "%d roles, %d providers, uid separation "
-		    "%s", mon->nprocs, mon->providers,
+		audit(EV_start, 0, NULL, "roles=%d providers=%d "
+		    "uid_separation=%s", mon->nprocs, mon->providers,
 		    geteuid() == 0 ? "on" : "OFF (not root)");
 		log_notice("ready");
 	} else if (all_running())
@@ -273,7 +274,7 @@ violation(const struct proc *p, const char *what)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
-	audit("violation", 0, NULL, "%s: control: %s", name, what);
+	audit(EV_violation, 0, NULL, "%s: control: %s", name, what);
 	if (p->pid > 0)
 		(void)kill(p->pid, SIGKILL);
 }
@@ -360,7 +361,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		on_accusation(p, &m->u.ctl_offender);
 		break;
 	default:		/* ctl_crash */
-		audit("worker.crash", m->u.ctl_crash.n, NULL, "status %#x",
+		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
 		tell_vault(m->u.ctl_crash.n);
 		replace_zygote(p);
@@ -513,7 +514,7 @@ stop_service(const char *why, int status)
 		return;
 	mon->stopping = true;
 	exit_status = status;
-	audit("stop", 0, NULL, "%s", why);
+	audit(EV_stop, 0, NULL, "reason=%s", why);
 	stop_next();
 }
 
@@ -554,7 +555,7 @@ on_exit_of(struct proc *p, int status)
 			stop_service("initialized", 0);
 		return;
 	}
-	audit("role.exit", 0, NULL, "%s: %s", name, how);
+	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_err("%s/%s cannot be executed", mon->libexec,
 		    role_decls[p->role].name);

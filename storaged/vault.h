@@ -29,6 +29,7 @@
 
 #include "anchor.h"
 #include "entry.h"
+#include "events.h"
 #include "hasher.h"
 #include "role.h"
 #include "vault_engine.h"
@@ -420,7 +421,7 @@ chan_msg_cb vault_on_kex;
  * state GRANTED.  event is for the audit.
  */
 void worker_admit(struct worker *w, const struct admission *a,
-    const char *event);
+    enum event event);
 /* Why this user may not have one more session now, or NULL. */
 const char *user_full(const struct vault *v, const struct user *u);
 

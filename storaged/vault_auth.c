@@ -132,8 +132,8 @@ refuse(struct worker *w, const struct attempt *a, const struct user *u,
 	char fp[RSA_FP_TEXT];
 
 	rsa_fingerprint_text(fp, a->fp);
-	audit("auth.refuse", w->n, u != NULL ? u->name : NULL,
-	    "%s, from %s, key %s", reason, w->source, fp);
+	audit(EV_auth_refuse, w->n, u != NULL ? u->name : NULL,
+	    "reason=%s source=%s key=%s", reason, w->source, fp);
 	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
 	if (chan_send(w->kex, MSG_vx_refuse, NULL, -1) == -1)
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
@@ -141,7 +141,7 @@ refuse(struct worker *w, const struct attempt *a, const struct user *u,
 }
 
 void
-worker_admit(struct worker *w, const struct admission *a, const char *event)
+worker_admit(struct worker *w, const struct admission *a, enum event event)
 {
 	struct vault *v = w->v;
 	uint64_t now = mono_ms(), age_s = (now - a->auth_ms) / 1000;
@@ -157,7 +157,7 @@ worker_admit(struct worker *w, const struct admission *a, const char *event)
 		mu.lifetime_s = v->session_timeout_s > age_s ?
 		    v->session_timeout_s - (uint32_t)age_s : 1;
 	rsa_fingerprint_text(fp, a->fp);
-	audit(event, w->n, a->user->name, "from %s, key %s, suite %u",
+	audit(event, w->n, a->user->name, "source=%s key=%s suite=%u",
 	    w->source, fp, a->suite);
 	w->user = a->user;
 	memcpy(w->fp, a->fp, sizeof(w->fp));
@@ -190,7 +190,7 @@ grant(struct worker *w, const struct attempt *at, const struct rec_enrolled *k,
 
 	memcpy(a.fp, at->fp, sizeof(a.fp));
 	memcpy(a.label, k->label, sizeof(a.label));
-	worker_admit(w, &a, "auth.accept");
+	worker_admit(w, &a, EV_auth_accept);
 	if (chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
 }
@@ -214,7 +214,7 @@ on_enrolled(void *arg, const struct engine_reply *r)
 		    r->row[0].key, r->row[0].value) == 0 &&
 		    version == enrolled_version(v, r->row[0].key);
 		if (!found)
-			audit("storage.tamper", w->n, NULL,
+			audit(EV_storage_tamper, w->n, NULL,
 			    "the record of an enrolled key is not the newest "
 			    "or does not verify");
 	}

@@ -315,11 +315,11 @@ ticket_resume(struct worker *w, const struct m_xv_resume *m)
 	/* Whatever becomes of this, nobody shows it again. */
 	ticket_free(v, t);
 	if (reason == NULL) {
-		worker_admit(w, &a, "auth.resume");
+		worker_admit(w, &a, EV_auth_resume);
 		answer(w, MSG_vx_resumed, &resumed);
 	} else {
-		audit("resume.refuse", w->n, a.user->name, "%s, from %s",
-		    reason, w->source);
+		audit(EV_resume_refuse, w->n, a.user->name,
+		    "reason=%s source=%s", reason, w->source);
 		chan_set_state(w->kex, KEX_VAULT_FULL);
 		answer(w, MSG_vx_no_ticket, NULL);
 	}
