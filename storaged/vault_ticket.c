@@ -112,7 +112,8 @@ ticket_new(struct worker *w, const uint8_t resumption[HASH_LEN])
 	struct vault *v = w->v;
 	struct ticket *t;
 
-	if (w->user == NULL || w->ticket != NULL ||
+	/* A certificate is judged anew each time. */
+	if (w->user == NULL || w->cert != NULL || w->ticket != NULL ||
 	    mono_ms() >= ends_ms(v, w->auth_ms) || !make_room(v, w->user))
 		return;
 	if ((t = calloc(1, sizeof(*t))) == NULL)
@@ -133,7 +134,7 @@ ticket_new(struct worker *w, const uint8_t resumption[HASH_LEN])
 	LIST_INSERT_HEAD(bucket(v, t->hash), t, same);
 	v->ntickets++;
 	w->ticket = t;
-	sweep_start(v);
+	tickets_watch(v);
 }
 
 int
@@ -229,17 +230,17 @@ on_sweep(void *arg)
 {
 	struct vault *v = arg;
 
-	v->sweep_timer = NULL;
+	v->ticket_timer = NULL;
 	tickets_sweep(v);
 	if (v->ntickets > 0 || v->nlive > 0)
-		sweep_start(v);
+		tickets_watch(v);
 }
 
 void
-sweep_start(struct vault *v)
+tickets_watch(struct vault *v)
 {
-	if (v->sweep_timer == NULL)
-		v->sweep_timer = loop_timer_new(v->loop, SWEEP_MS, on_sweep, v);
+	if (v->ticket_timer == NULL)
+		v->ticket_timer = loop_timer_new(v->loop, SWEEP_MS, on_sweep, v);
 }
 
 /* ---- resumption ------------------------------------------------------------ */
