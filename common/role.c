@@ -35,6 +35,12 @@ static const enum cell role_cells[ROLES] = {
 #include "roles.def"
 };
 
+char role_title_room[] = "CLOISTER_TITLE="
+    "................................................................"
+    "................................................................";
+char role_wiping[] = "GLIBC_TUNABLES=glibc.malloc.perturb=90:"
+    "glibc.malloc.tcache_count=0";
+
 bool
 role_accuses(enum role_id accuser, enum link_id link)
 {
@@ -201,6 +207,10 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		if (r->on_go != NULL)
 			r->on_go();
 		if (chan_send(c, MSG_ctl_running, NULL, -1) == -1)
+			_exit(0);
+		break;
+	case MSG_ctl_ping:
+		if (chan_send(c, MSG_ctl_pong, NULL, -1) == -1)
 			_exit(0);
 		break;
 	case MSG_ctl_stop:
