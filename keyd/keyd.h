@@ -59,7 +59,7 @@ const char *keyd_server_zygote(struct keyd_server *s, const struct msg *m);
 
 struct keyd_boot {
 	EVP_PKEY	*wrap;		/* owned; NULL when it is over */
-	bool		 init;		/* tell the wrap key, unwrap nothing */
+	bool		 init;		/* unwrap nothing */
 	unsigned	 unwraps;
 	uint8_t		*reject;	/* HASH_LEN bytes, secret.h */
 };

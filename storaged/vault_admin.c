@@ -369,6 +369,9 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 	case MSG_av_user_remove:
 		admin_user_remove(a, &m->u.av_user_remove);
 		break;
+	case MSG_av_rotate:
+		admin_rotate(a);
+		break;
 	case MSG_av_shred:
 		admin_shred(a, &m->u.av_shred);
 		break;

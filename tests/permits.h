@@ -142,6 +142,7 @@
 "va_done 1109 ADMIN BA BUSY text<=512",
 "av_shred 1170 ADMIN AB IDLE u8",
 "av_user_remove 1171 ADMIN AB IDLE u8 text<=64",
+"av_rotate 1172 ADMIN AB IDLE",
 /* A cloister, B keyd */
 "ck_open 1201 CLI_KEYD AB NEW",
 "kc_opened 1202 CLI_KEYD BA OPENED =32 <=1024 <=1024 <=1024",
