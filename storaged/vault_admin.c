@@ -303,6 +303,11 @@ status_end(struct admin *a)
 	info(a, "commit", "%llu", (unsigned long long)v->h.n);
 	info(a, "storage", "verified at start, key generation %u, epoch %u",
 	    v->keys->anchor.epoch[0].gen, v->keys->anchor.epoch[0].epoch);
+	info(a, "handshakes", "%llu nonces, %llu signatures, "
+	    "%llu verifications, %llu grants", (unsigned long long)v->nonces,
+	    (unsigned long long)v->signatures,
+	    (unsigned long long)v->verifications,
+	    (unsigned long long)v->grants);
 	info(a, "answers", "%llu", (unsigned long long)v->answers);
 	info(a, "tokens", "%llu in, %llu out",
 	    (unsigned long long)v->prompt_tokens,

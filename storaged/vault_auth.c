@@ -34,6 +34,11 @@ vault_on_keyd(struct chan *c, struct msg *m, void *arg)
 		chan_set_state(c, KEYD_VAULT_UP);
 		return;
 	}
+	if (m->type == MSG_kv_signed) {
+		v->signatures++;
+		return;
+	}
+	v->nonces++;
 	/*
 	 * A worker that is gone already has no use for it.  Its session worker
 	 * may still be there: that says nothing about keyd.
@@ -75,6 +80,7 @@ signed_by(const struct attempt *a, const struct worker *w,
 	sha256(wrap_hash, spki_bytes(&a->wrap));
 	hs_tbs_client(&tbs, a->suite, a->random_c, w->random_s, a->th_sf, a->fp,
 	    wrap_hash, a->v->host_hash);
+	a->v->verifications++;
 	if (!tbs.err)
 		ok = rsa_pss_verify(key, bytes_of(a->sig, a->sig_n),
 		    buf_bytes(&tbs)) == 0;
@@ -157,6 +163,7 @@ grant(struct worker *w, const struct attempt *a, struct user *u)
 	w->logs = 0;
 	u->live++;
 	v->nlive++;
+	v->grants++;
 	chan_set_state(w->sess, SESS_VAULT_LIVE);
 	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
 	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1 ||

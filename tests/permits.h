@@ -53,6 +53,7 @@
 /* A keyd, B vault */
 "kv_identity 0a01 KEYD_VAULT AB WAIT =32",
 "kv_nonce 0a02 KEYD_VAULT AB UP u64 =32",
+"kv_signed 0a90 KEYD_VAULT AB UP u64",
 /* A vault, B keyd */
 "boot_unwrap 0b01 BOOT AB ASK u32 <=512",
 "boot_share 0b02 BOOT BA WAIT =32",

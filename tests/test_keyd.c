@@ -210,6 +210,8 @@ sign_once(uint8_t suite)
 	close_worker(&r, d);
 	fake_ms += KEYD_SIGN_MS;	/* just in time */
 	ask_sign(&r, c, suite);
+	/* The vault counts it. */
+	assert_int_equal(want(r.vault, MSG_kv_signed).u.kv_signed.n, GEN(1, 1));
 	m = want(c, MSG_kx_sig);
 	memset(th, 0x42, sizeof(th));
 	hs_tbs_server(&tbs, suite, random_s, th, r.s.spki_hash,
@@ -222,6 +224,7 @@ sign_once(uint8_t suite)
 	buf_free(&tbs);
 	ask_sign(&r, c, suite);
 	thrown_out(&r, c, GEN(1, 1));
+	want_silence(r.vault);
 	rig_down(&r);
 }
 
