@@ -52,7 +52,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 LIBS	:= $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
-DIRS	 = common keyd sessiond storaged llmproxy monitor client
+DIRS	 = common keyd sessiond storaged llmproxy monitor ctl client
 SRCS	 = $(foreach d,$(DIRS),$(wildcard $(d)/*.c))
 MAINS	 = $(filter $(addsuffix /main_%,$(DIRS)),$(SRCS))
 PROGS	 = $(foreach m,$(MAINS),$(B)/$(patsubst main_%.c,%,$(notdir $(m))))
@@ -84,12 +84,18 @@ LIBS_storaged = -ldb-5.3
 LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl libssl 2>/dev/null)
 LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 
+# Whose library it links besides its own and common's.
+USES_ctl = monitor
+$(B)/obj/ctl/%.o: ALL_CFLAGS += -Imonitor
+
 define PROG
 $(B)/$(patsubst main_%.c,%,$(notdir $(1))): $(1:%.c=$(B)/obj/%.o) \
-    $(sort $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a)
+    $(sort $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a \
+    $(USES_$(patsubst %/,%,$(dir $(1))):%=$(B)/lib%.a))
 	$$(SAY) LD $$@
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $(1:%.c=$(B)/obj/%.o) \
-	    $(B)/lib$(patsubst %/,%,$(dir $(1))).a $(B)/libcommon.a \
+	    $(B)/lib$(patsubst %/,%,$(dir $(1))).a \
+	    $(USES_$(patsubst %/,%,$(dir $(1))):%=$(B)/lib%.a) $(B)/libcommon.a \
 	    $$(LIBS_$(patsubst %/,%,$(dir $(1)))) $$(LIBS)
 endef
 $(foreach m,$(MAINS),$(eval $(call PROG,$(m))))

@@ -165,7 +165,7 @@ list() {
 	    fi
 }
 
-"$CC" -D_GNU_SOURCE -O2 -o "$W/mutate" regress/mutate.c || die "no generator"
+$CC -D_GNU_SOURCE -O2 -o "$W/mutate" regress/mutate.c || die "no generator"
 copy 0
 list >"$W/list"
 touch "$W/killed"

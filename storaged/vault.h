@@ -14,6 +14,7 @@
  *	vault_list.c	listing conversations
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_admin.c	cloisterctl
+ *	vault_revoke.c	disabling users, revoking keys, ending sessions
  *
  * What was acknowledged is in the engine durably; memory holds users, the
  * versions of their keys, heads and the state of H, so that a put needs nothing
@@ -58,18 +59,24 @@ struct user {
 	char			 name[REC_NAME_MAX + 1];
 	uint8_t			 uid[REC_ID];
 	uint64_t		 created_us;
+	uint64_t		 version;	/* of U */
 	uint8_t			 state;		/* REC_USER_* */
 	uint32_t		 max_sessions;	/* 0: the default */
-	uint32_t		 keys;
+	uint32_t		 keys;		/* enrolled ones, all of them */
+	uint32_t		 revoked;	/* of them */
 	uint32_t		 live;		/* sessions */
 	size_t			 nconvs;
 };
 
-/* An enrolled key: where its K record is and which version counts. */
+/*
+ * An enrolled key: where its K record is, which version of it counts (of its k
+ * record too: the two are always written together), and its state.
+ */
 struct enrolled {
 	LIST_ENTRY(enrolled)	 link;
 	struct rec_key		 key;
 	uint64_t		 version;
+	uint8_t			 state;		/* REC_KEY_* */
 };
 
 struct put;
@@ -112,8 +119,13 @@ struct worker {
 	uint8_t			 random_s[32];	/* keyd's, for one use */
 	char			 source[65];
 	struct user		*user;		/* not NULL: live */
+	uint8_t			 fp[REC_FP];	/* of the key that came in */
+	char			 label[REC_LABEL_MAX + 1];	/* its name */
+	uint8_t			 suite;
 	bool			 ready;		/* sv_ready came */
+	uint8_t			 session_id[32];	/* then: as it says */
 	uint64_t		 since_ms;
+	uint64_t		 since_us;	/* the same, for people */
 	TAILQ_HEAD(, sreq)	 reqs;
 	unsigned		 nreqs;
 	unsigned		 nreads;
@@ -163,6 +175,7 @@ struct model {
 };
 
 struct admin;
+struct doomed;
 
 struct vault {
 	struct role		*role;
@@ -204,6 +217,7 @@ struct vault {
 	uint32_t		 zygote_generation;	/* 0: none yet */
 	uint64_t		 last_n;
 	size_t			 nlive;
+	LIST_HEAD(, doomed)	 doomed;	/* ended, soon to be killed */
 	struct rec_mset		 h;		/* as committed */
 	uint64_t		 h_version;
 
@@ -242,13 +256,17 @@ struct vault *vault_new(struct role *r, struct loop *l);
 /* Free everything and wipe the keys; channels and admins must be gone. */
 void vault_free(struct vault *v);
 
-/* A user's entry from the record; it belongs to v. */
-struct user *user_add(struct vault *v, const struct rec_user *rec);
+/* A user's entry from the record of this version; it belongs to v. */
+struct user *user_add(struct vault *v, const struct rec_user *rec,
+    uint64_t version);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
 struct user *user_by_name(struct vault *v, const char *name);
 
-/* Remember the version of a K record. */
-void enrolled_add(struct vault *v, struct bytes key, uint64_t version);
+/* Remember the version and the state of a K record. */
+void enrolled_add(struct vault *v, struct bytes key, uint64_t version,
+    uint8_t state);
+/* What is known of a K record, or NULL when no such key is enrolled. */
+struct enrolled *enrolled_find(const struct vault *v, struct bytes key);
 /* The version that counts, or 0 when no such key is enrolled. */
 uint64_t enrolled_version(const struct vault *v, struct bytes key);
 
@@ -325,6 +343,19 @@ void worker_close_kex(struct worker *w);
 void worker_close_sess(struct worker *w);
 /* It broke a rule: audit, close, revoke. */
 void worker_violation(struct worker *w, const char *what);
+/*
+ * End a live session: it may ask nothing more and its models are told, then it
+ * has a moment to say CLOSE, then the monitor has its processes killed.
+ */
+void worker_end(struct worker *w, const char *reason);
+/* The next live session, of user u (NULL: any) by the key fp (NULL: any). */
+struct worker *worker_next(struct vault *v, const struct worker *after,
+    const struct user *u, const uint8_t *fp);
+/* End all of these; how many there were. */
+unsigned workers_end(struct vault *v, const struct user *u, const uint8_t *fp,
+    const char *reason);
+/* Forget whom the monitor was still to kill. */
+void workers_forget_doomed(struct vault *v);
 /* A line that a worker wants in the log. */
 void worker_log(struct worker *w, const char *which, struct bytes text);
 /* What a session worker says that a peer of its own did wrong. */

@@ -6,28 +6,12 @@
 
 #include "kdf.h"
 #include "log.h"
-#include "rsa.h"
-#include "vault.h"
+#include "vault_admin.h"
 
 #define NAME_MAX_CHARS	32
 #define RECORD_VERSION	1	/* of what is new */
 
-/* A connection of cloisterctl; freed when it has ended and nothing pends. */
-struct admin {
-	LIST_ENTRY(admin)	 link;
-	struct vault		*v;
-	struct chan		*chan;		/* NULL: it has ended */
-	bool			 pending;	/* a write is under way */
-	uint32_t		 uid;		/* of the caller */
-	uint32_t		 status_id;	/* 0: none asked for */
-	struct commit		 commit;
-	struct rec_user		 user;		/* what is being written */
-	struct rec_key		 key;
-	struct user		*owner;
-	char			 fp[RSA_FP_TEXT];
-};
-
-static void
+void
 admin_release(struct admin *a)
 {
 	if (a->chan != NULL || a->pending)
@@ -37,16 +21,14 @@ admin_release(struct admin *a)
 	free(a);
 }
 
-static void
+void
 admin_send(struct admin *a, enum msg_type type, const void *body)
 {
 	if (a->chan != NULL && chan_send(a->chan, type, body, -1) == -1)
 		log_debug("cloisterctl did not wait");
 }
 
-/* The command's last answer; the next one may come. */
-__attribute__((format(printf, 3, 4)))
-static void
+void
 admin_end(struct admin *a, bool ok, const char *fmt, ...)
 {
 	struct m_va_done done;
@@ -76,9 +58,21 @@ name_ok(const char *s)
 	    NULL && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
 }
 
-/* Before a change: one at a time, so that each sees what is there. */
-static bool
-may_change(struct admin *a)
+struct user *
+admin_user(struct admin *a, struct bytes name)
+{
+	struct user *u = NULL;
+	char text[65];
+
+	if (msg_text(text, sizeof(text), name) == 0)
+		u = user_by_name(a->v, text);
+	if (u == NULL)
+		admin_end(a, false, "there is no user %s", text);
+	return u;
+}
+
+bool
+admin_may_change(struct admin *a)
 {
 	if (!a->v->changing && !a->v->stopping)
 		return true;
@@ -97,21 +91,33 @@ account_new(void *arg, uint8_t mset[REC_HASH])
 		    RECORD_VERSION);
 }
 
-/* Write what is in a->commit.ops, all of it new. */
-static void
-change(struct admin *a, void (*done)(void *, enum kv_status))
+void
+admin_begin(struct admin *a)
 {
 	a->v->changing = true;
 	a->pending = true;
-	a->commit.account = account_new;
+}
+
+void
+admin_write(struct admin *a, void (*account)(void *, uint8_t mset[REC_HASH]),
+    void (*done)(void *, enum kv_status))
+{
+	a->commit.account = account;
 	a->commit.done = done;
 	a->commit.arg = a;
 	commit_add(a->v, &a->commit);
 }
 
-/* A change is over; false, and the caller was told, when it failed. */
-static bool
-changed(struct admin *a, enum kv_status st)
+/* Write what is in a->commit.ops, all of it new. */
+static void
+write_new(struct admin *a, void (*done)(void *, enum kv_status))
+{
+	admin_begin(a);
+	admin_write(a, account_new, done);
+}
+
+bool
+admin_changed(struct admin *a, enum kv_status st)
 {
 	a->v->changing = false;
 	a->pending = false;
@@ -128,8 +134,8 @@ on_user_written(void *arg, enum kv_status st)
 {
 	struct admin *a = arg;
 
-	if (changed(a, st)) {
-		(void)user_add(a->v, &a->user);
+	if (admin_changed(a, st)) {
+		(void)user_add(a->v, &a->user, RECORD_VERSION);
 		audit("admin.user.add", 0, a->user.name, "by uid %u", a->uid);
 		admin_end(a, true, "user %s added", a->user.name);
 	}
@@ -155,7 +161,7 @@ user_create(struct admin *a, const struct m_av_user_add *m)
 		admin_end(a, false, "user %s exists", u->name);
 		return;
 	}
-	if (!may_change(a))
+	if (!admin_may_change(a))
 		return;
 	crypto_random(u->uid, sizeof(u->uid));
 	u->created_us = wall_us();
@@ -166,7 +172,7 @@ user_create(struct admin *a, const struct m_av_user_add *m)
 		fatalx("a user record cannot be sealed");
 	wb_put(&a->commit.ops, KV_ABSENT, 0, rec_bytes(&key), buf_bytes(&val));
 	buf_free(&val);
-	change(a, on_user_written);
+	write_new(a, on_user_written);
 }
 
 static void
@@ -178,7 +184,7 @@ user_list(struct admin *a)
 	LIST_FOREACH(u, &a->v->users, link) {
 		m.state = u->state;
 		m.created_us = u->created_us;
-		m.keys = u->keys;
+		m.keys = u->keys - u->revoked;
 		m.name = bytes_str(u->name);
 		admin_send(a, MSG_va_user, &m);
 	}
@@ -190,8 +196,9 @@ on_key_written(void *arg, enum kv_status st)
 {
 	struct admin *a = arg;
 
-	if (changed(a, st)) {
-		enrolled_add(a->v, rec_bytes(&a->key), RECORD_VERSION);
+	if (admin_changed(a, st)) {
+		enrolled_add(a->v, rec_bytes(&a->key), RECORD_VERSION,
+		    REC_KEY_ACTIVE);
 		a->owner->keys++;
 		audit("admin.key.add", 0, a->owner->name, "%s by uid %u", a->fp,
 		    a->uid);
@@ -242,22 +249,19 @@ key_write(struct admin *a, const struct rec_enrolled *k,
 		fatalx("the record of a key cannot be sealed");
 	wb_put(&a->commit.ops, KV_ABSENT, 0, rec_bytes(&ukey), buf_bytes(&val));
 	buf_free(&val);
-	change(a, on_key_written);
+	write_new(a, on_key_written);
 }
 
 static void
 key_create(struct admin *a, const struct m_av_key_add *m)
 {
 	struct rec_enrolled k = { .state = REC_KEY_ACTIVE };
-	char name[65];
+	const struct enrolled *e;
 	uint8_t fp[REC_FP];
 
-	(void)msg_text(name, sizeof(name), m->user);
 	(void)msg_text(k.label, sizeof(k.label), m->label);
-	if ((a->owner = user_by_name(a->v, name)) == NULL) {
-		admin_end(a, false, "there is no user %s", name);
+	if ((a->owner = admin_user(a, m->user)) == NULL)
 		return;
-	}
 	if (!take_spki(&k.sign, m->sign_spki, RSA_USE_SIGN, false) ||
 	    !take_spki(&k.wrap, m->wrap_spki, RSA_USE_WRAP, false) ||
 	    !take_spki(&k.message, m->msg_spki, RSA_USE_SIGN, true)) {
@@ -271,9 +275,11 @@ key_create(struct admin *a, const struct m_av_key_add *m)
 	rsa_fingerprint(fp, m->sign_spki);
 	rsa_fingerprint_text(a->fp, fp);
 	a->key = rec_key_key(&a->v->keys->bundle, fp);
-	if (enrolled_version(a->v, rec_bytes(&a->key)) != 0)
-		admin_end(a, false, "key %s is enrolled already", a->fp);
-	else if (may_change(a))
+	if ((e = enrolled_find(a->v, rec_bytes(&a->key))) != NULL)
+		admin_end(a, false, e->state == REC_KEY_ACTIVE ?
+		    "key %s is enrolled already" :
+		    "key %s was revoked: make a new one", a->fp);
+	else if (admin_may_change(a))
 		key_write(a, &k, fp);
 }
 
@@ -348,6 +354,21 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_av_status:
 		status(a);
+		break;
+	case MSG_av_user_state:
+		admin_user_state(a, &m->u.av_user_state);
+		break;
+	case MSG_av_key_list:
+		admin_key_list(a, &m->u.av_key_list);
+		break;
+	case MSG_av_key_revoke:
+		admin_key_revoke(a, &m->u.av_key_revoke);
+		break;
+	case MSG_av_session_list:
+		admin_session_list(a);
+		break;
+	case MSG_av_session_kill:
+		admin_session_kill(a, &m->u.av_session_kill);
 		break;
 	default:
 		break;

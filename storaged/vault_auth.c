@@ -144,7 +144,8 @@ refuse(struct worker *w, const struct attempt *a, const struct user *u,
 
 /* The session channel comes to life, the kex channel ends. */
 static void
-grant(struct worker *w, const struct attempt *a, struct user *u)
+grant(struct worker *w, const struct attempt *a, const struct rec_enrolled *k,
+    struct user *u)
 {
 	struct vault *v = w->v;
 	struct m_vs_user mu = {
@@ -159,7 +160,11 @@ grant(struct worker *w, const struct attempt *a, struct user *u)
 	audit("auth.accept", w->n, u->name, "from %s, key %s, suite %u",
 	    w->source, fp, a->suite);
 	w->user = u;
+	memcpy(w->fp, a->fp, sizeof(w->fp));
+	memcpy(w->label, k->label, sizeof(w->label));
+	w->suite = a->suite;
 	w->since_ms = mono_ms();
+	w->since_us = wall_us();
 	w->logs = 0;
 	u->live++;
 	v->nlive++;
@@ -207,7 +212,7 @@ on_enrolled(void *arg, const struct engine_reply *r)
 	if (reason != NULL)
 		refuse(w, a, u, reason);
 	else
-		grant(w, a, u);
+		grant(w, a, &k, u);
 out:
 	free(a);
 }

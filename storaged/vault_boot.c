@@ -240,7 +240,7 @@ row_user(struct walk *w, const struct kv_row *row)
 	if (rec_open_user(&rec, &version, &w->v->keys->bundle, row->key,
 	    row->value) != 0)
 		return bad_row(w, row);
-	(void)user_add(w->v, &rec);
+	(void)user_add(w->v, &rec, version);
 	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
 	OPENSSL_cleanse(&rec, sizeof(rec));
 	return 0;
@@ -258,8 +258,10 @@ row_userkey(struct walk *w, const struct kv_row *row)
 	    rec_open_userkey(&rec, &version, &w->v->keys->bundle, row->key,
 	    row->value) != 0)
 		return bad_row(w, row);
-	if ((u = user_by_uid(w->v, uid)) != NULL)
+	if ((u = user_by_uid(w->v, uid)) != NULL) {
 		u->keys++;
+		u->revoked += rec.state == REC_KEY_REVOKED;
+	}
 	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }
@@ -274,7 +276,7 @@ row_enrolled(struct walk *w, const struct kv_row *row)
 	if (rec_open_enrolled(&rec, &version, &w->v->keys->bundle, row->key,
 	    row->value) != 0)
 		return bad_row(w, row);
-	enrolled_add(w->v, row->key, version);
+	enrolled_add(w->v, row->key, version, rec.state);
 	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }

@@ -121,6 +121,8 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 			break;
 		}
 		w->ready = true;
+		memcpy(w->session_id, m->u.sv_ready.session_id,
+		    sizeof(w->session_id));
 		hex_encode(hex, m->u.sv_ready.session_id, 32);
 		log_info("session [%llu] of %s is %s", (unsigned long long)w->n,
 		    w->user->name, hex);

@@ -30,6 +30,7 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->waiting);
 	STAILQ_INIT(&v->committing);
 	LIST_INIT(&v->admins);
+	LIST_INIT(&v->doomed);
 	v->started_ms = mono_ms();
 	return v;
 }
@@ -55,6 +56,7 @@ vault_free(struct vault *v)
 		LIST_REMOVE(e, link);
 		free(e);
 	}
+	workers_forget_doomed(v);
 	loop_timer_free(v->anchor_timer);
 	loop_timer_free(v->stop_timer);
 	wb_free(&v->batch);
@@ -64,7 +66,7 @@ vault_free(struct vault *v)
 }
 
 struct user *
-user_add(struct vault *v, const struct rec_user *rec)
+user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 {
 	struct user *u;
 
@@ -73,6 +75,7 @@ user_add(struct vault *v, const struct rec_user *rec)
 	memcpy(u->name, rec->name, sizeof(u->name));
 	memcpy(u->uid, rec->uid, sizeof(u->uid));
 	u->created_us = rec->created_us;
+	u->version = version;
 	u->state = rec->state;
 	u->max_sessions = rec->max_sessions;
 	LIST_INSERT_HEAD(&v->users, u, link);
@@ -103,7 +106,8 @@ user_by_name(struct vault *v, const char *name)
 }
 
 void
-enrolled_add(struct vault *v, struct bytes key, uint64_t version)
+enrolled_add(struct vault *v, struct bytes key, uint64_t version,
+    uint8_t state)
 {
 	struct enrolled *e;
 
@@ -114,20 +118,28 @@ enrolled_add(struct vault *v, struct bytes key, uint64_t version)
 	memcpy(e->key.p, key.p, key.n);
 	e->key.n = key.n;
 	e->version = version;
+	e->state = state;
 	LIST_INSERT_HEAD(&v->enrolled, e, link);
+}
+
+struct enrolled *
+enrolled_find(const struct vault *v, struct bytes key)
+{
+	struct enrolled *e, *found = NULL;
+
+	/* To the end in any case: where a key stands does not show. */
+	LIST_FOREACH(e, &v->enrolled, link)
+		if (bytes_eq(rec_bytes(&e->key), key))
+			found = e;
+	return found;
 }
 
 uint64_t
 enrolled_version(const struct vault *v, struct bytes key)
 {
-	const struct enrolled *e;
-	uint64_t version = 0;
+	const struct enrolled *e = enrolled_find(v, key);
 
-	/* To the end in any case: where a key stands does not show. */
-	LIST_FOREACH(e, &v->enrolled, link)
-		if (bytes_eq(rec_bytes(&e->key), key))
-			version = e->version;
-	return version;
+	return e != NULL ? e->version : 0;
 }
 
 struct conv *

@@ -8,6 +8,8 @@
 #include "log.h"
 #include "vault.h"
 
+#define CLOSE_MS	300	/* for the last word of a session that is ended */
+
 static size_t
 slot(const struct vault *v, uint64_t n)
 {
@@ -79,15 +81,105 @@ worker_close_sess(struct worker *w)
 	worker_release(w);
 }
 
+/* A session that was ended and may still be there. */
+struct doomed {
+	LIST_ENTRY(doomed)	 link;
+	struct vault		*v;
+	uint64_t		 n;
+	struct loop_timer	*timer;
+};
+
+static void
+kill_now(struct vault *v, uint64_t n)
+{
+	struct m_ctl_revoke m = { .n = n };
+
+	if (chan_send(v->role->ctl, MSG_ctl_revoke, &m, -1) == -1)
+		log_err("the monitor is gone");
+}
+
+static void
+on_doom(void *arg)
+{
+	struct doomed *d = arg;
+
+	kill_now(d->v, d->n);
+	LIST_REMOVE(d, link);
+	free(d);
+}
+
+void
+worker_end(struct worker *w, const char *reason)
+{
+	struct doomed *d;
+
+	audit("session.revoke", w->n, w->user->name, "%s", reason);
+	if ((d = calloc(1, sizeof(*d))) == NULL)
+		fatal("calloc");
+	d->v = w->v;
+	d->n = w->n;
+	d->timer = loop_timer_new(w->v->loop, CLOSE_MS, on_doom, d);
+	LIST_INSERT_HEAD(&w->v->doomed, d, link);
+	if (w->kex != NULL) {
+		chan_free(w->kex);
+		w->kex = NULL;
+	}
+	worker_close_sess(w);
+}
+
+void
+workers_forget_doomed(struct vault *v)
+{
+	struct doomed *d;
+
+	while ((d = LIST_FIRST(&v->doomed)) != NULL) {
+		LIST_REMOVE(d, link);
+		loop_timer_free(d->timer);
+		free(d);
+	}
+}
+
+struct worker *
+worker_next(struct vault *v, const struct worker *after, const struct user *u,
+    const uint8_t *fp)
+{
+	const size_t slots = sizeof(v->workers) / sizeof(v->workers[0]);
+	size_t i = after != NULL ? slot(v, after->n) : 0;
+	struct worker *w = after != NULL ? LIST_NEXT(after, link) :
+	    LIST_FIRST(&v->workers[0]);
+
+	for (;;) {
+		for (; w != NULL; w = LIST_NEXT(w, link))
+			if (w->user != NULL && (u == NULL || w->user == u) &&
+			    (fp == NULL || memcmp(w->fp, fp, REC_FP) == 0))
+				return w;
+		if (++i == slots)
+			return NULL;
+		w = LIST_FIRST(&v->workers[i]);
+	}
+}
+
+unsigned
+workers_end(struct vault *v, const struct user *u, const uint8_t *fp,
+    const char *reason)
+{
+	struct worker *w, *next;
+	unsigned n = 0;
+
+	for (w = worker_next(v, NULL, u, fp); w != NULL; w = next) {
+		next = worker_next(v, w, u, fp);
+		worker_end(w, reason);
+		n++;
+	}
+	return n;
+}
+
 void
 worker_violation(struct worker *w, const char *what)
 {
-	struct m_ctl_revoke m = { .n = w->n };
-
 	audit("violation", w->n, w->user != NULL ? w->user->name : NULL, "%s",
 	    what);
-	if (chan_send(w->v->role->ctl, MSG_ctl_revoke, &m, -1) == -1)
-		log_err("the monitor is gone");
+	kill_now(w->v, w->n);
 	if (w->kex != NULL) {
 		chan_free(w->kex);
 		w->kex = NULL;

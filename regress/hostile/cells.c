@@ -26,7 +26,7 @@
 #include "log.h"
 #include "rig.h"
 
-#define END_MS		8000
+#define END_MS		30000
 #define MANY		200	/* more than a role at its limit can hold */
 #define FEW_FILES	48	/* RLIMIT_NOFILE */
 
@@ -34,15 +34,41 @@ static unsigned attempts, breaches;
 
 /* ---- is it still serving? ------------------------------------------------- */
 
+/* The answer to a question of this kind and number, among whatever else comes. */
+static bool
+answered(struct rig *r, enum link_id link, enum msg_type type, uint64_t number)
+{
+	const struct msg_desc *d = msg_desc(type);
+	enum chan_end end = d->dir == AB ? END_B : END_A;
+	uint64_t got = 0;
+	struct msg m;
+
+	while (rig_recv(r, r->link[link], d->kind, end, d->states, &m,
+	    END_MS) == 0) {
+		if (m.fd != -1)
+			(void)close(m.fd);
+		if (m.type != type)
+			continue;
+		/* Its first field, a generation or a number. */
+		if (d->fields[0].kind == MF_U32)
+			got = *(const uint32_t *)((const uint8_t *)&m.u +
+			    d->fields[0].offset);
+		else
+			memcpy(&got, (const uint8_t *)&m.u +
+			    d->fields[0].offset, sizeof(got));
+		if (got == number)
+			return true;
+	}
+	return false;
+}
+
 static bool
 ping_keyd(struct rig *r)
 {
 	struct m_zk_hello m = { .generation = (uint32_t)(1000 + ++r->id) };
-	struct msg reply;
 
-	rig_send(r->link[LINK_KEYD_ZYG], MSG_zk_hello, &m, -1);
-	return rig_recv(r, r->link[LINK_KEYD_ZYG], CH_KEYD_ZYG, END_B,
-	    KEYD_ZYG_UP, &reply, END_MS) == 0;
+	rig_send(r, r->link[LINK_KEYD_ZYG], MSG_zk_hello, &m, -1);
+	return answered(r, LINK_KEYD_ZYG, MSG_kz_welcome, m.generation);
 }
 
 static bool
@@ -50,22 +76,18 @@ ping_engine(struct rig *r)
 {
 	struct m_ve_get m = { .id = (1u << 20) + ++r->id,
 	    .keys = bytes_of("\0\1\0\1x", 5) };
-	struct msg reply;
 
-	rig_send(r->link[LINK_VAULT_ENGINE], MSG_ve_get, &m, -1);
-	return rig_recv(r, r->link[LINK_VAULT_ENGINE], CH_VAULT_ENGINE, END_A,
-	    VAULT_ENGINE_UP, &reply, END_MS) == 0;
+	rig_send(r, r->link[LINK_VAULT_ENGINE], MSG_ve_get, &m, -1);
+	return answered(r, LINK_VAULT_ENGINE, MSG_ev_rows, m.id);
 }
 
 static bool
 ping_connector(struct rig *r)
 {
-	struct m_lc_hello m = { .generation = 1 };
-	struct msg reply;
+	struct m_lc_hello m = { .generation = (uint32_t)(1000 + ++r->id) };
 
-	rig_send(r->link[LINK_LLM_CONN], MSG_lc_hello, &m, -1);
-	return rig_recv(r, r->link[LINK_LLM_CONN], CH_LLM_CONN, END_A,
-	    LLM_CONN_UP, &reply, END_MS) == 0;
+	rig_send(r, r->link[LINK_LLM_CONN], MSG_lc_hello, &m, -1);
+	return answered(r, LINK_LLM_CONN, MSG_cl_welcome, m.generation);
 }
 
 /* A grant whose owner misbehaves is closed. */
@@ -80,10 +102,10 @@ ping_llmproxy(struct rig *r)
 
 	if (chan_pair(pair, false) == -1)
 		fatal("socketpair");
-	rig_send(r->link[LINK_VAULT_LLM], MSG_vl_grant, &g, pair[1]);
+	rig_send(r, r->link[LINK_VAULT_LLM], MSG_vl_grant, &g, pair[1]);
 	(void)close(pair[1]);
-	rig_send(pair[0], MSG_sl_chat, &m, -1);
-	ended = board_listen(r->board, pair[0], END_MS) == RESULT_REFUSED;
+	rig_send(r, pair[0], MSG_sl_chat, &m, -1);
+	ended = rig_listen(r, pair[0], END_MS) == RESULT_REFUSED;
 	(void)close(pair[0]);
 	return ended;
 }
@@ -106,7 +128,7 @@ ping_sessiond(struct rig *r)
 	if (got && reply.fd != -1) {
 		struct m_zs_done m = { .id = reply.u.sz_conn.id };
 
-		rig_send(r->link[LINK_SESSD_ZYG], MSG_zs_done, &m, -1);
+		rig_send(r, r->link[LINK_SESSD_ZYG], MSG_zs_done, &m, -1);
 		(void)close(reply.fd);
 	}
 	(void)close(fd);
@@ -257,7 +279,7 @@ no_connection(struct rig *r)
 		t++;
 	r->role = t->role;
 	rig_start(r);
-	rig_send(r->link[t->link], MSG_cl_connected, &m, 0);
+	rig_send(r, r->link[t->link], MSG_cl_connected, &m, 0);
 	why = rig_refused(r, END_MS) ? bad_end(r) : "it was taken";
 	attempts++;
 	if (why != NULL)

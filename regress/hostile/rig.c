@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -164,24 +165,10 @@ equip(struct rig *r, struct places *p, int *theirs, int *n)
 	}
 }
 
-void
-rig_send(int sock, enum msg_type type, const void *body, int fd)
-{
-	struct buf b = BUF_INIT(MSG_MAX_BYTES);
-	const struct msg_desc *d = msg_desc(type);
-	struct chan *c;
-
-	/* A copy of the socket, so that it stays ours. */
-	c = chan_new(NULL, fcntl(sock, F_DUPFD_CLOEXEC, HIGH_FD), d->kind,
-	    d->dir == AB ? END_A : END_B, 0, 0, NULL, NULL, NULL);
-	(void)chan_send(c, type, body, fd);
-	chan_free(c);
-	buf_free(&b);
-}
-
-int
-rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
-    unsigned state, struct msg *m, int ms)
+/* One datagram, decoded: 0, or -1 with *over when there will be no other. */
+static int
+take(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
+    unsigned state, struct msg *m, bool *over)
 {
 	static uint8_t wire[MSG_MAX_BYTES];
 	union {
@@ -191,34 +178,42 @@ rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
 	struct iovec iov = { wire, sizeof(wire) };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
-	struct pollfd pfd = { .fd = sock, .events = POLLIN };
 	struct cmsghdr *cm;
 	ssize_t n;
 
-	if (poll(&pfd, 1, ms) != 1 || (n = recvmsg(sock, &mh,
-	    MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) <= 0)
-		return -1;
-	r->leak |= board_leak(r->board, wire, (size_t)n);
 	m->fd = -1;
+	*over = false;
+	if ((n = recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) <= 0) {
+		*over = n == 0 || (errno != EAGAIN && errno != EINTR);
+		return -1;
+	}
+	r->leak |= board_leak(r->board, wire, (size_t)n);
 	if ((cm = CMSG_FIRSTHDR(&mh)) != NULL && cm->cmsg_type == SCM_RIGHTS)
 		memcpy(&m->fd, CMSG_DATA(cm), sizeof(int));
-	return msg_decode(bytes_of(wire, (size_t)n), kind, end, state, m) ==
-	    MSG_OK ? 0 : -1;
+	if (msg_decode(bytes_of(wire, (size_t)n), kind, end, state, m) ==
+	    MSG_OK)
+		return 0;
+	if (m->fd != -1)
+		(void)close(m->fd);
+	*over = true;
+	return -1;
 }
 
 static void
 hear_log(struct rig *r)
 {
 	struct msg m;
+	bool over;
 
-	while (rig_recv(r, r->log, CH_LOG, END_B, LOG_OPEN, &m, 0) == 0)
+	while (take(r, r->log, CH_LOG, END_B, LOG_OPEN, &m, &over) == 0)
 		if (m.u.log_event.is_audit && bytes_eq(m.u.log_event.event,
 		    bytes_str("violation")) && m.u.log_event.text.n > 0)
 			r->violations++;
 }
 
-void
-rig_drain(struct rig *r)
+/* Read what it said on every socket but one: it must never wait for us. */
+static void
+drain(struct rig *r, int except)
 {
 	static uint8_t junk[2 * MSG_MAX_BYTES];
 	ssize_t n;
@@ -226,14 +221,71 @@ rig_drain(struct rig *r)
 	if (r->role != ROLE_LOGGER)
 		hear_log(r);
 	for (int l = 0; l < LINKS; l++)
-		while (r->link[l] != -1 && (n = recv(r->link[l], junk,
-		    sizeof(junk), MSG_DONTWAIT)) > 0)
+		while (r->link[l] != -1 && r->link[l] != except &&
+		    (n = recv(r->link[l], junk, sizeof(junk),
+		    MSG_DONTWAIT)) > 0)
 			r->leak |= board_leak(r->board, junk, (size_t)n);
-	while ((n = recv(r->ctl, junk, sizeof(junk), MSG_DONTWAIT)) > 0) {
+	while (r->ctl != except && (n = recv(r->ctl, junk, sizeof(junk),
+	    MSG_DONTWAIT)) > 0) {
 		r->leak |= board_leak(r->board, junk, (size_t)n);
 		r->offenders += n >= 2 &&
 		    get_be16(junk) == msg_desc(MSG_ctl_offender)->number;
 	}
+}
+
+void
+rig_drain(struct rig *r)
+{
+	drain(r, -1);
+}
+
+void
+rig_send(struct rig *r, int sock, enum msg_type type, const void *body, int fd)
+{
+	struct buf b = BUF_INIT(MSG_MAX_BYTES);
+	int was = attack_fd;
+
+	if (msg_encode(type, body, &b) == -1)
+		fatalx("%s cannot be encoded", msg_desc(type)->name);
+	attack_fd = fd;
+	while (attack_datagram(sock, buf_bytes(&b), fd != -1) == -1 &&
+	    errno == EAGAIN) {
+		/* It may wait for us itself, with its log or another link. */
+		drain(r, -1);
+		(void)poll(NULL, 0, 1);
+	}
+	attack_fd = was;
+	buf_free(&b);
+}
+
+int
+rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
+    unsigned state, struct msg *m, int ms)
+{
+	uint64_t until = mono_ms() + (uint64_t)ms;
+	struct pollfd pfd = { .fd = sock, .events = POLLIN };
+	bool over = false;
+
+	while (take(r, sock, kind, end, state, m, &over) == -1) {
+		if (over || mono_ms() >= until)
+			return -1;
+		drain(r, sock);
+		(void)poll(&pfd, 1, 1);
+	}
+	return 0;
+}
+
+enum board_result
+rig_listen(struct rig *r, int sock, int ms)
+{
+	uint64_t until = mono_ms() + (uint64_t)ms;
+	enum board_result got;
+
+	do {
+		drain(r, -1);
+		got = board_listen(r->board, sock, 1);
+	} while (got == RESULT_TAKEN && mono_ms() < until);
+	return got;
 }
 
 static void
@@ -243,8 +295,6 @@ want(struct rig *r, enum msg_type type, unsigned state)
 	struct msg m;
 
 	while (mono_ms() < end) {
-		if (r->role != ROLE_LOGGER)
-			hear_log(r);
 		if (rig_recv(r, r->ctl, CH_CTL, END_A, state, &m, 50) == 0 &&
 		    m.type == type)
 			return;
@@ -275,9 +325,9 @@ configure(struct rig *r)
 		.provider_name = bytes_str("upstream")
 	};
 
-	rig_send(r->ctl, MSG_ctl_limits, &limits, -1);
-	rig_send(r->ctl, MSG_ctl_upstream, &up, -1);
-	rig_send(r->ctl, MSG_ctl_model, &model, -1);
+	rig_send(r, r->ctl, MSG_ctl_limits, &limits, -1);
+	rig_send(r, r->ctl, MSG_ctl_upstream, &up, -1);
+	rig_send(r, r->ctl, MSG_ctl_model, &model, -1);
 }
 
 /* Welcomes for those who drop everything before. */
@@ -291,12 +341,12 @@ welcome(struct rig *r)
 	struct m_cl_welcome cl = { .generation = r->generation };
 
 	if (r->role == ROLE_ZYGOTE) {
-		rig_send(r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
-		rig_send(r->link[LINK_VAULT_ZYG], MSG_vz_welcome, &vz, -1);
+		rig_send(r, r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
+		rig_send(r, r->link[LINK_VAULT_ZYG], MSG_vz_welcome, &vz, -1);
 	}
 	if (r->role == ROLE_LLMPROXY) {
-		rig_send(r->link[LINK_VAULT_LLM], MSG_vl_welcome, &vl, -1);
-		rig_send(r->link[LINK_LLM_CONN], MSG_cl_welcome, &cl, -1);
+		rig_send(r, r->link[LINK_VAULT_LLM], MSG_vl_welcome, &vl, -1);
+		rig_send(r, r->link[LINK_LLM_CONN], MSG_cl_welcome, &cl, -1);
 	}
 }
 
@@ -329,10 +379,10 @@ rig_start(struct rig *r)
 	r->violations = 0;
 	r->offenders = 0;
 	r->id = 0;
-	rig_send(r->ctl, MSG_ctl_start, &s, -1);
+	rig_send(r, r->ctl, MSG_ctl_start, &s, -1);
 	want(r, MSG_ctl_ready, CTL_START);
 	configure(r);
-	rig_send(r->ctl, MSG_ctl_go, NULL, -1);
+	rig_send(r, r->ctl, MSG_ctl_go, NULL, -1);
 	want(r, MSG_ctl_running, CTL_CONF);
 	welcome(r);
 }
@@ -378,7 +428,7 @@ rig_refused(struct rig *r, int ms)
 bool
 rig_stop(struct rig *r)
 {
-	rig_send(r->ctl, MSG_ctl_stop, NULL, -1);
+	rig_send(r, r->ctl, MSG_ctl_stop, NULL, -1);
 	/* It may have been about to end by itself. */
 	if (rig_ended(r, STOP_MS))
 		return WIFEXITED(r->status) && (WEXITSTATUS(r->status) == 0 ||

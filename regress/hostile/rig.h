@@ -43,11 +43,19 @@ bool rig_ended(struct rig *r, int ms);
 bool rig_refused(struct rig *r, int ms);
 /* Tell it to stop; whether it did so as it should. */
 bool rig_stop(struct rig *r);
-/* Send a message on a link or the control channel; fd -1 for none. */
-void rig_send(int sock, enum msg_type type, const void *body, int fd);
-/* The next datagram on a socket, decoded; 0 or -1 after ms. */
+/*
+ * The test is the role's logger, monitor and peers, so whatever it waits for, it
+ * reads all sockets of the role meanwhile, as those would.
+ *
+ * Send a message on a link or the control channel; fd -1 for none.
+ */
+void rig_send(struct rig *r, int sock, enum msg_type type, const void *body,
+    int fd);
+/* The next datagram on a socket, decoded; 0, or -1 after ms or at its end. */
 int rig_recv(struct rig *r, int sock, enum chan_kind kind, enum chan_end end,
     unsigned state, struct msg *m, int ms);
+/* board_listen() on a socket, for ms in all. */
+enum board_result rig_listen(struct rig *r, int sock, int ms);
 /* How many descriptors it has open. */
 int rig_fds(const struct rig *r);
 

@@ -91,6 +91,12 @@ fuzz_seeds(void)
 	say(&b, V_ADMIN, MSG_av_user_add, ":carol");
 	say(&b, V_ADMIN, MSG_av_status, "");
 	say(&b, V_ADMIN, MSG_av_key_add, ":carol :a :b :c :label");
+	say(&b, V_ADMIN, MSG_av_key_list, ":alice");
+	say(&b, V_ADMIN, MSG_av_key_revoke, ":alice :0123456789abcdef");
+	say(&b, V_ADMIN, MSG_av_session_list, "");
+	say(&b, V_ADMIN, MSG_av_session_kill, ":bob");
+	say(&b, V_ADMIN, MSG_av_user_state, "2 :alice");
+	say(&b, V_ADMIN, MSG_av_user_state, "1 :alice");
 	fuzz_seed(NULL, 0, buf_bytes(&b));
 	buf_reset(&b);
 	say(&b, V_KEX, MSG_xv_log, ":text");

@@ -1,0 +1,180 @@
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "log.h"
+#include "rsa.h"
+
+#define ANSWER_MS	30000
+
+struct chan *
+ctl_dial(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlcpy(sun.sun_path, ctl.cfg.control_socket,
+	    sizeof(sun.sun_path)) >= sizeof(sun.sun_path))
+		fatalx("control_socket: the path is too long");
+	if ((fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) == -1)
+		fatal("socket");
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		out_error("%s: %s%s", ctl.cfg.control_socket, strerror(errno),
+		    errno == EACCES ? " (be root or in control_group)" :
+		    "; is cloisterd running?");
+		exit(CTL_NO_SERVICE);
+	}
+	return chan_new(NULL, fd, CH_ADMIN, END_A, ADMIN_BUSY, 0, NULL, NULL,
+	    NULL);
+}
+
+/* ---- a row of each type -------------------------------------------------- */
+
+static void
+show_user(const struct msg *m)
+{
+	const struct m_va_user *u = &m->u.va_user;
+
+	out_begin("user");
+	out_text("name", NULL, 32, u->name);
+	out_bool("enabled", "enabled", "disabled", 9, u->state == 1);
+	out_num("keys", NULL, -3, u->keys);
+	out_word(u->keys == 1 ? "key " : "keys");
+	out_time("created", " since", u->created_us);
+	out_end();
+}
+
+static void
+show_role(const struct msg *m)
+{
+	const struct m_va_role *r = &m->u.va_role;
+
+	out_begin("role");
+	out_text("name", NULL, 14, r->name);
+	out_num("pid", "pid", 8, r->pid);
+	out_num("uid", "uid", 6, r->uid);
+	out_num("landlock", "landlock", 2, r->abi);
+	out_num("restarts", "restarts", 3, r->restarts);
+	out_time("started", "since", r->started_us);
+	out_end();
+}
+
+static void
+show_info(const struct msg *m)
+{
+	out_begin("info");
+	out_text("name", NULL, 24, m->u.va_info.name);
+	out_text("value", NULL, 0, m->u.va_info.value);
+	out_end();
+}
+
+static void
+show_key(const struct msg *m)
+{
+	const struct m_va_key *k = &m->u.va_key;
+	char id[2 * sizeof(k->keyid) + 1], fp[RSA_FP_TEXT];
+
+	hex_encode(id, k->keyid, sizeof(k->keyid));
+	rsa_fingerprint_text(fp, k->fp);
+	out_begin("key");
+	out_str("id", NULL, 16, id);
+	out_bool("active", "active", "revoked", 7, k->state == 1);
+	out_time("enrolled", "since", k->created_us);
+	out_str("fingerprint", NULL, 50, fp);
+	out_text("label", NULL, 0, k->label);
+	out_end();
+}
+
+static void
+show_session(const struct msg *m)
+{
+	const struct m_va_session *s = &m->u.va_session;
+	char id[2 * 8 + 1], fp[RSA_FP_TEXT];
+
+	hex_encode(id, s->session_id, 8);
+	rsa_fingerprint_text(fp, s->fp);
+	out_begin("session");
+	out_num("number", NULL, 11, s->n);
+	out_str("id", NULL, 16, id);
+	out_text("user", NULL, 16, s->user);
+	out_text("source", "from", 15, s->source);
+	out_time("since", "since", s->since_us);
+	out_num("suite", "suite", 1, s->suite);
+	if (ctl.json)
+		out_str("key", NULL, 0, fp);
+	out_text("label", NULL, 0, s->label);
+	out_end();
+}
+
+static const struct {
+	enum msg_type	 type;
+	void		(*show)(const struct msg *m);
+} rows[] = {
+	{ MSG_va_user, show_user },
+	{ MSG_va_role, show_role },
+	{ MSG_va_info, show_info },
+	{ MSG_va_key, show_key },
+	{ MSG_va_session, show_session },
+};
+
+int
+ctl_answers(struct chan *c)
+{
+	char text[CTL_TEXT_MAX];
+	struct msg m;
+	const char *why;
+
+	for (;;) {
+		if (chan_recv(c, &m, ANSWER_MS, &why) != 0) {
+			out_error("no answer: %s", why != NULL ? why :
+			    "the service went away");
+			return CTL_NO_SERVICE;
+		}
+		if (m.type == MSG_va_error) {
+			(void)msg_text(text, sizeof(text), m.u.va_error.text);
+			out_error("%s", text);
+			return CTL_FAILED;
+		}
+		if (m.type == MSG_va_done) {
+			(void)msg_text(text, sizeof(text), m.u.va_done.text);
+			log_clean(text);
+			out_done(text);
+			return CTL_OK;
+		}
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+			if (rows[i].type == m.type)
+				rows[i].show(&m);
+	}
+}
+
+int
+ctl_ask(enum msg_type type, const void *body)
+{
+	struct chan *c = ctl_dial();
+	int r;
+
+	if (chan_send(c, type, body, -1) == -1) {
+		out_error("the service went away");
+		r = CTL_NO_SERVICE;
+	} else
+		r = ctl_answers(c);
+	chan_free(c);
+	return r;
+}
+
+struct bytes
+ctl_user_name(const char *name)
+{
+	struct bytes b = bytes_str(name);
+
+	if (b.n > 64) {
+		out_error("a user's name has at most 32 characters");
+		exit(CTL_FAILED);
+	}
+	return b;
+}

@@ -1,0 +1,74 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+struct ctl ctl = { .conf_path = SYSCONFDIR "/cloisterd.conf" };
+
+const struct ctl_command ctl_commands[] = {
+	{ "init", "", "make keys and database (offline)", 0, 0, 0, cmd_init },
+	{ "status", "", "roles, sessions, storage", 0, 0, 0, cmd_status },
+	{ "user add", "NAME", "make a user", 1, 1, 0, cmd_user_add },
+	{ "user list", "", "users and how many keys each has", 0, 0, 0,
+	    cmd_user_list },
+	{ "user disable", "NAME", "let nobody in as this user, end sessions",
+	    1, 1, 0, cmd_user_disable },
+	{ "user enable", "NAME", "the reverse", 1, 1, 0, cmd_user_enable },
+	{ "key add", "NAME FILE", "enrol a public key file for a user", 2, 2, 0,
+	    cmd_key_add },
+	{ "key list", "NAME", "a user's keys", 1, 1, 0, cmd_key_list },
+	{ "key revoke", "NAME KEY", "for ever, by id or fingerprint; end "
+	    "sessions", 2, 2, 0, cmd_key_revoke },
+	{ "session list", "", "who is connected", 0, 0, 0, cmd_session_list },
+	{ "session kill", "NUMBER|NAME", "end one session, or all of a user's",
+	    1, 1, 0, cmd_session_kill },
+	{ NULL, NULL, NULL, 0, 0, 0, NULL }
+};
+
+/* How many words the name has when argv begins with it, else 0. */
+static int
+begins_with(const char *name, int argc, char **argv)
+{
+	const char *second = strchr(name, ' ');
+	size_t n = second != NULL ? (size_t)(second - name) : strlen(name);
+
+	if (argc < 1 || strlen(argv[0]) != n || strncmp(argv[0], name, n) != 0)
+		return 0;
+	if (second == NULL)
+		return 1;
+	return argc > 1 && strcmp(argv[1], second + 1) == 0 ? 2 : 0;
+}
+
+const struct ctl_command *
+ctl_find(int argc, char **argv, int *words)
+{
+	for (const struct ctl_command *c = ctl_commands; c->name != NULL; c++)
+		if ((*words = begins_with(c->name, argc, argv)) != 0)
+			return c;
+	return NULL;
+}
+
+static void
+usage_line(const struct ctl_command *c)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "%s %s", c->name, c->args);
+	(void)fprintf(stderr, "  %-28s %s\n", text, c->help);
+}
+
+void
+ctl_usage(const struct ctl_command *cmd)
+{
+	if (cmd != NULL) {
+		(void)fprintf(stderr, "usage: cloisterctl %s%s%s\n", cmd->name,
+		    *cmd->args != '\0' ? " " : "", cmd->args);
+		exit(CTL_USAGE);
+	}
+	(void)fprintf(stderr,
+	    "usage: cloisterctl [-f config] [--json] command\n");
+	for (const struct ctl_command *c = ctl_commands; c->name != NULL; c++)
+		usage_line(c);
+	exit(CTL_USAGE);
+}

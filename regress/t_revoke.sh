@@ -1,0 +1,143 @@
+#!/bin/sh
+# Live revocation: a session that is killed, a key that is revoked, a user who is
+# disabled.  Live sessions end within a second, even in the middle of an answer,
+# and nobody comes in again, after a restart of the service neither.
+set -eu
+cd "$(dirname "$0")/.."
+. regress/lib.sh
+. regress/expect.sh
+
+service_new
+standin_start --delay-ms 20
+URL=http://127.0.0.1:$UPSTREAM_PORT/v1
+MODELS="echo:echo long:long"
+service_init
+service_start
+user_new alice
+user_new bob
+
+# chat_start NAME: a chat whose standard input stays open; CHAT is its pid.
+chat_start() {
+	rm -f "$T/$1.in"
+	mkfifo "$T/$1.in"
+	CLOISTER_HOME="$T/$1" "$B/cloister" chat -m "${2:-echo}" <"$T/$1.in" \
+	    >"$T/$1.out" 2>"$T/$1.err" &
+	CHAT=$!
+	PIDS="$PIDS $CHAT"
+	exec 7>"$T/$1.in"
+	echo "hello from $1" >&7
+	wait_for test -s "$T/$1.out" || bad "$1's chat begins"
+}
+
+now() {
+	awk '{ printf "%d\n", $1 * 1000 }' /proc/uptime
+}
+
+worker_gone() {
+	! kill -0 "$WORKER" 2>/dev/null
+}
+
+session_pid() {	# user
+	for _p in $(service_pids); do
+		if tr '\0' ' ' <"/proc/$_p/cmdline" 2>/dev/null |
+		    grep -q "^cloisterd: session $1 "; then
+			echo "$_p"
+			return
+		fi
+	done
+}
+
+# ended WHAT NAME: the worker ends, and the client is told.  How long it took is
+# printed: within a second, on a machine that does nothing else.
+ended() {
+	if wait_for worker_gone; then
+		good "$1: the session ends"
+		echo "count $1: $(($(now) - SINCE)) ms"
+	else
+		bad "$1: the session does not end"
+	fi
+	exec 7>&-
+	_st=0
+	wait "$CHAT" || _st=$?
+	[ $_st -ne 0 ] && good "$1: the client fails" ||
+	    bad "$1: the client has status 0"
+	grep -q "closed\|ended" "$T/$2.err" && good "$1: its user is told" ||
+	    bad "$1: its user is not told: $(cat "$T/$2.err")"
+}
+
+# ---- sessions ---------------------------------------------------------------
+chat_start alice
+expect "session list shows who is there" 0 "alice" ctl session list
+expect "and from where" 0 "from 127.0.0.1" ctl session list
+expect "in JSON" 0 '"type":"session"' ctl --json session list
+N=$(ctl session list | awk '$3 == "alice" { print $1 }')
+expect "no such session" 1 "there is no session" ctl session kill 12345
+expect "no such user" 1 "there is no user" ctl session kill nobody
+expect "not a name" 1 "there is no user" ctl session kill 12x
+WORKER=$(session_pid alice)
+SINCE=$(now)
+expect "session kill" 0 "1 session ended" ctl session kill "$N"
+ended "session kill" alice
+expect "nobody is listed any more" 0 "0 sessions" ctl session list
+expect "its user may come again" 0 "again" as alice ask -m echo "again"
+
+# In the middle of an answer; what came of it is stored as cancelled or cut.
+chat_start alice long
+WORKER=$(session_pid alice)
+SINCE=$(now)
+expect "session kill by name, in an answer" 0 "1 session ended" \
+    ctl session kill alice
+ended "killed in an answer" alice
+expect "it is in the audit log" 0 '"event":"session.revoke"' \
+    cat "$T/state/audit/audit.log"
+expect "with who did it" 0 '"event":"admin.session.kill"' \
+    cat "$T/state/audit/audit.log"
+
+# ---- keys -------------------------------------------------------------------
+ID=$(ctl key list alice | awk '/active/ { print $1 }')
+FP=$(ctl key list alice | grep -o 'SHA256:[A-Za-z0-9+/]*')
+mkdir -m 700 "$T/alice2"
+CLOISTER_HOME="$T/alice2" "$B/cloister" keygen -N >/dev/null
+user_home alice2
+ctl key add alice "$T/alice2/id_cloister.pub" >/dev/null
+expect "key list has both" 0 "2 keys" ctl key list alice
+expect "no such user's keys" 1 "there is no user" ctl key list nobody
+expect "a key that is not there" 1 "has no key" ctl key revoke alice 0123456789abcdef
+expect "another's key" 1 "has no key" ctl key revoke bob "$ID"
+chat_start alice
+WORKER=$(session_pid alice)
+SINCE=$(now)
+expect "key revoke, by its id" 0 "1 session ended" ctl key revoke alice "$ID"
+ended "its key was revoked" alice
+expect "it does not come in again" 5 "refused" as alice ask -m echo "x"
+expect "the other key does" 0 "still here" as alice2 ask -m echo "still here"
+expect "key list says so" 0 "$ID revoked" ctl key list alice
+expect "twice" 1 "revoked already" ctl key revoke alice "$FP"
+expect "a revoked key is not enrolled again" 1 "was revoked" \
+    ctl key add alice "$T/alice/id_cloister.pub"
+expect "one is left" 0 "1 key " ctl user list
+expect "the refusal is in the audit log" 0 "key revoked" \
+    cat "$T/state/audit/audit.log"
+
+# ---- users ------------------------------------------------------------------
+chat_start bob
+WORKER=$(session_pid bob)
+SINCE=$(now)
+expect "user disable" 0 "1 session ended" ctl user disable bob
+ended "its user was disabled" bob
+expect "nobody comes in as bob" 5 "refused" as bob ask -m echo "x"
+expect "user list says so" 0 "disabled" ctl user list
+expect "disabled twice is no error" 0 "already" ctl user disable bob
+expect "no such user to disable" 1 "there is no user" ctl user disable nobody
+
+service_stop
+service_start
+expect "disabled after a restart" 5 "refused" as bob ask -m echo "x"
+expect "revoked after a restart" 5 "refused" as alice ask -m echo "x"
+expect "key list after a restart" 0 "$ID revoked" ctl key list alice
+expect "the other key after a restart" 0 "here" as alice2 ask -m echo "here"
+expect "user enable" 0 "enabled" ctl user enable bob
+expect "bob is back" 0 "i am back" as bob ask -m echo "i am back"
+expect "all of it is in the audit log" 0 '"event":"admin.user.enable"' \
+    cat "$T/state/audit/audit.log"
+service_stop

@@ -1,0 +1,62 @@
+/*
+ * What the vault_*.c files that serve cloisterctl share; nobody else includes
+ * it.
+ */
+#ifndef STORAGED_VAULT_ADMIN_H
+#define STORAGED_VAULT_ADMIN_H
+
+#include "rsa.h"
+#include "vault.h"
+
+/* A connection of cloisterctl; freed when it has ended and nothing pends. */
+struct admin {
+	LIST_ENTRY(admin)	 link;
+	struct vault		*v;
+	struct chan		*chan;		/* NULL: it has ended */
+	bool			 pending;	/* a reply or a write is to come */
+	uint32_t		 uid;		/* of the caller */
+	uint32_t		 status_id;	/* 0: none asked for */
+	struct commit		 commit;
+	struct rec_user		 user;		/* what is being written */
+	struct rec_key		 key;
+	struct user		*owner;
+	char			 fp[RSA_FP_TEXT];
+	struct keywalk		*walk;		/* vault_revoke.c */
+};
+
+/* Send an answer that is not the last one. */
+void admin_send(struct admin *a, enum msg_type type, const void *body);
+/* The command's last answer, va_done or va_error; the next one may come. */
+__attribute__((format(printf, 3, 4)))
+void admin_end(struct admin *a, bool ok, const char *fmt, ...);
+/* Nothing is to come for it any more: free it if its channel has ended. */
+void admin_release(struct admin *a);
+/* The user with this name, or NULL: then the command has ended. */
+struct user *admin_user(struct admin *a, struct bytes name);
+/*
+ * Before a change: one at a time, so that each sees what is there.  false: the
+ * command has ended.
+ */
+bool admin_may_change(struct admin *a);
+/*
+ * Take the turn for a change, until admin_changed().  a->pending is set.
+ */
+void admin_begin(struct admin *a);
+/*
+ * Write what is in a->commit.ops; account takes it into the multiset; done gets a.
+ */
+void admin_write(struct admin *a,
+    void (*account)(void *, uint8_t mset[REC_HASH]),
+    void (*done)(void *, enum kv_status));
+/* A change is over; false, and the caller was told, when it failed. */
+bool admin_changed(struct admin *a, enum kv_status st);
+
+/* ---- vault_revoke.c ------------------------------------------------------ */
+
+void admin_user_state(struct admin *a, const struct m_av_user_state *m);
+void admin_key_list(struct admin *a, const struct m_av_key_list *m);
+void admin_key_revoke(struct admin *a, const struct m_av_key_revoke *m);
+void admin_session_list(struct admin *a);
+void admin_session_kill(struct admin *a, const struct m_av_session_kill *m);
+
+#endif
