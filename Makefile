@@ -205,7 +205,13 @@ hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
 $(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
-helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+# What regress/attacks.tbl has.
+ATTACK	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/attack/*.c))
+$(ATTACK): ALL_CFLAGS += $(DIRS:%=-I%)
+$(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
+helpers: $(B)/attack $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
     $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
