@@ -7,6 +7,7 @@
 #   make check        every test
 #   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
+#   make attacks      the numbered list of attacks alone, with its results
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
 #   make mutants      does some test fail without this check? (an hour)
@@ -80,7 +81,7 @@ $(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
 	$(Q)$(AR) rcs $@ $^
 
 # What a folder's programs link besides LIBS.
-LIBS_storaged = -ldb-5.3
+LIBS_storaged = -ldb-5.3 -largon2
 LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl libssl 2>/dev/null)
 LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
 
@@ -140,7 +141,8 @@ $(FUZZ): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libcloister.a
 fuzzers: $(FUZZ)
 
 # Helpers of the end-to-end tests.
-STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o
+STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o \
+	   $(B)/obj/regress/standin_wire.o
 $(B)/standin: $(STANDIN) $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
@@ -150,7 +152,7 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
 $(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
@@ -239,6 +241,10 @@ check: deps
 check-long:
 	@LONG=1 $(MAKE) -s check
 
+attacks: deps
+	@$(MAKE) -s all unit helpers
+	@sh regress/attacks_only.sh $(B)
+
 check-debian13:
 	@sh regress/deps.sh mmdebstrap bubblewrap
 	@sh regress/debian13.sh $(B)/debian13
@@ -259,7 +265,7 @@ classify: deps
 	@$(MAKE) -s all helpers
 	@B=$(B) sh regress/classify.sh
 
-ROLES	 = logger keyd engine storaged connector llmproxy zygote sessiond
+ROLES	 = logger keyd engine hasher storaged connector llmproxy zygote sessiond
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
 	    $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SYSCONFDIR)
@@ -275,6 +281,6 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-long check-debian13 fuzz bench classify mutants install clean
+.PHONY: all unit helpers hostile benchmarks fuzzers deps demo attacks check check-long check-debian13 fuzz bench classify mutants install clean
 -include $(shell find $(B) -path $(B)/debian13 -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

@@ -32,12 +32,25 @@ enum delta {
 	DELTA_REASONING = 1
 };
 
+/* The protocol that a provider speaks. */
+enum provider_type {
+	PROVIDER_OPENAI = 0,	/* chat completions */
+	PROVIDER_ANTHROPIC = 1,	/* messages */
+	PROVIDER_OLLAMA = 2	/* /api/chat */
+};
+#define PROVIDER_TYPES	3
+
 /* How the sizes and times of answers are hidden (docs/protocol.md, Shaping). */
 enum shape_mode {
 	SHAPE_OFF = 0,
 	SHAPE_TICK = 1,
 	SHAPE_BUCKET = 2
 };
+
+/* Bounds of Argon2id's parameters, the configuration's and a record's. */
+#define ARGON2_MEMORY_MIN	1024		/* KiB */
+#define ARGON2_MEMORY_MAX	(1024 * 1024)
+#define ARGON2_PASSES_MAX	32
 
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */

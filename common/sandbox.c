@@ -28,6 +28,7 @@ static const struct limits cell_limits[CELLS] = {
 	[CELL_LOGGER] = { 256, RLIM_INFINITY },
 	[CELL_KEYD] = { 8192, 0 },
 	[CELL_ENGINE] = { 256, RLIM_INFINITY },
+	[CELL_HASHER] = { 64, 0 },
 	[CELL_VAULT] = { 65536, 65536 },
 	[CELL_CONNECTOR] = { 256, 0 },
 	[CELL_LLMPROXY] = { 65536, 0 },

@@ -241,6 +241,7 @@ static const struct rule *const policies[CELLS][7] = {
 	[CELL_LOGGER] = { base, no_files, receives_fds, writes_files, logger },
 	[CELL_KEYD] = { base, no_files, makes_pairs },
 	[CELL_ENGINE] = { base, engine },
+	[CELL_HASHER] = { base, no_files },
 	[CELL_VAULT] = { base, no_files, receives_fds, makes_pairs,
 	    writes_files },
 	[CELL_CONNECTOR] = { base, connector },
@@ -284,7 +285,8 @@ listed(const struct rule *const *sets, size_t upto, const char *name)
 
 static const char *const cell_names[CELLS] = {
 	[CELL_LOGGER] = "logger", [CELL_KEYD] = "keyd",
-	[CELL_ENGINE] = "engine", [CELL_VAULT] = "vault",
+	[CELL_ENGINE] = "engine", [CELL_HASHER] = "hasher",
+	[CELL_VAULT] = "vault",
 	[CELL_CONNECTOR] = "connector", [CELL_LLMPROXY] = "llmproxy",
 	[CELL_ZYGOTE] = "zygote", [CELL_SESSIOND] = "sessiond",
 	[CELL_KEX] = "kex", [CELL_SESSION] = "session",

@@ -25,6 +25,8 @@ struct keyd_server {
 	struct buf	 spki;			/* of host */
 	uint8_t		 spki_hash[HASH_LEN];
 	struct chan	*vault;			/* KEYD_VAULT, END_A */
+	size_t		 seal_n;		/* HS_SEAL, or 0: none yet */
+	uint8_t		 seal[HS_SEAL];		/* the hasher's key */
 	struct chan	*zygote;		/* KEYD_ZYG, END_A */
 	uint32_t	 generation;		/* of the zygote; 0: none yet */
 	uint64_t	 last_n;
@@ -36,6 +38,11 @@ struct keyd_server {
 void keyd_server_init(struct keyd_server *s, struct loop *l, EVP_PKEY *host);
 /* Tell the vault who this server is; s->vault is set. */
 void keyd_server_hello(struct keyd_server *s);
+/*
+ * One message of the vault: the hasher's sealing key, which every handshake from
+ * now on is signed with.  No worker can name another.
+ */
+void keyd_server_vault(struct keyd_server *s, const struct msg *m);
 /*
  * One message of the zygote; s->zygote is set.  NULL, or what is wrong with it.
  * For zk_want, makes the worker's channel, serves it from s->loop, and sends

@@ -69,8 +69,7 @@ static const char *
 worker_sign(struct chan *c, struct worker *w, const struct m_xk_sign *q)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
-	struct bytes no_seal = { NULL, 0 };
-	struct m_kx_sig reply = { .sig = no_seal };
+	struct m_kx_sig reply = { .seal = { NULL, 0 } };
 	struct m_kv_signed count = { .n = w->n };
 
 	if (!hs_suite_spoken(q->suite))
@@ -78,8 +77,11 @@ worker_sign(struct chan *c, struct worker *w, const struct m_xk_sign *q)
 	if (w->s->now_ms() - w->opened_ms > KEYD_SIGN_MS)
 		return "a signature asked for too late";
 	chan_set_state(c, KEX_KEYD_SIGNED);
+	/* A key that the vault has told by now is the one that is signed. */
+	(void)chan_drain(w->s->vault);
+	reply.seal = bytes_of(w->s->seal, w->s->seal_n);
 	hs_tbs_server(&tbs, q->suite, w->random_s, q->th_sh, w->s->spki_hash,
-	    no_seal);
+	    reply.seal);
 	if (tbs.err || rsa_pss_sign(&sig, w->s->host, buf_bytes(&tbs)) == -1)
 		fatalx("the host key does not sign");
 	reply.sig = buf_bytes(&sig);
@@ -171,6 +173,13 @@ on_want(struct keyd_server *s, uint64_t n)
 	s->last_n = n;
 	worker_new(s, n);
 	return NULL;
+}
+
+void
+keyd_server_vault(struct keyd_server *s, const struct msg *m)
+{
+	memcpy(s->seal, m->u.vk_seal.seal, sizeof(s->seal));
+	s->seal_n = sizeof(s->seal);
 }
 
 const char *

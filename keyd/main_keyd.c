@@ -159,15 +159,19 @@ close_files(void)
 		(void)close(role_file_fd(ROLE_KEYD, self.providers, files[i]));
 }
 
-/*
- * Nothing is sent to keyd on the vault's link, so that no message can reach a
- * callback there.
- */
+static void
+on_vault(struct chan *c, struct msg *m, void *arg)
+{
+	(void)c;
+	(void)arg;
+	keyd_server_vault(&server, m);
+}
+
 static void
 serve(void)
 {
 	server.vault = role_link(&self, LINK_KEYD_VAULT, 0, KEYD_VAULT_UP, 0,
-	    NULL, role_link_lost, NULL);
+	    on_vault, role_link_lost, NULL);
 	server.zygote = role_link(&self, LINK_KEYD_ZYG, 0, KEYD_ZYG_UP, 0,
 	    on_zygote, role_link_lost, NULL);
 	keyd_server_hello(&server);

@@ -26,6 +26,7 @@ static const char *const role_names[CONFIG_ROLES] = {
 	[CONFIG_ZYGOTE] = "zygote",
 	[CONFIG_VAULT] = "vault",
 	[CONFIG_ENGINE] = "engine",
+	[CONFIG_HASHER] = "hasher",
 	[CONFIG_LLMPROXY] = "llmproxy",
 	[CONFIG_CONNECTOR] = "connector"
 };
@@ -37,6 +38,7 @@ static cfg_opt_t role_opts[] = {
 	CFG_STR("zygote", NULL, CFGF_NONE),
 	CFG_STR("vault", NULL, CFGF_NONE),
 	CFG_STR("engine", NULL, CFGF_NONE),
+	CFG_STR("hasher", NULL, CFGF_NONE),
 	CFG_STR("llmproxy", NULL, CFGF_NONE),
 	CFG_STR("connector", NULL, CFGF_NONE),
 	CFG_END()
@@ -60,6 +62,8 @@ static cfg_opt_t model_opts[] = {
 	CFG_STR("upstream", NULL, CFGF_NONE),
 	CFG_STR("system", NULL, CFGF_NONE),
 	CFG_INT("max_tokens", 0, CFGF_NONE),
+	CFG_INT("context", 0, CFGF_NONE),
+	CFG_FLOAT("temperature", -1.0, CFGF_NONE),
 	CFG_BOOL("default", cfg_false, CFGF_NONE),
 	CFG_END()
 };
@@ -73,6 +77,12 @@ static cfg_opt_t limit_opts[] = {
 	CFG_INT("min_landlock_abi", 1, CFGF_NONE),
 	CFG_INT("spare_workers", 4, CFGF_NONE),
 	CFG_INT("max_prompt", 1048576, CFGF_NONE),
+	CFG_END()
+};
+
+static cfg_opt_t argon2_opts[] = {
+	CFG_INT("memory", 65536, CFGF_NONE),	/* KiB */
+	CFG_INT("passes", 3, CFGF_NONE),
 	CFG_END()
 };
 
@@ -93,6 +103,7 @@ static cfg_opt_t server_opts[] = {
 	CFG_SEC("model", model_opts,
 	    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 	CFG_SEC("limits", limit_opts, CFGF_NONE),
+	CFG_SEC("argon2", argon2_opts, CFGF_NONE),
 	CFG_END()
 };
 
@@ -356,6 +367,18 @@ load_limits(struct conf *c, struct config_limits *l)
 }
 
 static int
+load_argon2(struct conf *c, struct config_argon2 *a)
+{
+	cfg_t *sec = cfg_getsec(c->cfg, "argon2");
+
+	if (get_u32(c, sec, "memory", ARGON2_MEMORY_MIN, ARGON2_MEMORY_MAX,
+	    &a->memory_kib) == -1 || get_u32(c, sec, "passes", 1,
+	    ARGON2_PASSES_MAX, &a->passes) == -1)
+		return -1;
+	return 0;
+}
+
+static int
 load_provider_url(struct conf *c, cfg_t *sec, struct config_provider *p)
 {
 	const char *url = cfg_getstr(sec, "url"), *wrong;
@@ -397,6 +420,24 @@ load_provider_user(struct conf *c, cfg_t *sec, const struct server_config *cfg,
 }
 
 static int
+load_provider_type(struct conf *c, cfg_t *sec, struct config_provider *p)
+{
+	static const char *const types[PROVIDER_TYPES] = {
+		[PROVIDER_OPENAI] = "openai",
+		[PROVIDER_ANTHROPIC] = "anthropic",
+		[PROVIDER_OLLAMA] = "ollama",
+	};
+
+	for (int i = 0; i < PROVIDER_TYPES; i++)
+		if (strcmp(cfg_getstr(sec, "type"), types[i]) == 0) {
+			p->type = (enum provider_type)i;
+			return 0;
+		}
+	return conf_fail(c, sec, "type",
+	    "type must be openai, anthropic or ollama");
+}
+
+static int
 load_provider(struct conf *c, struct server_config *cfg, uint32_t i)
 {
 	cfg_t *sec = cfg_getnsec(c->cfg, "provider", i);
@@ -409,9 +450,8 @@ load_provider(struct conf *c, struct server_config *cfg, uint32_t i)
 		    "to 32 letters, digits, '.', '_' and '-'");
 	if ((p->name = strdup(title)) == NULL)
 		return conf_fail(c, sec, NULL, "no memory");
-	if (strcmp(cfg_getstr(sec, "type"), "openai") != 0)
-		return conf_fail(c, sec, "type", "type must be openai");
-	if (get_path(c, sec, "key_file", PATH_MAX - 1, &p->key_file) == -1 ||
+	if (load_provider_type(c, sec, p) == -1 ||
+	    get_path(c, sec, "key_file", PATH_MAX - 1, &p->key_file) == -1 ||
 	    get_path(c, sec, "ca_file", PATH_MAX - 1, &p->ca_file) == -1 ||
 	    load_provider_url(c, sec, p) == -1 ||
 	    load_provider_user(c, sec, cfg, i, &p->user) == -1 ||
@@ -446,6 +486,20 @@ load_providers(struct conf *c, struct server_config *cfg)
 }
 
 static int
+load_temperature(struct conf *c, cfg_t *sec, struct config_model *m)
+{
+	double v = cfg_getfloat(sec, "temperature");
+
+	if (v == -1.0)
+		return 0;	/* left to the provider */
+	if (!(v >= 0.0 && v <= 2.0))
+		return conf_fail(c, sec, "temperature",
+		    "temperature must be 0 to 2");
+	m->temperature = (uint32_t)(v * 1000 + 0.5) + 1;
+	return 0;
+}
+
+static int
 load_model(struct conf *c, struct server_config *cfg, unsigned int i)
 {
 	cfg_t *sec = cfg_getnsec(c->cfg, "model", i);
@@ -469,8 +523,14 @@ load_model(struct conf *c, struct server_config *cfg, unsigned int i)
 		    "model %s: unknown provider \"%s\"", title, provider);
 	if (get_text(c, sec, "upstream", 256, &m->upstream) == -1 ||
 	    get_text(c, sec, "system", 16384, &m->system) == -1 ||
-	    get_u32(c, sec, "max_tokens", 0, INT32_MAX, &m->max_tokens) == -1)
+	    get_u32(c, sec, "max_tokens", 0, INT32_MAX, &m->max_tokens) == -1 ||
+	    get_u32(c, sec, "context", 0, INT32_MAX, &m->context) == -1 ||
+	    load_temperature(c, sec, m) == -1)
 		return -1;
+	if (m->context > 0 &&
+	    cfg->providers[m->provider].type != PROVIDER_OLLAMA)
+		return conf_fail(c, sec, "context", "model %s: only a provider "
+		    "of type ollama lets the context be set", title);
 	if (m->upstream == NULL)
 		return conf_fail(c, sec, NULL, "model %s has no upstream",
 		    title);
@@ -560,7 +620,8 @@ config_load(const char *path, struct server_config *cfg, char *err,
 	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
 	    load_shaping(&c, cfg) == -1 ||
-	    load_limits(&c, &cfg->limits) == -1 || load_roles(&c, cfg) == -1 ||
+	    load_limits(&c, &cfg->limits) == -1 ||
+	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1 ||
 	    load_providers(&c, cfg) == -1 || load_models(&c, cfg) == -1)
 		goto out;
 	if (geteuid() == 0 && check_users(&c, cfg) == -1)

@@ -32,6 +32,7 @@ enum config_role {
 	CONFIG_ZYGOTE,		/* and the workers that it forks */
 	CONFIG_VAULT,
 	CONFIG_ENGINE,
+	CONFIG_HASHER,
 	CONFIG_LLMPROXY,	/* the first; see config_provider.user */
 	CONFIG_CONNECTOR,
 	CONFIG_ROLES
@@ -58,6 +59,7 @@ struct config_url {
 
 struct config_provider {
 	char			*name;
+	enum provider_type	 type;
 	struct config_url	 url;
 	char			*key_file;	/* absolute, or NULL */
 	char			*ca_file;	/* absolute, or NULL */
@@ -74,6 +76,8 @@ struct config_model {
 	char		*upstream;	/* the provider's name of it */
 	char		*system;	/* system prompt, UTF-8, or NULL */
 	uint32_t	 max_tokens;	/* of an answer; 0 is the provider's */
+	uint32_t	 context;	/* tokens; 0 is the provider's choice */
+	uint32_t	 temperature;	/* thousandths + 1; 0 is not set */
 	bool		 is_default;	/* true for exactly one */
 };
 
@@ -88,6 +92,12 @@ struct config_limits {
 	uint32_t	max_prompt;		/* bytes */
 };
 
+/* Argon2id, for new passwords and those that are renewed at a login. */
+struct config_argon2 {
+	uint32_t	memory_kib;
+	uint32_t	passes;
+};
+
 struct server_config {
 	struct config_listen	 listen[CONFIG_MAX_LISTEN];
 	size_t			 nlisten;	/* at least 1 */
@@ -98,6 +108,7 @@ struct server_config {
 	bool			 first_contact;
 	bool			 require_pq;	/* no suite without ML-KEM */
 	enum shape_mode		 shaping;
+	struct config_argon2	 argon2;
 	struct config_user	 user[CONFIG_ROLES];
 	struct config_provider	 providers[CONFIG_MAX_PROVIDERS];
 	size_t			 nproviders;

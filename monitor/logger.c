@@ -12,6 +12,7 @@
 
 struct source {
 	char		 name[64];
+	struct m_ctl_offender who;	/* ROLES: the monitor, whom all obey */
 	struct chan	*chan;
 };
 
@@ -83,23 +84,6 @@ on_event(struct chan *c, struct msg *m, void *arg)
 		    s->name, e->pid, e->session, text);
 }
 
-static void
-on_closed(struct chan *c, const char *why, void *arg)
-{
-	struct source *s = arg;
-	int fd = -1;
-
-	/* The socket is also the successor's: go on with it. */
-	if (why != NULL) {
-		audit("violation", 0, NULL, "%s: log socket: %s", s->name, why);
-		if ((fd = fcntl(chan_fd(c), F_DUPFD_CLOEXEC, 0)) == -1)
-			fatal("fcntl");
-	}
-	chan_free(c);
-	s->chan = fd == -1 ? NULL : chan_new(self->loop, fd, CH_LOG, END_B,
-	    LOG_OPEN, 0, on_event, on_closed, s);
-}
-
 /* One sync for everything that came in a round. */
 static void
 commit(void *arg)
@@ -113,6 +97,34 @@ commit(void *arg)
 		    "durable: the service stops\n");
 		_exit(1);
 	}
+}
+
+/* What it wrote is durable before it ends by that. */
+static void
+accuse(const struct source *s, const char *why)
+{
+	audit("violation", 0, NULL, "%s: log socket: %s", s->name, why);
+	commit(NULL);
+	if (s->who.role != ROLES &&
+	    chan_send(self->ctl, MSG_ctl_offender, &s->who, -1) == -1)
+		fatalx("the monitor is gone");
+}
+
+static void
+on_closed(struct chan *c, const char *why, void *arg)
+{
+	struct source *s = arg;
+	int fd = -1;
+
+	/* The socket is also the successor's: go on with it. */
+	if (why != NULL) {
+		accuse(s, why);
+		if ((fd = fcntl(chan_fd(c), F_DUPFD_CLOEXEC, 0)) == -1)
+			fatal("fcntl");
+	}
+	chan_free(c);
+	s->chan = fd == -1 ? NULL : chan_new(self->loop, fd, CH_LOG, END_B,
+	    LOG_OPEN, 0, on_event, on_closed, s);
 }
 
 static void
@@ -170,6 +182,8 @@ logger_serve(struct role *r)
 		    r->providers); i++) {
 			struct source *s = &sources[n++];
 
+			s->who = (struct m_ctl_offender){ .role = (uint8_t)role,
+			    .instance = (uint8_t)i };
 			if (role_decls[role].multi)
 				(void)snprintf(s->name, sizeof(s->name),
 				    "%s[%d]", role_decls[role].name, i);
@@ -177,7 +191,8 @@ logger_serve(struct role *r)
 				(void)strlcpy(s->name, role_decls[role].name,
 				    sizeof(s->name));
 		}
-	(void)strlcpy(sources[n++].name, "cloisterd", sizeof(sources[0].name));
+	(void)strlcpy(sources[n].name, "cloisterd", sizeof(sources[n].name));
+	sources[n++].who.role = ROLES;
 	for (int i = 0; i < n; i++)
 		sources[i].chan = chan_new(r->loop, fd + i, CH_LOG, END_B,
 		    LOG_OPEN, 0, on_event, on_closed, &sources[i]);

@@ -51,6 +51,8 @@ send_limits(struct proc *p)
 		.lowest_suite = mon->cfg.require_pq ? HS_SUITE_HYBRID :
 		    HS_SUITE_X25519,
 		.shaping = (uint8_t)mon->cfg.shaping,
+		.argon2_memory_kib = mon->cfg.argon2.memory_kib,
+		.argon2_passes = mon->cfg.argon2.passes,
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);
@@ -61,7 +63,8 @@ send_upstream(struct proc *p, int i)
 {
 	const struct config_provider *pr = &mon->cfg.providers[i];
 	struct m_ctl_upstream m = {
-		.provider = (uint8_t)i, .tls = pr->url.tls,
+		.provider = (uint8_t)i, .type = (uint8_t)pr->type,
+		.tls = pr->url.tls,
 		.port = pr->url.port, .has_key = pr->key_file != NULL,
 		.has_ca = pr->ca_file != NULL,
 		.connect_timeout_s = pr->connect_timeout,
@@ -80,7 +83,8 @@ send_model(struct proc *p, const struct config_model *mo)
 {
 	struct m_ctl_model m = {
 		.provider = (uint8_t)mo->provider, .is_default = mo->is_default,
-		.max_tokens = mo->max_tokens, .alias = bytes_str(mo->alias),
+		.max_tokens = mo->max_tokens, .context = mo->context,
+		.temperature = mo->temperature, .alias = bytes_str(mo->alias),
 		.upstream = bytes_str(mo->upstream),
 		.provider_name =
 		    bytes_str(mon->cfg.providers[mo->provider].name),
@@ -280,11 +284,15 @@ may_send(const struct proc *p, enum msg_type type)
 	}
 }
 
-/* A role's peer broke the rules of their link; it is restarted. */
+/*
+ * A role's peer broke the rules of their link, or of its log socket, which
+ * everybody has with the logger: it is restarted, or the service stops.  A log
+ * socket is retired zygotes' too: who of them it was cannot be known.
+ */
 static void
 on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 {
-	bool linked = false;
+	bool linked = p->role == ROLE_LOGGER && m->role < ROLES;
 	struct proc *offender;
 	char name[64];
 
@@ -300,9 +308,14 @@ on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 	}
 	offender = find_role((enum role_id)m->role, m->instance);
 	proc_name(offender, name, sizeof(name));
-	log_warn("%s broke the rules of a link; it is restarted", name);
+	log_warn("%s broke the rules of a link, says %s; it is killed", name,
+	    role_decls[p->role].name);
 	if (offender->pid > 0)
 		(void)kill(offender->pid, SIGKILL);
+	for (int i = 0; i < MONITOR_MAX_RETIRED && p->role == ROLE_LOGGER &&
+	    m->role == ROLE_ZYGOTE; i++)
+		if (mon->retired[i] != NULL)
+			(void)kill(mon->retired[i]->pid, SIGKILL);
 }
 
 static void
@@ -443,8 +456,8 @@ static void
 stop_next(void)
 {
 	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
-	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_VAULT, ROLE_ENGINE, ROLE_KEYD,
-	    ROLE_LOGGER };
+	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_VAULT, ROLE_HASHER, ROLE_ENGINE,
+	    ROLE_KEYD, ROLE_LOGGER };
 	bool any = false;
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {

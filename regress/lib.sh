@@ -57,14 +57,14 @@ service_config() {
 			echo "roles {"
 			_u=$UID_BASE
 			for _r in logger keyd sessiond zygote vault engine \
-			    connector llmproxy; do
+			    hasher connector llmproxy; do
 				echo "	$_r = \"$_u\""
 				_u=$((_u + 1))
 			done
 			echo "}"
 		fi
 		echo "provider upstream {"
-		echo "	type = openai"
+		echo "	type = ${TYPE:-openai}"
 		echo "	url = \"$URL\""
 		[ -z "${KEY_FILE:-}" ] || echo "	key_file = \"$KEY_FILE\""
 		[ -z "${CA_FILE:-}" ] || echo "	ca_file = \"$CA_FILE\""

@@ -54,7 +54,7 @@ fallen() {
 }
 
 for step in connect sh kw; do
-	for role in logger keyd engine storaged zygote sessiond llmproxy \
+	for role in logger keyd engine hasher storaged zygote sessiond llmproxy \
 	    connector; do
 		: >"$T/cloisterd.log"
 		peer_start --stop-after $step "127.0.0.1:$PORT"
@@ -72,7 +72,7 @@ for step in connect sh kw; do
 		echo go >&9
 		exec 9>&-
 		case $role in
-		sessiond | llmproxy | connector)
+		hasher | sessiond | llmproxy | connector)
 			peer_ends && good "killed after $step: $role: goes on" ||
 			    bad "killed after $step: $role: goes on" ;;
 		zygote)
@@ -90,7 +90,7 @@ for step in connect sh kw; do
 	done
 done
 
-for role in logger keyd engine storaged zygote sessiond llmproxy connector; do
+for role in logger keyd engine hasher storaged zygote sessiond llmproxy connector; do
 	: >"$T/cloisterd.log"
 	rm -f "$T/flight.out"
 	CLOISTER_HOME="$T/alice" "$B/cloister" ask -m long \
@@ -101,7 +101,7 @@ for role in logger keyd engine storaged zygote sessiond llmproxy connector; do
 	BEFORE=$(service_pids)
 	kill -SYS "$(role_pid $role)"
 	case $role in
-	sessiond | connector)
+	hasher | sessiond | connector)
 		wait $CLIENT && good "SIGSYS: $role: the answer goes on" ||
 		    bad "SIGSYS: $role: the answer goes on" ;;
 	*)

@@ -15,7 +15,7 @@ service_start
 user_new alice
 
 n=0
-for role in logger keyd engine storaged zygote sessiond llmproxy connector \
+for role in logger keyd engine hasher storaged zygote sessiond llmproxy connector \
     monitor; do
 	n=$((n + 1))
 	as alice ask -m echo "acknowledged before $role" >/dev/null

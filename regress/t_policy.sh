@@ -20,7 +20,7 @@ silent() {
 }
 silent "release, a role" ""
 silent "release, a worker" -w
-for p in logger keyd engine storaged connector llmproxy zygote sessiond \
+for p in logger keyd engine hasher storaged connector llmproxy zygote sessiond \
     cloisterd cloister; do
 	if grep -qa "caught system call" "$B/$p" ||
 	    nm "$B/$p" | grep -q "on_sigsys"; then

@@ -227,7 +227,6 @@ show_identity(struct hand *h)
 	struct chan *keyd = h->k->keyd;
 	struct m_xk_sign sign = { .suite = h->hs.suite };
 	struct buf out = BUF_INIT(HS_FLIGHT_MAX);
-	const struct bytes no_seal = { NULL, 0 };
 	struct msg m;
 	int rv = -1;
 
@@ -237,8 +236,8 @@ show_identity(struct hand *h)
 	chan_set_state(keyd, KEX_KEYD_SIGNED);
 	if (expect(h, keyd, &m, "keyd: no signature") != 0)
 		goto out;
-	if (hs_server_make_sa(&h->hs, h->k->spki, no_seal, m.u.kx_sig.sig,
-	    &out) != 0)
+	if (hs_server_make_sa(&h->hs, h->k->spki, m.u.kx_sig.seal,
+	    m.u.kx_sig.sig, &out) != 0)
 		(void)fail(h, h->hs.why);
 	else
 		rv = write_flight(h, &out);

@@ -7,6 +7,8 @@
 #include "vault.h"
 #include "warmup.h"
 
+#define HASHER_MS	30000	/* it makes a key, and starts in a moment */
+
 static struct role self;
 static struct vault *vault;
 
@@ -32,6 +34,8 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
 		v->lowest_suite = m->u.ctl_limits.lowest_suite;
 		v->shaping = m->u.ctl_limits.shaping;
+		v->argon2_memory_kib = m->u.ctl_limits.argon2_memory_kib;
+		v->argon2_passes = m->u.ctl_limits.argon2_passes;
 		break;
 	case MSG_ctl_model:
 		if (v->nmodels == VAULT_MODELS_MAX)
@@ -108,6 +112,11 @@ on_go(void)
 	    vault_on_keyd, role_link_lost, v);
 	v->zygote = role_link(&self, LINK_VAULT_ZYG, 0, VAULT_ZYG_UP, 0,
 	    vault_on_zygote, role_link_lost, v);
+	v->hasher = role_link(&self, LINK_HASHER_VAULT, 0, HASHER_VAULT_UP, 0,
+	    vault_on_hasher, vault_hasher_lost, v);
+	/* Before anybody is served: every handshake names its key. */
+	if (vault_wait_hasher(v, HASHER_MS) == -1)
+		fatalx("the hasher does not start");
 	v->nllm = self.providers;
 	for (int i = 0; i < v->nllm; i++)
 		v->llm[i] = role_link(&self, LINK_VAULT_LLM, i, VAULT_LLM_UP, 0,

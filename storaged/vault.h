@@ -8,6 +8,7 @@
  *	vault_commit.c	H and the anchor; several puts in one batch
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
+ *	vault_hasher.c	the hasher's link
  *	vault_session.c	what a session worker asks; models
  *	vault_put.c	storing a message
  *	vault_read.c	reading messages
@@ -27,6 +28,7 @@
 
 #include "anchor.h"
 #include "entry.h"
+#include "hasher.h"
 #include "role.h"
 #include "vault_engine.h"
 
@@ -174,6 +176,19 @@ struct model {
 	char	provider_name[65];
 };
 
+/*
+ * A request to the hasher.  The owner fills q (but for its id), done and arg;
+ * done() is called once, in any case, and the memory is the owner's again.
+ */
+struct hash_job {
+	STAILQ_ENTRY(hash_job)	 link;
+	struct m_vh_hash	 q;	/* q.user must outlive it */
+	void			(*done)(struct hash_job *, enum hashed,
+				    const uint8_t hash[HASH_LEN]);
+	void			*arg;
+};
+STAILQ_HEAD(hash_queue, hash_job);
+
 struct admin;
 struct doomed;
 
@@ -192,6 +207,8 @@ struct vault {
 	uint32_t		 idle_timeout_s;
 	uint32_t		 max_prompt_bytes;
 	uint8_t			 shaping;
+	uint32_t		 argon2_memory_kib;	/* of new passwords */
+	uint32_t		 argon2_passes;
 	struct model		 models[VAULT_MODELS_MAX];
 	size_t			 nmodels;
 
@@ -199,6 +216,7 @@ struct vault {
 	struct engine		*engine;
 	struct chan		*keyd;
 	struct chan		*zygote;
+	struct chan		*hasher;
 	struct chan		*llm[ROLE_MAX_PROVIDERS];
 	int			 nllm;
 	uint8_t			 host_hash[32];	/* of the host key's SPKI */
@@ -230,6 +248,18 @@ struct vault {
 	bool			 anchor_dirty;
 	struct loop_timer	*anchor_timer;
 	struct loop_timer	*stop_timer;
+
+	/* the hasher */
+	bool			 hasher_up;
+	uint32_t		 hasher_generation;	/* 0: none yet */
+	uint8_t			 seal[HPKE_KEY];	/* its key */
+	struct hash_queue	 hash_wait[2];	/* strangers, known keys */
+	struct hash_queue	 hash_sent;
+	unsigned		 hash_nwait[2];
+	unsigned		 hash_nsent;
+	uint64_t		 hash_id;	/* of the last one sent */
+	uint64_t		 hashes;	/* that it made */
+	struct loop_timer	*hash_timer;
 
 	/* administration */
 	LIST_HEAD(, admin)	 admins;
@@ -366,6 +396,21 @@ void worker_report(struct worker *w, struct bytes text);
 chan_msg_cb vault_on_keyd;
 /* Of a kex worker's channel; arg is the struct worker. */
 chan_msg_cb vault_on_kex;
+
+/* ---- vault_hasher.c ------------------------------------------------------ */
+
+chan_msg_cb vault_on_hasher;
+chan_closed_cb vault_hasher_lost;
+/* At start: wait for the hasher's key and pass it on to keyd.  0 or -1. */
+int vault_wait_hasher(struct vault *v, int timeout_ms);
+/*
+ * Queue a request; `known': for somebody who has shown a key that is enrolled,
+ * and goes first.  0, or -1 when there is no hasher or too many wait: then
+ * done() is not called.
+ */
+int hash_ask(struct vault *v, struct hash_job *j, bool known);
+/* Every job fails: for vault_free(). */
+void hash_free(struct vault *v);
 
 /* ---- vault_session.c ---------------------------------------------------- */
 

@@ -30,6 +30,9 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->waiting);
 	STAILQ_INIT(&v->committing);
 	LIST_INIT(&v->admins);
+	STAILQ_INIT(&v->hash_wait[0]);
+	STAILQ_INIT(&v->hash_wait[1]);
+	STAILQ_INIT(&v->hash_sent);
 	LIST_INIT(&v->doomed);
 	v->started_ms = mono_ms();
 	return v;
@@ -56,6 +59,7 @@ vault_free(struct vault *v)
 		LIST_REMOVE(e, link);
 		free(e);
 	}
+	hash_free(v);
 	workers_forget_doomed(v);
 	loop_timer_free(v->anchor_timer);
 	loop_timer_free(v->stop_timer);

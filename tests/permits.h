@@ -2,10 +2,11 @@
 /* A monitor, B role */
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
-"ctl_limits 0103 CTL AB CONF u32 u32 u32 u32 u32 u32 u32 u8 u8 u8",
-"ctl_upstream 0104 CTL AB CONF u8 u8 u16 u8 u8 u32 u32 u32 u32 "
+"ctl_limits 0103 CTL AB CONF u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32",
+"ctl_upstream 0104 CTL AB CONF u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
-"ctl_model 0105 CTL AB CONF u8 u8 u32 text<=64 text<=256 text<=64 text<=16384",
+"ctl_model 0105 CTL AB CONF u8 u8 u32 u32 u32 text<=64 text<=256 "
+    "text<=64 text<=16384",
 "ctl_go 0106 CTL AB CONF",
 "ctl_running 0107 CTL BA CONF",
 "ctl_stop 0108 CTL AB CONF|RUN",
@@ -42,7 +43,7 @@
 "xk_open 0701 KEX_KEYD AB NEW",
 "kx_nonce 0702 KEX_KEYD BA OPENED =32",
 "xk_sign 0703 KEX_KEYD AB OPENED u8 =32",
-"kx_sig 0704 KEX_KEYD BA SIGNED <=512",
+"kx_sig 0704 KEX_KEYD BA SIGNED <=32 <=512",
 /* A kex, B vault */
 "xv_auth 0801 KEX_VAULT AB NEW u8 =32 =32 <=1024 <=1024 <=512",
 "vx_grant 0802 KEX_VAULT BA ASKED",
@@ -54,6 +55,7 @@
 "kv_identity 0a01 KEYD_VAULT AB WAIT =32",
 "kv_nonce 0a02 KEYD_VAULT AB UP u64 =32",
 "kv_signed 0a90 KEYD_VAULT AB UP u64",
+"vk_seal 0a20 KEYD_VAULT BA UP =32",
 /* A vault, B keyd */
 "boot_unwrap 0b01 BOOT AB ASK u32 <=512",
 "boot_share 0b02 BOOT BA WAIT =32",
@@ -66,6 +68,11 @@
 "ve_scan 0c03 VAULT_ENGINE AB UP u64 <=2048",
 "ev_status 0c04 VAULT_ENGINE BA UP u64 u8",
 "ev_rows 0c05 VAULT_ENGINE BA UP u64 u8 <=60000",
+/* A hasher, B vault */
+"hv_hello 1301 HASHER_VAULT AB UP u32 =32",
+"vh_welcome 1302 HASHER_VAULT BA UP u32",
+"vh_hash 1303 HASHER_VAULT BA UP u64 u8 u32 u32 =16 =110 =304 text<=64",
+"hv_hash 1304 HASHER_VAULT AB UP u64 u8 =32",
 /* A vault, B llmproxy */
 "lv_hello 0d01 VAULT_LLM BA UP u32",
 "vl_welcome 0d02 VAULT_LLM AB UP u32",
