@@ -41,7 +41,7 @@ attack() {
 		_after=$(operations $_o)
 		if [ "$_after" = "$(eval echo \$_before_$_o)" ]; then
 			good "attack $_n: no $_o"
-			echo "count attack $_n: $_o before and after: $_after"
+			echo "count attack $_n: 0 more $_o"
 		else
 			bad "attack $_n: $_o: $(eval echo \$_before_$_o), then $_after"
 		fi

@@ -189,8 +189,10 @@ reordered(enum reorder how, int want, const char *what)
 		put(s.p.fd, buf_bytes(&a));
 		break;
 	}
-	if (how == AS_SENT)
-		tried((want = pongs(&s)) == 2, "%s: %d answers", what, want);
+	if (how == AS_SENT) {
+		want = pongs(&s);
+		tried(want == 2, "%s: %d answers", what, want);
+	}
 	ends_after(&s, want, what);
 	buf_free(&a);
 	buf_free(&b);
