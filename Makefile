@@ -53,7 +53,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 LIBS	:= $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
-DIRS	 = common keyd sessiond storaged llmproxy monitor ctl client
+DIRS	 = common keyd certd sessiond storaged llmproxy monitor ctl client
 SRCS	 = $(foreach d,$(DIRS),$(wildcard $(d)/*.c))
 MAINS	 = $(filter $(addsuffix /main_%,$(DIRS)),$(SRCS))
 PROGS	 = $(foreach m,$(MAINS),$(B)/$(patsubst main_%.c,%,$(notdir $(m))))
@@ -265,7 +265,8 @@ classify: deps
 	@$(MAKE) -s all helpers
 	@B=$(B) sh regress/classify.sh
 
-ROLES	 = logger keyd engine hasher storaged connector llmproxy zygote sessiond
+ROLES	 = logger keyd engine hasher storaged certd connector llmproxy zygote \
+	   sessiond
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
 	    $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SYSCONFDIR)

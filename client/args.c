@@ -37,6 +37,11 @@ static const struct {
 	    "list the models that you may use" },
 	[CMD_KEYGEN] = { "keygen", 0, 0, "keygen [-N]",
 	    "make your keys (-N: without a passphrase)" },
+	[CMD_CSR] = { "csr", 1, 1, "csr USER",
+	    "make a certificate request of your signing key" },
+	[CMD_KNOWN_SERVERS] = { "known-servers", 0, 2, "known-servers [list | "
+	    "find HOST | remove HOST | hash]",
+	    "the servers' keys that you have accepted" },
 	[CMD_FINGERPRINT] = { "fingerprint", 0, 0, "fingerprint",
 	    "show the fingerprints of the server's key and yours" },
 	[CMD_HELP] = { "help", 0, 0, "help", "print this" },

@@ -27,5 +27,7 @@ int cmd_show(struct client *cl);
 int cmd_models(struct client *cl);
 int cmd_keygen(struct client *cl);
 int cmd_fingerprint(struct client *cl);
+int cmd_csr(struct client *cl);
+int cmd_known_servers(struct client *cl);
 
 #endif

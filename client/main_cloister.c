@@ -67,7 +67,8 @@ configure(struct client *cl)
 	} else
 		cl->server = cl->conf.server;
 	if (a->host == NULL && !cl->conf.has_server &&
-	    a->command != CMD_KEYGEN && a->command != CMD_FINGERPRINT) {
+	    a->command != CMD_KEYGEN && a->command != CMD_FINGERPRINT &&
+	    a->command != CMD_CSR && a->command != CMD_KNOWN_SERVERS) {
 		ui_err("which server? say -H HOST, or put `server = \"HOST\"' "
 		    "into %s/config", cl->conf.dir);
 		return RC_USAGE;
@@ -93,6 +94,10 @@ run(struct client *cl)
 		return cmd_keygen(cl);
 	case CMD_FINGERPRINT:
 		return cmd_fingerprint(cl);
+	case CMD_CSR:
+		return cmd_csr(cl);
+	case CMD_KNOWN_SERVERS:
+		return cmd_known_servers(cl);
 	case CMD_HELP:
 		args_help(stdout);
 		break;

@@ -59,6 +59,7 @@ const struct ctl_command *ctl_find(int argc, char **argv, int *words);
 /* Say how cloisterctl is used, or one command of it, and exit with CTL_USAGE. */
 __attribute__((noreturn)) void ctl_usage(const struct ctl_command *cmd);
 
+int cmd_csr(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);

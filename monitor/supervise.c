@@ -94,6 +94,18 @@ send_model(struct proc *p, const struct config_model *mo)
 	(void)chan_send(p->ctl, MSG_ctl_model, &m, -1);
 }
 
+static void
+send_certs(struct proc *p)
+{
+	struct m_ctl_certs m = {
+		.has_chain = mon->cfg.certificate != NULL,
+		.has_ca = mon->cfg.client_ca != NULL,
+		.has_crl = mon->cfg.client_crl != NULL,
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_certs, &m, -1);
+}
+
 /* Each role is told what it needs and no more. */
 static void
 configure(struct proc *p)
@@ -103,6 +115,9 @@ configure(struct proc *p)
 	if (p->role == ROLE_SESSIOND || p->role == ROLE_ZYGOTE ||
 	    p->role == ROLE_VAULT)
 		send_limits(p);
+	if (p->role == ROLE_CERTD || p->role == ROLE_ZYGOTE ||
+	    p->role == ROLE_VAULT)
+		send_certs(p);
 	if (p->role == ROLE_VAULT || p->role == ROLE_CONNECTOR || llm)
 		for (int i = 0; i < mon->providers; i++)
 			if (!llm || i == p->instance)
@@ -141,8 +156,9 @@ on_ready(struct proc *p)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
-	audit("role.start", 0, NULL, "%s pid %d landlock %u", name, p->pid,
-	    p->abi);
+	audit(EV_role_start, 0, NULL, "role=%s role_pid=%d uid=%u landlock=%u "
+	    "start=%u", name, p->pid, geteuid() == 0 ? proc_user(mon, p)->uid :
+	    geteuid(), p->abi, p->generation);
 	configure(p);
 	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
 	    all_running())
@@ -163,8 +179,8 @@ on_running(struct proc *p)
 		loop_timer_free(deadline);
 		deadline = NULL;
 		control_serve(mon);
-		audit("start", 0, NULL, "%d roles, %d providers, uid separation "
-		    "%s", mon->nprocs, mon->providers,
+		audit(EV_start, 0, NULL, "roles=%d providers=%d "
+		    "uid_separation=%s", mon->nprocs, mon->providers,
 		    geteuid() == 0 ? "on" : "OFF (not root)");
 		log_notice("ready");
 	} else if (all_running())
@@ -260,7 +276,7 @@ violation(const struct proc *p, const char *what)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
-	audit("violation", 0, NULL, "%s: control: %s", name, what);
+	audit(EV_violation, 0, NULL, "%s: control: %s", name, what);
 	if (p->pid > 0)
 		(void)kill(p->pid, SIGKILL);
 }
@@ -347,7 +363,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		on_accusation(p, &m->u.ctl_offender);
 		break;
 	default:		/* ctl_crash */
-		audit("worker.crash", m->u.ctl_crash.n, NULL, "status %#x",
+		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
 		replace_zygote(p);
 		break;
@@ -456,8 +472,8 @@ static void
 stop_next(void)
 {
 	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
-	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_VAULT, ROLE_HASHER, ROLE_ENGINE,
-	    ROLE_KEYD, ROLE_LOGGER };
+	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_CERTD, ROLE_VAULT, ROLE_HASHER,
+	    ROLE_ENGINE, ROLE_KEYD, ROLE_LOGGER };
 	bool any = false;
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
@@ -499,7 +515,7 @@ stop_service(const char *why, int status)
 		return;
 	mon->stopping = true;
 	exit_status = status;
-	audit("stop", 0, NULL, "%s", why);
+	audit(EV_stop, 0, NULL, "reason=%s", why);
 	stop_next();
 }
 
@@ -540,7 +556,7 @@ on_exit_of(struct proc *p, int status)
 			stop_service("initialized", 0);
 		return;
 	}
-	audit("role.exit", 0, NULL, "%s: %s", name, how);
+	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_err("%s/%s cannot be executed", mon->libexec,
 		    role_decls[p->role].name);
@@ -573,6 +589,29 @@ reap(void)
 	}
 }
 
+/*
+ * The certificates, authorities and revocation lists are read again: by a new
+ * zygote, while the old one keeps its sessions, and by a new certd, which the vault
+ * has look at the certificates of live sessions.
+ */
+static void
+reload_certs(void)
+{
+	struct proc *certd = find_role(ROLE_CERTD, 0);
+
+	if (!mon->serving || certs_test(mon) == -1) {
+		log_err("the certificates are not in order: those that were "
+		    "read before stay in force");
+		return;
+	}
+	if (mon->cfg.certificate != NULL)
+		replace_zygote(find_role(ROLE_ZYGOTE, 0));
+	if (mon->cfg.client_ca != NULL && certd->running)
+		(void)chan_send(certd->ctl, MSG_ctl_stop, NULL, -1);
+	audit(EV_certs_reload, 0, NULL, "certificates and revocation lists are "
+	    "read again");
+}
+
 static void
 on_signal(uint32_t events, void *arg)
 {
@@ -586,8 +625,10 @@ on_signal(uint32_t events, void *arg)
 			reap();
 			break;
 		case SIGHUP:
-			log_warn("reload is not available in this version; "
-			    "restart the service instead");
+			log_warn("only certificates and revocation lists are "
+			    "read again in this version; restart the service "
+			    "for the rest");
+			reload_certs();
 			break;
 		default:
 			log_notice("stopping (signal %u)", si.ssi_signo);

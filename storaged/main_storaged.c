@@ -49,6 +49,9 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		    m->u.ctl_model.provider_name) == -1)
 			fatalx("a model's name is too long");
 		break;
+	case MSG_ctl_certs:
+		v->has_client_ca = m->u.ctl_certs.has_ca != 0;
+		break;
 	default:
 		break;		/* how providers are reached is not ours */
 	}
@@ -117,6 +120,8 @@ on_go(void)
 	/* Before anybody is served: every handshake names its key. */
 	if (vault_wait_hasher(v, HASHER_MS) == -1)
 		fatalx("the hasher does not start");
+	v->certd = role_link(&self, LINK_VAULT_CERT, 0, VAULT_CERT_NEW, 0,
+	    vault_on_certd, vault_certd_lost, v);
 	v->nllm = self.providers;
 	for (int i = 0; i < v->nllm; i++)
 		v->llm[i] = role_link(&self, LINK_VAULT_LLM, i, VAULT_LLM_UP, 0,

@@ -9,6 +9,8 @@
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
  *	vault_hasher.c	the hasher's link
+ *	vault_cert.c	users who come with a certificate; certd's link
+ *	certsig.c	who signed a certificate
  *	vault_session.c	what a session worker asks; models
  *	vault_put.c	storing a message
  *	vault_read.c	reading messages
@@ -27,6 +29,7 @@
 #include <sys/queue.h>
 
 #include "anchor.h"
+#include "certs.h"
 #include "entry.h"
 #include "hasher.h"
 #include "role.h"
@@ -123,6 +126,7 @@ struct worker {
 	struct user		*user;		/* not NULL: live */
 	uint8_t			 fp[REC_FP];	/* of the key that came in */
 	char			 label[REC_LABEL_MAX + 1];	/* its name */
+	struct live_cert	*cert;		/* or it came with one */
 	uint8_t			 suite;
 	bool			 ready;		/* sv_ready came */
 	uint8_t			 session_id[32];	/* then: as it says */
@@ -189,8 +193,34 @@ struct hash_job {
 };
 STAILQ_HEAD(hash_queue, hash_job);
 
+/* What certd says of a certificate. */
+struct cert_answer {
+	unsigned	verdict;	/* enum cert_verdict */
+	uint64_t	not_after;	/* seconds since the epoch */
+	char		user[65];	/* when it is good */
+	char		detail[257];
+};
+
+/*
+ * A question to certd, from cert_job_init(); its owner fills done and arg.  done()
+ * is called once, with NULL or why the certificate is not good; a may be NULL
+ * then.
+ */
+struct cert_job {
+	LIST_ENTRY(cert_job)	 link;
+	uint64_t		 id;		/* 0: not asked */
+	unsigned		 tries;
+	size_t			 cert_n;
+	uint8_t			 cert[CERT_USER_MAX];
+	struct rec_spki		 spki;		/* the key that it is for */
+	void			(*done)(struct cert_job *, const char *why,
+				    const struct cert_answer *a);
+	void			*arg;
+};
+
 struct admin;
 struct doomed;
+struct live_cert;
 
 struct vault {
 	struct role		*role;
@@ -248,6 +278,17 @@ struct vault {
 	bool			 anchor_dirty;
 	struct loop_timer	*anchor_timer;
 	struct loop_timer	*stop_timer;
+
+	/* certificates */
+	struct chan		*certd;
+	bool			 has_client_ca;
+	bool			 certd_up;
+	uint32_t		 certd_generation;	/* 0: none yet */
+	EVP_PKEY		*cas[CLIENT_CAS_MAX];	/* keys of authorities */
+	size_t			 ncas;
+	uint64_t		 cert_id;	/* of the last question */
+	LIST_HEAD(, cert_job)	 cert_jobs;	/* asked */
+	struct loop_timer	*cert_timer;	/* while there are any */
 
 	/* the hasher */
 	bool			 hasher_up;
@@ -411,6 +452,29 @@ int vault_wait_hasher(struct vault *v, int timeout_ms);
 int hash_ask(struct vault *v, struct hash_job *j, bool known);
 /* Every job fails: for vault_free(). */
 void hash_free(struct vault *v);
+
+/* ---- vault_cert.c ------------------------------------------------------- */
+
+/* Of certd's link; arg is the vault. */
+chan_msg_cb vault_on_certd;
+chan_closed_cb vault_certd_lost;
+
+/* A question about this certificate and the key that it should be for. */
+void cert_job_init(struct cert_job *j, struct bytes cert,
+    const struct rec_spki *spki);
+/*
+ * Why certd need not even be asked, or NULL: an authority in client_ca has signed
+ * the certificate and the key stands in what it signed.
+ */
+const char *cert_refuse(const struct vault *v, const struct cert_job *j);
+/* Ask; only when cert_refuse() has nothing against it. */
+void cert_ask(struct vault *v, struct cert_job *j);
+/* Watch over the certificate of a session that begins; not_after is its end. */
+void cert_keep(struct worker *w, const struct cert_job *j, uint64_t not_after);
+/* The session has ended. */
+void cert_forget(struct worker *w);
+/* Of vault_free(): drop questions and keys. */
+void certs_free_all(struct vault *v);
 
 /* ---- vault_session.c ---------------------------------------------------- */
 

@@ -34,6 +34,7 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->hash_wait[1]);
 	STAILQ_INIT(&v->hash_sent);
 	LIST_INIT(&v->doomed);
+	LIST_INIT(&v->cert_jobs);
 	v->started_ms = mono_ms();
 	return v;
 }
@@ -61,6 +62,7 @@ vault_free(struct vault *v)
 	}
 	hash_free(v);
 	workers_forget_doomed(v);
+	certs_free_all(v);
 	loop_timer_free(v->anchor_timer);
 	loop_timer_free(v->stop_timer);
 	wb_free(&v->batch);

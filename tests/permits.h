@@ -18,6 +18,7 @@
 "ctl_status 010e CTL BA RUN u32",
 "ctl_role 010f CTL AB RUN u32 u32 u32 u32 u32 u64 text<=64",
 "ctl_status_end 0110 CTL AB RUN u32",
+"ctl_certs 0118 CTL AB CONF u8 u8 u8",
 "ctl_offender 0111 CTL BA CONF|RUN u8 u8",
 /* A role, B logger */
 "log_event 0201 LOG AB OPEN u8 u8 u32 u64 text<=64 text<=64 text<=1024",
@@ -45,7 +46,7 @@
 "xk_sign 0703 KEX_KEYD AB OPENED u8 =32",
 "kx_sig 0704 KEX_KEYD BA SIGNED <=32 <=512",
 /* A kex, B vault */
-"xv_auth 0801 KEX_VAULT AB NEW u8 =32 =32 <=1024 <=1024 <=512",
+"xv_auth 0801 KEX_VAULT AB NEW u8 =32 =32 <=1024 <=1024 <=2048 <=512",
 "vx_grant 0802 KEX_VAULT BA ASKED",
 "vx_refuse 0803 KEX_VAULT BA ASKED",
 "xv_log 0804 KEX_VAULT AB NEW|ASKED text<=256",
@@ -133,10 +134,19 @@
 /* A cloister, B keyd */
 "ck_open 1201 CLI_KEYD AB NEW",
 "kc_opened 1202 CLI_KEYD BA OPENED =32 <=1024 <=1024 <=1024",
-"ck_sign 1203 CLI_KEYD AB OPENED u8 =32 =32 =32",
+"ck_sign 1203 CLI_KEYD AB OPENED u8 =32 =32 =32 =32",
 "kc_sig 1204 CLI_KEYD BA SIGNED <=512",
 "ck_unwrap 1205 CLI_KEYD AB SIGNED =32 <=512",
 "kc_wd 1206 CLI_KEYD BA DONE =32",
+/* A vault, B certd */
+"tv_ca 1b01 VAULT_CERT BA NEW <=1024",
+"tv_hello 1b02 VAULT_CERT BA NEW|UP u32",
+"vt_welcome 1b03 VAULT_CERT AB UP u32",
+"vt_check 1b04 VAULT_CERT AB UP u64 <=2048 <=1024",
+"tv_verdict 1b05 VAULT_CERT BA UP u64 u8 u64 text<=64 text<=256",
+/* A cloister, B certd */
+"ct_check 1c01 CLI_CERT AB ASK u8 text<=256 <=1024 <=10248",
+"tc_verdict 1c02 CLI_CERT BA DONE u8 u64 u64 text<=256",
 /* A client, B session */
 "c_prompt 8001 APP AB OPEN u32 =16 u8 text<=64 text<=1048576",
 "c_cancel 8002 APP AB OPEN u32",
