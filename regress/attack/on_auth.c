@@ -152,7 +152,7 @@ over(const char *what, int how)
 		hs_tbs_client(&tbs, how == 2 ? 3 - p.hs.suite : p.hs.suite,
 		    p.hs.random_c, how == 3 ? p.hs.random_c : p.hs.random_s,
 		    how == 4 ? p.hs.th_sh : p.hs.th_sf, spki, wrap,
-		    how == 5 ? spki : p.hs.server_hash);
+		    how == 5 ? spki : p.hs.server_hash, hs_no_cert);
 	if (how == 6)	/* one letter of the context */
 		tbs.p[64] ^= 0x20;
 	if (how == 7)

@@ -147,7 +147,7 @@ play_sign(const struct play *p, struct bytes wrap_spki, struct buf *sig)
 	rsa_fingerprint(spki_hash, buf_bytes(&p->user->spki[KEYD_SIGN]));
 	rsa_fingerprint(wrap_hash, wrap_spki);
 	hs_tbs_client(&tbs, p->hs.suite, p->hs.random_c, p->hs.random_s,
-	    p->hs.th_sf, spki_hash, wrap_hash, p->hs.server_hash);
+	    p->hs.th_sf, spki_hash, wrap_hash, p->hs.server_hash, hs_no_cert);
 	if (rsa_pss_sign(sig, p->user->key[KEYD_SIGN], buf_bytes(&tbs)) == -1)
 		crypto_fatalx("a signature");
 	buf_free(&tbs);
@@ -184,6 +184,7 @@ play_ca(struct play *p, struct bytes spki, struct bytes wrap_spki,
 	start = hs_msg_begin(&f, HS_CA);
 	buf_v16(&f, spki);
 	buf_v16(&f, wrap_spki);
+	buf_v16(&f, bytes_of(NULL, 0));		/* certificate */
 	buf_v16(&f, sig);
 	if (hs_msg_end(&p->hs, &f, start) != 0 ||
 	    hs_make_mac(&p->hs, &f, HS_CF, p->hs.c_hs, "finished") != 0)
