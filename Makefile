@@ -153,10 +153,12 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
-$(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
+$(B)/secrets $(B)/carve: $(B)/obj/regress/vaultkeys.o
+$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_storaged) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	    $(LIBS_storaged) $(LIBS)
 $(B)/obj/regress/%.o: ALL_CFLAGS += -Istoraged -Iclient
 $(B)/obj/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
@@ -214,7 +216,7 @@ $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
 helpers: $(B)/attack $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
+    $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))

@@ -90,6 +90,16 @@ run(struct client *cl)
 		return cmd_show(cl);
 	case CMD_MODELS:
 		return cmd_models(cl);
+	case CMD_DELETE:
+		return cmd_delete(cl);
+	case CMD_RENAME:
+		return cmd_rename(cl);
+	case CMD_SEARCH:
+		return cmd_search(cl);
+	case CMD_EXPORT:
+		return cmd_export(cl);
+	case CMD_IMPORT:
+		return cmd_import(cl);
 	case CMD_KEYGEN:
 		return cmd_keygen(cl);
 	case CMD_FINGERPRINT:

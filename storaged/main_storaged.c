@@ -1,6 +1,7 @@
 /*
  * storaged, the vault: see vault.h.  Here is only how it is wired.
  */
+#include <locale.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -17,6 +18,10 @@ prepare(struct role *r)
 {
 	(void)r;
 	crypto_warmup();
+	/* For a search: which letters are the same but for their case. */
+	if (setlocale(LC_CTYPE, "C.UTF-8") == NULL)
+		log_warn("no locale C.UTF-8: search ignores the case of "
+		    "ASCII letters alone");
 }
 
 static void
@@ -111,6 +116,8 @@ on_go(void)
 	if ((self.flags & START_INIT) != 0)
 		_exit(0);
 	loop_set_idle(self.loop, commit_kick, v);
+	turn_resume(v);
+	erase_resume(v);
 	v->keyd = role_link(&self, LINK_KEYD_VAULT, 0, KEYD_VAULT_WAIT, 0,
 	    vault_on_keyd, role_link_lost, v);
 	v->zygote = role_link(&self, LINK_VAULT_ZYG, 0, VAULT_ZYG_UP, 0,
