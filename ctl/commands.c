@@ -7,7 +7,8 @@
 struct ctl ctl = { .conf_path = SYSCONFDIR "/cloisterd.conf" };
 
 const struct ctl_command ctl_commands[] = {
-	{ "init", "", "make keys and database (offline)", 0, 0, 0, cmd_init },
+	{ "init", "", "make keys and database (offline)", 0, 0, CTL_OFFLINE,
+	    cmd_init },
 	{ "status", "", "roles, sessions, storage", 0, 0, 0, cmd_status },
 	{ "csr", "NAME...", "a certificate request for the host key (offline)",
 	    1, -1, 0, cmd_csr },

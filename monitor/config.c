@@ -95,6 +95,8 @@ static cfg_opt_t server_opts[] = {
 	CFG_STR("state_dir", STATEDIR, CFGF_NONE),
 	CFG_STR("control_socket", NULL, CFGF_NONE),
 	CFG_STR("control_group", NULL, CFGF_NONE),
+	CFG_STR("connector_socket", NULL, CFGF_NONE),
+	CFG_STR("wrap_key_file", NULL, CFGF_NONE),
 	CFG_STR("log_level", "info", CFGF_NONE),
 	CFG_STR("certificate", NULL, CFGF_NONE),
 	CFG_STR("client_ca", NULL, CFGF_NONE),
@@ -159,6 +161,24 @@ get_path(struct conf *c, cfg_t *sec, const char *name, size_t max, char **out)
 		return conf_fail(c, sec, name,
 		    "%s must be an absolute path without ..", name);
 	return 0;
+}
+
+/* The same, or "credential:NAME" (config.h). */
+static int
+get_secret_path(struct conf *c, cfg_t *sec, const char *name, char **out)
+{
+	const size_t n = sizeof(CONFIG_CREDENTIAL) - 1;
+	const char *s = cfg_getstr(sec, name);
+
+	if (s == NULL || strncmp(s, CONFIG_CREDENTIAL, n) != 0)
+		return get_path(c, sec, name, PATH_MAX - 1, out);
+	s += n;
+	if (s[0] == '\0' || s[0] == '.' || strlen(s) > 255 ||
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789._-") != strlen(s))
+		return conf_fail(c, sec, name, "%s: a credential's name has "
+		    "letters, digits, '.', '_' and '-'", name);
+	return get_text(c, sec, name, PATH_MAX - 1, out);
 }
 
 /* Names that travel to clients and into logs. */
@@ -259,6 +279,10 @@ load_listen(struct conf *c, struct server_config *cfg)
 	if (n < 1 || n > CONFIG_MAX_LISTEN)
 		return conf_fail(c, c->cfg, "listen",
 		    "listen must have 1 to %d addresses", CONFIG_MAX_LISTEN);
+	cfg->inherit = n == 1 && strcmp(cfg_getnstr(c->cfg, "listen", 0),
+	    "systemd") == 0;
+	if (cfg->inherit)
+		return 0;
 	for (unsigned int i = 0; i < n; i++) {
 		text = cfg_getnstr(c->cfg, "listen", i);
 		wrong = config_listen_parse(&cfg->listen[i], text);
@@ -321,6 +345,9 @@ load_control(struct conf *c, struct server_config *cfg)
 
 	if (get_path(c, c->cfg, "control_socket", max,
 	    &cfg->control_socket) == -1)
+		return -1;
+	if (get_path(c, c->cfg, "connector_socket", max,
+	    &cfg->connector_socket) == -1)
 		return -1;
 	if (cfg->control_socket == NULL && asprintf(&cfg->control_socket,
 	    "%s/control", cfg->state_dir) == -1) {
@@ -472,7 +499,7 @@ load_provider(struct conf *c, struct server_config *cfg, uint32_t i)
 	if ((p->name = strdup(title)) == NULL)
 		return conf_fail(c, sec, NULL, "no memory");
 	if (load_provider_type(c, sec, p) == -1 ||
-	    get_path(c, sec, "key_file", PATH_MAX - 1, &p->key_file) == -1 ||
+	    get_secret_path(c, sec, "key_file", &p->key_file) == -1 ||
 	    get_path(c, sec, "ca_file", PATH_MAX - 1, &p->ca_file) == -1 ||
 	    load_provider_url(c, sec, p) == -1 ||
 	    load_provider_user(c, sec, cfg, i, &p->user) == -1 ||
@@ -614,8 +641,8 @@ check_users(struct conf *c, const struct server_config *cfg)
 	return 0;
 }
 
-int
-config_load(const char *path, struct server_config *cfg, char *err,
+static int
+load(const char *path, struct server_config *cfg, bool init, char *err,
     size_t errlen)
 {
 	struct conf c;
@@ -625,6 +652,8 @@ config_load(const char *path, struct server_config *cfg, char *err,
 	if (conf_load(&c, path, server_opts, err, errlen) == -1)
 		goto out;
 	if (load_listen(&c, cfg) == -1 ||
+	    get_secret_path(&c, c.cfg, "wrap_key_file",
+	    &cfg->wrap_key_file) == -1 ||
 	    get_path(&c, c.cfg, "state_dir", PATH_MAX - 256,
 	    &cfg->state_dir) == -1)
 		goto out;
@@ -642,8 +671,10 @@ config_load(const char *path, struct server_config *cfg, char *err,
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
 	    load_shaping(&c, cfg) == -1 || load_certificates(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 ||
-	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1 ||
-	    load_providers(&c, cfg) == -1 || load_models(&c, cfg) == -1)
+	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1)
+		goto out;
+	if (!init && (load_providers(&c, cfg) == -1 ||
+	    load_models(&c, cfg) == -1))
 		goto out;
 	if (geteuid() == 0 && check_users(&c, cfg) == -1)
 		goto out;
@@ -653,6 +684,20 @@ out:
 	if (rv == -1)
 		config_free(cfg);
 	return rv;
+}
+
+int
+config_load(const char *path, struct server_config *cfg, char *err,
+    size_t errlen)
+{
+	return load(path, cfg, false, err, errlen);
+}
+
+int
+config_load_init(const char *path, struct server_config *cfg, char *err,
+    size_t errlen)
+{
+	return load(path, cfg, true, err, errlen);
 }
 
 void
@@ -672,6 +717,8 @@ config_free(struct server_config *cfg)
 	}
 	free(cfg->state_dir);
 	free(cfg->control_socket);
+	free(cfg->connector_socket);
+	free(cfg->wrap_key_file);
 	free(cfg->certificate);
 	free(cfg->client_ca);
 	free(cfg->client_crl);

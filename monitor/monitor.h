@@ -21,6 +21,8 @@ struct proc {
 	enum role_id		 role;
 	int			 instance;
 	pid_t			 pid;		/* 0: not running */
+	int			 pidfd;		/* not our child: outside.c; or 0 */
+	struct loop_io		*gone;		/* watches pidfd */
 	struct chan		*ctl;
 	uint32_t		 generation;
 	uint32_t		 abi;		/* Landlock, as it reported */
@@ -30,6 +32,7 @@ struct proc {
 	bool			 running;	/* configured and serving */
 	bool			 exited_ok;
 	bool			 told_to_stop;
+	bool			 pinged;	/* and has not answered yet */
 	struct loop_timer	*restart;
 };
 
@@ -48,6 +51,7 @@ struct monitor {
 	/* Zygotes that serve their last sessions. */
 	struct proc		*retired[MONITOR_MAX_RETIRED];
 	int			 listeners[CONFIG_MAX_LISTEN];
+	int			 nlisteners;
 	int			 control;	/* listening for cloisterctl */
 	int			 links[LINKS][ROLE_MAX_PROVIDERS][2];
 	int			 logs[MONITOR_MAX_PROCS + 1][2];
@@ -81,16 +85,37 @@ void state_finish(struct monitor *m);
 /* Fork and execute p's program with its descriptors in place.  0, or -1 when a
  * file that the role needs cannot be opened now. */
 int spawn(struct monitor *m, struct proc *p);
+/* Kill p's process, if there is one. */
+void proc_kill(const struct proc *p);
 /* The user that p's processes run as when the monitor is root. */
 const struct config_user *proc_user(const struct monitor *m,
     const struct proc *p);
 /* "llmproxy[2]" */
 void proc_name(const struct proc *p, char *dst, size_t size);
 
+/* outside.c: a role that the service manager starts */
+
+/*
+ * Have p started through connector_socket and give it the descriptors
+ * fds[FD_CONTROL] to fds[n - 1].  Sets p->pid, p->pidfd and p->gone.  0, or -1,
+ * and it was logged.
+ */
+int outside_spawn(struct monitor *m, struct proc *p, const int *fds, int n);
+/* It has ended. */
+void outside_forget(struct proc *p);
+
 /* supervise.c */
+
+/* A process of p's has ended with a wait(2) status; -1: it is not known. */
+void on_exit_of(struct proc *p, int status);
 
 /* Start all roles, serve until a signal or a failure; the exit status. */
 int supervise(struct monitor *m);
+
+/* watchdog.c */
+
+/* Tell the service manager regularly that every role answers, if it asked. */
+void watchdog_start(struct monitor *m);
 
 /* certs_test.c: certificates, before the service starts */
 

@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -89,6 +91,27 @@ open_secret(const struct monitor *m, const char *path)
 	return cannot(m, path, why);
 }
 
+/* A secret's place by configuration; "credential:NAME" is in a directory that
+ * the service manager made for this start. */
+static int
+open_named_secret(const struct monitor *m, const char *name)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	char path[PATH_MAX];
+	int n;
+
+	if (strncmp(name, CONFIG_CREDENTIAL, sizeof(CONFIG_CREDENTIAL) - 1) != 0)
+		return open_secret(m, name);
+	if (dir == NULL || dir[0] != '/')
+		return cannot(m, name, "there are no credentials: the service "
+		    "was not started with LoadCredential=");
+	n = snprintf(path, sizeof(path), "%s/%s", dir,
+	    name + sizeof(CONFIG_CREDENTIAL) - 1);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return cannot(m, name, "its path is too long");
+	return open_secret(m, path);
+}
+
 /* A file that is named in the configuration and no secret, or NULL. */
 static const char *
 configured_file(const struct monitor *m, enum file_id file, int instance)
@@ -116,7 +139,9 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 	int fd;
 
 	if (file == FILE_API_KEY && !m->init && pr->key_file != NULL)
-		return open_secret(m, pr->key_file);
+		return open_named_secret(m, pr->key_file);
+	if (file == FILE_WRAP_KEY && !m->init && m->cfg.wrap_key_file != NULL)
+		return open_named_secret(m, m->cfg.wrap_key_file);
 	if (!m->init && configured_file(m, file, instance) != NULL)
 		name = configured_file(m, file, instance);
 	if (files[file].path != NULL && (m->init || !files[file].init_only)) {

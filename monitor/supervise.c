@@ -12,6 +12,7 @@
 #include "hs.h"
 #include "log.h"
 #include "monitor.h"
+#include "notify.h"
 
 #define START_TIMEOUT_MS	60000
 #define STOP_TIMEOUT_MS		5000
@@ -183,6 +184,10 @@ on_running(struct proc *p)
 		    "uid_separation=%s", mon->nprocs, mon->providers,
 		    geteuid() == 0 ? "on" : "OFF (not root)");
 		log_notice("ready");
+		notify("READY=1\nSTATUS=%d processes, %d providers, %s",
+		    mon->nprocs, mon->providers, geteuid() == 0 ?
+		    "each role under its own user" : "NOT separated by users");
+		watchdog_start(mon);
 	} else if (all_running())
 		let_go(front);
 }
@@ -244,7 +249,7 @@ replace_zygote(struct proc *z)
 		slot++;
 	if (slot == MONITOR_MAX_RETIRED) {
 		log_warn("too many zygotes serve their last sessions");
-		(void)kill(z->pid, SIGKILL);
+		proc_kill(z);
 		return;
 	}
 	if ((old = malloc(sizeof(*old))) == NULL)
@@ -277,8 +282,7 @@ violation(const struct proc *p, const char *what)
 
 	proc_name(p, name, sizeof(name));
 	audit(EV_violation, 0, NULL, "%s: control: %s", name, what);
-	if (p->pid > 0)
-		(void)kill(p->pid, SIGKILL);
+	proc_kill(p);
 }
 
 /* Which role may send what, beyond messages.def: 0, or -1. */
@@ -289,6 +293,7 @@ may_send(const struct proc *p, enum msg_type type)
 	case MSG_ctl_ready:
 	case MSG_ctl_running:
 	case MSG_ctl_offender:
+	case MSG_ctl_pong:
 		return 0;
 	case MSG_ctl_status:
 	case MSG_ctl_revoke:
@@ -326,12 +331,11 @@ on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 	proc_name(offender, name, sizeof(name));
 	log_warn("%s broke the rules of a link, says %s; it is killed", name,
 	    role_decls[p->role].name);
-	if (offender->pid > 0)
-		(void)kill(offender->pid, SIGKILL);
+	proc_kill(offender);
 	for (int i = 0; i < MONITOR_MAX_RETIRED && p->role == ROLE_LOGGER &&
 	    m->role == ROLE_ZYGOTE; i++)
 		if (mon->retired[i] != NULL)
-			(void)kill(mon->retired[i]->pid, SIGKILL);
+			proc_kill(mon->retired[i]);
 }
 
 static void
@@ -362,6 +366,9 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_offender:
 		on_accusation(p, &m->u.ctl_offender);
 		break;
+	case MSG_ctl_pong:
+		p->pinged = false;
+		break;
 	default:		/* ctl_crash */
 		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
@@ -382,8 +389,8 @@ on_ctl_closed(struct chan *c, const char *why, void *arg)
 	(void)arg;
 	if (why != NULL)
 		violation(p, why);
-	else if (p->pid > 0)
-		(void)kill(p->pid, SIGKILL);
+	else
+		proc_kill(p);
 }
 
 /* ---- starting and stopping ---------------------------------------------- */
@@ -460,7 +467,7 @@ on_stop_timeout(void *arg)
 		if (mon->procs[i].pid > 0 && mon->procs[i].told_to_stop) {
 			log_warn("%s does not stop; killed",
 			    role_decls[mon->procs[i].role].name);
-			(void)kill(mon->procs[i].pid, SIGKILL);
+			proc_kill(&mon->procs[i]);
 		}
 }
 
@@ -481,8 +488,7 @@ stop_next(void)
 			for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
 				if (mon->retired[i] != NULL) {
 					any = true;
-					(void)kill(mon->retired[i]->pid,
-					    SIGKILL);
+					proc_kill(mon->retired[i]);
 				}
 		for (int i = 0; i < mon->nprocs; i++) {
 			struct proc *p = &mon->procs[i];
@@ -496,7 +502,7 @@ stop_next(void)
 			/* One that is not configured yet cannot be asked. */
 			if (chan_state(p->ctl) == CTL_START ||
 			    chan_send(p->ctl, MSG_ctl_stop, NULL, -1) == -1)
-				(void)kill(p->pid, SIGKILL);
+				proc_kill(p);
 		}
 	}
 	loop_timer_free(deadline);
@@ -516,6 +522,7 @@ stop_service(const char *why, int status)
 	mon->stopping = true;
 	exit_status = status;
 	audit(EV_stop, 0, NULL, "reason=%s", why);
+	notify("STOPPING=1\nSTATUS=stopping: %s", why);
 	stop_next();
 }
 
@@ -528,14 +535,15 @@ on_start_timeout(void *arg)
 	stop_service("start timed out", 1);
 }
 
-/* A process of p's has ended with a wait(2) status. */
-static void
+void
 on_exit_of(struct proc *p, int status)
 {
 	char name[64], how[64];
 
 	proc_name(p, name, sizeof(name));
-	if (WIFSIGNALED(status))
+	if (status == -1)
+		(void)strlcpy(how, "gone", sizeof(how));
+	else if (WIFSIGNALED(status))
 		(void)snprintf(how, sizeof(how), "signal %d", WTERMSIG(status));
 	else
 		(void)snprintf(how, sizeof(how), "exit %d",
@@ -543,6 +551,7 @@ on_exit_of(struct proc *p, int status)
 	chan_free(p->ctl);
 	p->ctl = NULL;
 	p->pid = 0;
+	outside_forget(p);
 	p->running = false;
 	p->exited_ok = status == 0;
 	if (mon->stopping) {
@@ -557,7 +566,7 @@ on_exit_of(struct proc *p, int status)
 		return;
 	}
 	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+	if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_err("%s/%s cannot be executed", mon->libexec,
 		    role_decls[p->role].name);
 	if (!role_decls[p->role].keep || !mon->serving) {

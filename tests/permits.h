@@ -20,6 +20,8 @@
 "ctl_status_end 0110 CTL AB RUN u32",
 "ctl_certs 0118 CTL AB CONF u8 u8 u8",
 "ctl_offender 0111 CTL BA CONF|RUN u8 u8",
+"ctl_ping 0160 CTL AB RUN",
+"ctl_pong 0161 CTL BA RUN",
 /* A role, B logger */
 "log_event 0201 LOG AB OPEN u8 u8 u32 u64 text<=64 text<=64 text<=1024",
 /* A keyd, B zygote */
