@@ -361,6 +361,12 @@ struct vault {
 	unsigned		 nadmins;
 	uint32_t		 status_id;
 
+	/* what handshakes cost, since the start */
+	uint64_t		 nonces;	/* by keyd: X25519 follows */
+	uint64_t		 signatures;	/* by keyd */
+	uint64_t		 verifications;	/* here */
+	uint64_t		 grants;
+
 	/* usage, since the start */
 	uint64_t		 answers;
 	uint64_t		 prompt_tokens;
