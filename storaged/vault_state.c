@@ -6,7 +6,7 @@
 #include "kdf.h"
 #include "log.h"
 #include "secret.h"
-#include "vault.h"
+#include "vault_turn.h"
 
 #define BUCKETS_MIN	1024
 
@@ -68,6 +68,7 @@ vault_free(struct vault *v)
 	loop_timer_free(v->ticket_timer);
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
+	rotate_free(v);
 	sweep_free(v);
 	certs_free_all(v);
 	loop_timer_free(v->anchor_timer);
