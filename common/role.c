@@ -128,6 +128,8 @@ read_all(int fd, struct buf *b)
 		if (n == 0)
 			break;
 		buf_put(b, tmp, (size_t)n);
+		if (b->err)
+			break;		/* it may have no end */
 	}
 	explicit_bzero(tmp, sizeof(tmp));
 	return n == -1 || b->err ? -1 : 0;
