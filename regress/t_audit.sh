@@ -20,6 +20,14 @@ as alice ask "$SAY" >/dev/null
 as bob ask "$SAY" >/dev/null
 AUDIT=$T/state/audit
 
+# An event that documentation promises is written somewhere.
+unwritten=$(sed -n 's/^EVENT(\([a-z_]*\),.*/EV_\1/p' common/events.def |
+    while read -r _e; do
+	grep -qw "$_e" ./*/*.c || echo "$_e"
+    done)
+[ -z "$unwritten" ] && good "every event of the table is written somewhere" ||
+    bad "every event of the table is written somewhere: $unwritten"
+
 # ---- while the service runs --------------------------------------------------
 
 expect "a running service's log verifies" 0 "good: " ctl audit verify

@@ -91,6 +91,9 @@ else
 fi
 expect "the crash is in the audit log" 0 "worker.crash" \
     cat "$T/state/audit/audit.log"
+expect "so is the penalty, with its source" 0 \
+    '"fields":{"source":"127.0.0.' grep '"event":"penalty"' \
+    "$T/state/audit/audit.log"
 if wait_for from_one; then
 	good "the source is served again after its delay"
 else

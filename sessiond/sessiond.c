@@ -173,7 +173,9 @@ static void
 on_done(const struct m_zs_done *m)
 {
 	struct conn key = { .id = m->id }, *c;
+	char name[SOURCE_TEXT];
 	uint64_t ms;
+	bool waited;
 
 	if (m->outcome > SOURCE_CRASH) {
 		role_link_lost(sd.zygote, "an outcome that there is not", NULL);
@@ -182,10 +184,15 @@ on_done(const struct m_zs_done *m)
 	/* One that a predecessor of the zygote was sent is forgotten. */
 	if ((c = RB_FIND(conn_tree, &sd.conns, &key)) == NULL)
 		return;
+	waited = source_waits(c->source, mono_ms()) > 0;
+	source_name(name, c->source);
 	ms = source_end(sd.sources, c->source, m->outcome, mono_ms());
-	if (m->outcome == SOURCE_CRASH)
-		log_warn("a worker crashed; its source waits %llu s",
-		    (unsigned long long)ms / 1000);
+	/* Once for each crash; for refusals when it begins. */
+	if (ms > 0 && (m->outcome == SOURCE_CRASH || !waited))
+		audit(EV_penalty, 0, NULL, "source=%s seconds=%llu reason=%s",
+		    name, (unsigned long long)(ms + 999) / 1000,
+		    m->outcome == SOURCE_CRASH ? "a worker crashed" :
+		    "too many refused handshakes");
 	RB_REMOVE(conn_tree, &sd.conns, c);
 	free(c);
 	sd.live--;

@@ -221,7 +221,26 @@ source_end(struct sources *ss, struct source *s, enum source_outcome outcome,
 		punish_refusal(s, now_ms);
 	if (--s->live == 0)
 		TAILQ_INSERT_TAIL(&ss->idle, s, idle);
+	return source_waits(s, now_ms);
+}
+
+uint64_t
+source_waits(const struct source *s, uint64_t now_ms)
+{
 	return s->penalty_until_ms > now_ms ? s->penalty_until_ms - now_ms : 0;
+}
+
+void
+source_name(char text[SOURCE_TEXT], const struct source *s)
+{
+	uint8_t addr[16] = { 0 };
+	bool v6 = s->key[0] == 6;
+
+	memcpy(addr, s->key + 1, KEY_LEN - 1);
+	if (inet_ntop(v6 ? AF_INET6 : AF_INET, addr, text, SOURCE_TEXT) == NULL)
+		(void)strlcpy(text, "?", SOURCE_TEXT);
+	else if (v6)
+		(void)strlcat(text, "/64", SOURCE_TEXT);
 }
 
 void

@@ -40,6 +40,10 @@ enum source_verdict source_begin(struct sources *ss, const struct sockaddr *sa,
 /* One of its connections ended.  Returns the penalty it has now, ms. */
 uint64_t source_end(struct sources *ss, struct source *s,
     enum source_outcome outcome, uint64_t now_ms);
+/* The penalty that it has now, ms. */
+uint64_t source_waits(const struct source *s, uint64_t now_ms);
+/* Whom it stands for: an IPv4 address, or "NETWORK/64" of IPv6. */
+void source_name(char text[SOURCE_TEXT], const struct source *s);
 /* Forget the counts of live connections, but no penalties. */
 void sources_forget_live(struct sources *ss, uint64_t now_ms);
 /* How many sources are remembered. */
