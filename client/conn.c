@@ -34,6 +34,7 @@ struct conn {
 	uint32_t	 max_prompt;
 	bool		 ticks;		/* answers are shaped (SHAPE_TICK) */
 	bool		 asked;		/* a prompt was sent */
+	bool		 bye;		/* the server said that it stops */
 	uint64_t	 heard_ms;	/* when something last came, or was asked */
 };
 
@@ -151,18 +152,33 @@ flush(struct conn *c)
 	    lost(c, strerror(errno));
 }
 
+/* The server will close the session; until then an answer may go on. */
+static void
+bye(struct conn *c, const struct m_s_bye *m)
+{
+	c->bye = m->reason == BYE_STOPPING;
+	ui_step("the server ends the session within %u s (reason %u)",
+	    m->seconds, m->reason);
+}
+
 /* A message that has arrived: CONN_MESSAGE, CONN_LOST, or 0 when there is none. */
 static int
 take(struct conn *c, struct msg *m)
 {
-	switch (appconn_next(c->app, m)) {
+	enum appconn_result r;
+
+	while ((r = appconn_next(c->app, m)) == APPCONN_MESSAGE &&
+	    m->type == MSG_s_bye)
+		bye(c, &m->u.s_bye);
+	switch (r) {
 	case APPCONN_MESSAGE:
 		return CONN_MESSAGE;
 	case APPCONN_AGAIN:
 		return 0;
 	case APPCONN_CLOSED:
-		(void)lost(c, "the server closed the session (it was idle for "
-		    "too long, or the server is going down)");
+		(void)lost(c, c->bye ? "the server is stopping" :
+		    "the server closed the session (it was idle for too long, "
+		    "or the server is going down)");
 		return CONN_LOST;
 	case APPCONN_BROKEN:
 		break;

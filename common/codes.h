@@ -55,6 +55,11 @@ enum shape_mode {
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */
 
+/* Why the server ends a session. */
+enum bye {
+	BYE_STOPPING = 1	/* the server stops, or starts anew */
+};
+
 /* Why a request failed. */
 enum err {
 	ERR_INTERNAL = 1,

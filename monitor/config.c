@@ -76,6 +76,7 @@ static cfg_opt_t limit_opts[] = {
 	CFG_INT("max_sessions_per_user", 64, CFGF_NONE),
 	CFG_INT("login_grace", 20, CFGF_NONE),
 	CFG_INT("idle_timeout", 3600, CFGF_NONE),
+	CFG_INT("drain_timeout", 30, CFGF_NONE),
 	CFG_INT("min_landlock_abi", 1, CFGF_NONE),
 	CFG_INT("spare_workers", 4, CFGF_NONE),
 	CFG_INT("max_prompt", 1048576, CFGF_NONE),
@@ -402,6 +403,7 @@ load_limits(struct conf *c, struct config_limits *l)
 		    &l->max_sessions_per_user },
 		{ "login_grace", 1, 3600, &l->login_grace },
 		{ "idle_timeout", 1, MAX_SECONDS, &l->idle_timeout },
+		{ "drain_timeout", 0, 600, &l->drain_timeout },
 		{ "min_landlock_abi", 1, 100, &l->min_landlock_abi },
 		{ "spare_workers", 0, 256, &l->spare_workers },
 		{ "max_prompt", 1024, 1048576, &l->max_prompt }

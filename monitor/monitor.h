@@ -57,6 +57,10 @@ struct monitor {
 	int			 logs[MONITOR_MAX_PROCS + 1][2];
 	bool			 serving;
 	bool			 stopping;
+	bool			 draining;	/* sessions were told */
+	bool			 drained;	/* and are no longer waited for */
+	int			 exit_status;
+	struct loop_timer	*deadline;	/* of a start or a step of a stop */
 };
 
 /* links.c: descriptors */
@@ -111,6 +115,15 @@ void on_exit_of(struct proc *p, int status);
 
 /* Start all roles, serve until a signal or a failure; the exit status. */
 int supervise(struct monitor *m);
+
+/* stop.c */
+
+/* Begin to stop, for a reason; status is the monitor's exit status. */
+void stop_service(struct monitor *m, const char *why, int status);
+/* A process has ended while stopping: go on. */
+void stop_next(struct monitor *m);
+/* No session is left, or is waited for any more. */
+void stop_drained(struct monitor *m);
 
 /* watchdog.c */
 

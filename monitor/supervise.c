@@ -15,18 +15,14 @@
 #include "notify.h"
 
 #define START_TIMEOUT_MS	60000
-#define STOP_TIMEOUT_MS		5000
 #define DELAY_FIRST_MS		100
 #define DELAY_MAX_MS		30000
 #define DELAY_RESET_MS		60000
 
 static struct monitor *mon;
-static int exit_status;
-static struct loop_timer *deadline;
 
 static void start_process(struct proc *p);
 static void schedule_restart(struct proc *p);
-static void stop_next(void);
 
 static struct proc *
 find_role(enum role_id role, int instance)
@@ -177,8 +173,8 @@ on_running(struct proc *p)
 		return;
 	if (front->running) {
 		mon->serving = true;
-		loop_timer_free(deadline);
-		deadline = NULL;
+		loop_timer_free(mon->deadline);
+		mon->deadline = NULL;
 		control_serve(mon);
 		audit(EV_start, 0, NULL, "roles=%d providers=%d "
 		    "uid_separation=%s", mon->nprocs, mon->providers,
@@ -297,6 +293,7 @@ may_send(const struct proc *p, enum msg_type type)
 		return 0;
 	case MSG_ctl_status:
 	case MSG_ctl_revoke:
+	case MSG_ctl_drained:
 		return p->role == ROLE_VAULT ? 0 : -1;
 	case MSG_ctl_crash:
 		return p->role == ROLE_ZYGOTE ? 0 : -1;
@@ -368,6 +365,9 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_ctl_pong:
 		p->pinged = false;
+		break;
+	case MSG_ctl_drained:
+		stop_drained(mon);
 		break;
 	default:		/* ctl_crash */
 		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
@@ -459,80 +459,12 @@ schedule_restart(struct proc *p)
 }
 
 static void
-on_stop_timeout(void *arg)
-{
-	(void)arg;
-	deadline = NULL;
-	for (int i = 0; i < mon->nprocs; i++)
-		if (mon->procs[i].pid > 0 && mon->procs[i].told_to_stop) {
-			log_warn("%s does not stop; killed",
-			    role_decls[mon->procs[i].role].name);
-			proc_kill(&mon->procs[i]);
-		}
-}
-
-/*
- * From the network inwards, each when the one before it has gone, so that what
- * is under way is stored; the logger is the last.
- */
-static void
-stop_next(void)
-{
-	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
-	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_CERTD, ROLE_VAULT, ROLE_HASHER,
-	    ROLE_ENGINE, ROLE_KEYD, ROLE_LOGGER };
-	bool any = false;
-
-	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
-		if (order[o] == ROLE_ZYGOTE)
-			for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
-				if (mon->retired[i] != NULL) {
-					any = true;
-					proc_kill(mon->retired[i]);
-				}
-		for (int i = 0; i < mon->nprocs; i++) {
-			struct proc *p = &mon->procs[i];
-
-			if (p->role != order[o] || p->pid <= 0)
-				continue;
-			any = true;
-			if (p->told_to_stop)
-				continue;
-			p->told_to_stop = true;
-			/* One that is not configured yet cannot be asked. */
-			if (chan_state(p->ctl) == CTL_START ||
-			    chan_send(p->ctl, MSG_ctl_stop, NULL, -1) == -1)
-				proc_kill(p);
-		}
-	}
-	loop_timer_free(deadline);
-	deadline = NULL;
-	if (!any)
-		loop_stop(mon->loop);
-	else
-		deadline = loop_timer_new(mon->loop, STOP_TIMEOUT_MS,
-		    on_stop_timeout, NULL);
-}
-
-static void
-stop_service(const char *why, int status)
-{
-	if (mon->stopping)
-		return;
-	mon->stopping = true;
-	exit_status = status;
-	audit(EV_stop, 0, NULL, "reason=%s", why);
-	notify("STOPPING=1\nSTATUS=stopping: %s", why);
-	stop_next();
-}
-
-static void
 on_start_timeout(void *arg)
 {
 	(void)arg;
-	deadline = NULL;
+	mon->deadline = NULL;
 	log_err("not every role came up in time");
-	stop_service("start timed out", 1);
+	stop_service(mon, "start timed out", 1);
 }
 
 void
@@ -555,14 +487,14 @@ on_exit_of(struct proc *p, int status)
 	p->running = false;
 	p->exited_ok = status == 0;
 	if (mon->stopping) {
-		stop_next();
+		stop_next(mon);
 		return;
 	}
 	if (mon->init && status == 0) {
 		if (find_role(ROLE_KEYD, 0)->exited_ok &&
 		    find_role(ROLE_VAULT, 0)->exited_ok &&
 		    find_role(ROLE_ENGINE, 0)->exited_ok)
-			stop_service("initialized", 0);
+			stop_service(mon, "initialized", 0);
 		return;
 	}
 	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
@@ -571,7 +503,7 @@ on_exit_of(struct proc *p, int status)
 		    role_decls[p->role].name);
 	if (!role_decls[p->role].keep || !mon->serving) {
 		log_err("%s has ended (%s): the service stops", name, how);
-		stop_service("a role has ended", 1);
+		stop_service(mon, "a role has ended", 1);
 	} else
 		schedule_restart(p);
 }
@@ -593,7 +525,7 @@ reap(void)
 				free(mon->retired[i]);
 				mon->retired[i] = NULL;
 				if (mon->stopping)
-					stop_next();
+					stop_next(mon);
 			}
 	}
 }
@@ -640,8 +572,13 @@ on_signal(uint32_t events, void *arg)
 			reload_certs();
 			break;
 		default:
+			if (mon->stopping) {
+				log_notice("stopping at once");
+				stop_drained(mon);
+				break;
+			}
 			log_notice("stopping (signal %u)", si.ssi_signo);
-			stop_service("signal", mon->init ? 1 : 0);
+			stop_service(mon, "signal", mon->init ? 1 : 0);
 		}
 	}
 }
@@ -688,8 +625,8 @@ supervise(struct monitor *m)
 				start_process(p);
 		}
 	links_close_unkept(m);
-	deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
+	mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
 	    NULL);
 	loop_run(m->loop);
-	return exit_status;
+	return mon->exit_status;
 }

@@ -80,6 +80,7 @@ service_config() {
 			_default=false
 		done
 		echo "limits {"
+		echo "	drain_timeout = ${DRAIN:-2}"
 		echo "${LIMITS:-}"
 		echo "}"
 	} >"$T/cloisterd.conf"

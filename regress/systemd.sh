@@ -272,8 +272,22 @@ journal | grep -q "cloisterd.service: Watchdog timeout" &&
 # ---- upgrade --------------------------------------------------------------
 
 alice list >"$T/before.list"
+mkfifo "$T/idle.in"
+alice chat <"$T/idle.in" >"$T/idle.out" 2>&1 &
+IDLE=$!
+exec 3>"$T/idle.in"
+has_session() {
+	bctl session list | grep -q alice
+}
+wait_for has_session
 expect "an upgrade" 0 "restarting" install_debs "$T/next"
 expect "it runs again" 0 "" active
+_st=0
+wait "$IDLE" || _st=$?
+exec 3>&-
+[ $_st = 3 ] && grep -q "the server is stopping" "$T/idle.out" &&
+    good "and who was connected was told" ||
+    bad "and who was connected was told: $_st $(cat "$T/idle.out")"
 alice list >"$T/after.list"
 cmp -s "$T/before.list" "$T/after.list" && [ -s "$T/after.list" ] &&
     good "with all conversations" || bad "with all conversations"

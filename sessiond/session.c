@@ -122,6 +122,11 @@ req_new(struct session *s, uint32_t id, enum req_kind kind)
 		    "");
 		return NULL;
 	}
+	if (s->stopping) {
+		session_error(s, id, ERR_OVERLOADED, "the server is stopping",
+		    "connect again in a moment");
+		return NULL;
+	}
 	if (s->nreqs >= REQS_MAX || s->last_rid == UINT32_MAX) {
 		session_error(s, id, ERR_LIMIT, "too many requests at once",
 		    "wait for one to end");
@@ -219,7 +224,7 @@ finish(struct session *s)
 	if (s->closing)
 		return;
 	/* Who left within a step is told nothing of a size that says more. */
-	if (s->left && shape_active(&s->shape))
+	if (s->left && !s->stop_due && shape_active(&s->shape))
 		io_stop(s);
 	s->left = s->leaving = s->closing = true;
 	if (s->app == NULL) {
@@ -246,6 +251,7 @@ session_settle(struct session *s)
 {
 	struct req *r, *next;
 
+	stop_check(s);
 	if (!s->left || s->closing)
 		return;
 	if (!s->leaving) {
@@ -326,6 +332,7 @@ begin(struct session *s)
 	session_vault(s, MSG_sv_ready, &ready);
 	io_start(s);
 	io_send(s, MSG_s_hello, &hello);
+	stop_tell(s);
 	s->last_ms = mono_ms();
 	if (s->idle_timeout_s != 0)
 		set_timer(s, (uint64_t)s->idle_timeout_s * 1000, on_idle);
@@ -413,6 +420,10 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 	(void)c;
 	if (m->type == MSG_vs_user) {
 		take_user(s, &m->u.vs_user);
+		return;
+	}
+	if (m->type == MSG_vs_stop) {
+		stop_begin(s, m->u.vs_stop.timeout_ms);
 		return;
 	}
 	rid = answered(m);
@@ -515,6 +526,7 @@ session_run(uint64_t n, int vault, int twin)
 	if (s.fd != -1)
 		close(s.fd);
 	loop_timer_free(s.timer);
+	loop_timer_free(s.stop_timer);
 	loop_free(s.loop);
 	OPENSSL_cleanse(&s.secrets, sizeof(s.secrets));
 	return s.status;

@@ -309,6 +309,19 @@ chat_cancel(struct session *s, struct req *r)
 	settle(s, r);
 }
 
+void
+chat_truncate(struct session *s, struct req *r)
+{
+	const struct chat *c = r->chat;
+
+	if (c->ended)
+		return;
+	stop_llm(r);
+	end_with_error(s, r, c->started ? ERR_TRUNCATED : ERR_OVERLOADED,
+	    "the server is stopping", c->started && !c->nostore ?
+	    "what came until here is kept" : "ask again later");
+}
+
 bool
 chat_reading(const struct req *r)
 {

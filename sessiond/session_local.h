@@ -86,6 +86,10 @@ struct session {
 	bool			 left;		/* the client asks no more */
 	bool			 leaving;	/* that has been acted on */
 	bool			 closing;	/* only output is left to do */
+	bool			 stopping;	/* the service does */
+	bool			 stop_due;	/* nothing is waited for any more */
+	uint64_t		 stop_end_ms;
+	struct loop_timer	*stop_timer;
 
 	uint32_t		 last_rid;
 	TAILQ_HEAD(, req)	 reqs;
@@ -126,6 +130,17 @@ struct req *req_by_rid(struct session *s, uint32_t rid);
 /* Whether a request ever had this number. */
 bool req_known(const struct session *s, uint32_t rid);
 
+/* ---- session_stop.c ---- */
+/*
+ * The service stops: the client is told, nothing new is begun, and in that time
+ * or when nothing is under way the session ends.
+ */
+void stop_begin(struct session *s, uint32_t timeout_ms);
+/* Tell the client, who can be told now. */
+void stop_tell(struct session *s);
+/* At the end of a round: whether nothing is left to wait for. */
+void stop_check(struct session *s);
+
 /* ---- session_io.c ---- */
 /* Start to serve the client's socket s->fd through s->app. */
 void io_start(struct session *s);
@@ -147,6 +162,8 @@ void shaping_stop(struct session *s);
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
 void chat_cancel(struct session *s, struct req *r);
+/* The service cannot wait: what there is of the answer is stored as truncated. */
+void chat_truncate(struct session *s, struct req *r);
 void chat_free(struct chat *c);
 /* Say what was held back for a shaped record. */
 void chat_flush(struct session *s, struct req *r);

@@ -23,6 +23,7 @@
  *	vault_turn.c	turning the epoch
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_admin.c	cloisterctl
+ *	vault_drain.c	the end of every session, at a stop
  *	vault_erase.c	removing a user with all that is theirs
  *	vault_storage.c	cloisterctl storage
  *	vault_revoke.c	disabling users, revoking keys, ending sessions
@@ -269,6 +270,8 @@ struct vault {
 	int			 anchor_fd;
 	char			 why[512];	/* a start that failed */
 	bool			 stopping;
+	bool			 draining;	/* every session ends */
+	uint64_t		 drain_end_ms;
 	uint64_t		 started_ms;
 
 	/* configuration */
@@ -480,6 +483,14 @@ void workers_forget_doomed(struct vault *v);
 void worker_log(struct worker *w, const char *which, struct bytes text);
 /* What a session worker says that a peer of its own did wrong. */
 void worker_report(struct worker *w, struct bytes text);
+
+/* ---- vault_drain.c ------------------------------------------------------ */
+
+/* The service stops: have every session end, in that time. */
+void vault_drain(struct vault *v, uint32_t timeout_ms);
+/* While it does: tell a session; and see whether that was the last one. */
+void drain_tell(struct worker *w);
+void drain_check(struct vault *v);
 
 /* ---- vault_auth.c ------------------------------------------------------- */
 

@@ -435,6 +435,9 @@ admin_on_ctl(struct vault *v, struct msg *m)
 	case MSG_ctl_admin:
 		admin_new(v, m);
 		break;
+	case MSG_ctl_drain:
+		vault_drain(v, m->u.ctl_drain.timeout_ms);
+		break;
 	case MSG_ctl_role:
 		if ((a = by_status(v, r->id)) == NULL)
 			break;

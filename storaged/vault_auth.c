@@ -194,6 +194,7 @@ grant(struct worker *w, const struct attempt *a, const char *label,
 	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1 ||
 	    chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
+	drain_tell(w);
 	if (chan_queued(w->kex) == 0)
 		worker_close_kex(w);	/* else at its own end of file */
 }

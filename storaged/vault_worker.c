@@ -60,6 +60,7 @@ end_session(struct worker *w)
 	v->nlive--;
 	if (--u->live == 0)
 		dk_drop_user(v, u);
+	drain_check(v);
 }
 
 void

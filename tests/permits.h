@@ -22,6 +22,8 @@
 "ctl_offender 0111 CTL BA CONF|RUN u8 u8",
 "ctl_ping 0160 CTL AB RUN",
 "ctl_pong 0161 CTL BA RUN",
+"ctl_drain 0162 CTL AB RUN u32",
+"ctl_drained 0163 CTL BA RUN",
 /* A role, B logger */
 "log_event 0201 LOG AB OPEN u8 u8 u32 u64 text<=64 text<=64 text<=1024",
 /* A keyd, B zygote */
@@ -107,6 +109,7 @@
 "vs_done 0f0f SESS_VAULT BA LIVE u32 <=64",
 "vs_error 0f10 SESS_VAULT BA LIVE u32 u16 text<=512 text<=256",
 "vs_open_model 0f11 SESS_VAULT BA LIVE fd u32 text<=64",
+"vs_stop 0f60 SESS_VAULT BA LIVE u32",
 "sv_delete 0f70 SESS_VAULT AB LIVE u32 =16",
 "sv_rename 0f71 SESS_VAULT AB LIVE u32 =16 text<=256",
 "sv_search 0f72 SESS_VAULT AB LIVE u32 u16 text<=1024",
@@ -180,5 +183,6 @@
 "s_model 8108 APP BA OPEN u32 u8 text<=64 text<=64",
 "s_done 8109 APP BA OPEN u32 <=64",
 "s_pong 810a APP BA OPEN u32",
+"s_bye 8160 APP BA OPEN u8 u32",
 "s_deleted 8170 APP BA OPEN u32 u32",
 "s_found 8171 APP BA OPEN u32 =16 u64 u8 u64 text<=256 text<=512",
