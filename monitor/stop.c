@@ -2,7 +2,7 @@
  * The end of the service, from the network inwards.  First nobody new is let in;
  * then the sessions are told, and answers in flight may end (drain_timeout); then
  * each role stops when the one before it has gone, so that what is under way is
- * stored; the logger is the last.
+ * stored; then the logger, whose last line keyd signs.
  */
 #include "log.h"
 #include "monitor.h"
@@ -116,7 +116,7 @@ stop_next(struct monitor *m)
 {
 	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
 	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_CERTD, ROLE_VAULT, ROLE_HASHER,
-	    ROLE_ENGINE, ROLE_KEYD, ROLE_LOGGER };
+	    ROLE_ENGINE, ROLE_LOGGER, ROLE_KEYD };
 	bool any = false;
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
