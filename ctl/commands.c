@@ -9,6 +9,7 @@ struct ctl ctl = { .conf_path = SYSCONFDIR "/cloisterd.conf" };
 const struct ctl_command ctl_commands[] = {
 	{ "init", "", "make keys and database (offline)", 0, 0, CTL_OFFLINE,
 	    cmd_init },
+	{ "reload", "", "read the configuration again", 0, 0, 0, cmd_reload },
 	{ "status", "", "roles, sessions, storage", 0, 0, 0, cmd_status },
 	{ "csr", "NAME...", "a certificate request for the host key (offline)",
 	    1, -1, 0, cmd_csr },

@@ -86,6 +86,7 @@ int cmd_session_list(int argc, char **argv);
 int cmd_storage_rotate_key(int argc, char **argv);
 int cmd_storage_shred(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hs.h"
 #include "log.h"
 #include "monitor.h"
 #include "notify.h"
@@ -28,118 +27,6 @@ static struct proc *
 find_role(enum role_id role, int instance)
 {
 	return &mon->procs[role_index(role, instance, mon->providers)];
-}
-
-/* ---- configuration ------------------------------------------------------ */
-
-static void
-send_limits(struct proc *p)
-{
-	const struct config_limits *l = &mon->cfg.limits;
-	struct m_ctl_limits m = {
-		.max_connections = l->max_connections,
-		.max_per_source = l->max_connections_per_source,
-		.max_sessions_per_user = l->max_sessions_per_user,
-		.login_grace_s = l->login_grace,
-		.idle_timeout_s = l->idle_timeout,
-		.spare_workers = l->spare_workers,
-		.max_prompt_bytes = l->max_prompt,
-		.first_contact = mon->cfg.first_contact,
-		.lowest_suite = mon->cfg.require_pq ? HS_SUITE_HYBRID :
-		    HS_SUITE_X25519,
-		.shaping = (uint8_t)mon->cfg.shaping,
-		.argon2_memory_kib = mon->cfg.argon2.memory_kib,
-		.argon2_passes = mon->cfg.argon2.passes,
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);
-}
-
-static void
-send_upstream(struct proc *p, int i)
-{
-	const struct config_provider *pr = &mon->cfg.providers[i];
-	struct m_ctl_upstream m = {
-		.provider = (uint8_t)i, .type = (uint8_t)pr->type,
-		.tls = pr->url.tls,
-		.port = pr->url.port, .has_key = pr->key_file != NULL,
-		.has_ca = pr->ca_file != NULL,
-		.connect_timeout_s = pr->connect_timeout,
-		.first_byte_timeout_s = pr->first_byte_timeout,
-		.idle_timeout_s = pr->idle_timeout,
-		.total_timeout_s = pr->total_timeout,
-		.name = bytes_str(pr->name), .host = bytes_str(pr->url.host),
-		.path = bytes_str(pr->url.path),
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_upstream, &m, -1);
-}
-
-static void
-send_model(struct proc *p, const struct config_model *mo)
-{
-	struct m_ctl_model m = {
-		.provider = (uint8_t)mo->provider, .is_default = mo->is_default,
-		.max_tokens = mo->max_tokens, .context = mo->context,
-		.temperature = mo->temperature, .alias = bytes_str(mo->alias),
-		.upstream = bytes_str(mo->upstream),
-		.provider_name =
-		    bytes_str(mon->cfg.providers[mo->provider].name),
-		.system = bytes_str(mo->system != NULL ? mo->system : ""),
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_model, &m, -1);
-}
-
-static void
-send_audit(struct proc *p)
-{
-	const struct config_audit *a = &mon->cfg.audit;
-	struct m_ctl_audit m = {
-		.full_continue = a->full_continue,
-		.checkpoint_lines = a->checkpoint_lines,
-		.checkpoint_s = a->checkpoint_seconds,
-		.rotate_bytes = (uint64_t)a->rotate_mib << 20,
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_audit, &m, -1);
-}
-
-static void
-send_certs(struct proc *p)
-{
-	struct m_ctl_certs m = {
-		.has_chain = mon->cfg.certificate != NULL,
-		.has_ca = mon->cfg.client_ca != NULL,
-		.has_crl = mon->cfg.client_crl != NULL,
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_certs, &m, -1);
-}
-
-/* Each role is told what it needs and no more. */
-static void
-configure(struct proc *p)
-{
-	bool llm = p->role == ROLE_LLMPROXY;
-
-	if (p->role == ROLE_LOGGER)
-		send_audit(p);
-	if (p->role == ROLE_SESSIOND || p->role == ROLE_ZYGOTE ||
-	    p->role == ROLE_VAULT)
-		send_limits(p);
-	if (p->role == ROLE_CERTD || p->role == ROLE_ZYGOTE ||
-	    p->role == ROLE_VAULT)
-		send_certs(p);
-	if (p->role == ROLE_VAULT || p->role == ROLE_CONNECTOR || llm)
-		for (int i = 0; i < mon->providers; i++)
-			if (!llm || i == p->instance)
-				send_upstream(p, i);
-	if (p->role == ROLE_VAULT || llm)
-		for (size_t i = 0; i < mon->cfg.nmodels; i++)
-			if (!llm || mon->cfg.models[i].provider ==
-			    (size_t)p->instance)
-				send_model(p, &mon->cfg.models[i]);
 }
 
 /* ---- what roles say ----------------------------------------------------- */
@@ -172,7 +59,7 @@ on_ready(struct proc *p)
 	audit(EV_role_start, 0, NULL, "role=%s role_pid=%d uid=%u landlock=%u "
 	    "start=%u", name, p->pid, geteuid() == 0 ? proc_user(mon, p)->uid :
 	    geteuid(), p->abi, p->generation);
-	configure(p);
+	configure(mon, p);
 	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
 	    all_running())
 		let_go(p);
@@ -259,7 +146,7 @@ kill_session(uint64_t n)
  * A worker crashed.  The zygote that forked it must fork no other, lest a
  * layout be probed twice; but it keeps the sessions that it has.
  */
-static void
+void
 replace_zygote(struct proc *z)
 {
 	struct proc *old;
@@ -324,6 +211,7 @@ may_send(const struct proc *p, enum msg_type type)
 	case MSG_ctl_status:
 	case MSG_ctl_revoke:
 	case MSG_ctl_drained:
+	case MSG_ctl_reload_ask:
 		return p->role == ROLE_VAULT ? 0 : -1;
 	case MSG_ctl_crash:
 		return p->role == ROLE_ZYGOTE ? 0 : -1;
@@ -421,6 +309,9 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_ctl_drained:
 		stop_drained(mon);
+		break;
+	case MSG_ctl_reload_ask:
+		reload_asked(mon, p, &m->u.ctl_reload_ask);
 		break;
 	default:		/* ctl_crash */
 		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
@@ -585,34 +476,12 @@ reap(void)
 	}
 }
 
-/*
- * The certificates, authorities and revocation lists are read again: by a new
- * zygote, while the old one keeps its sessions, and by a new certd, which the vault
- * has look at the certificates of live sessions.
- */
-static void
-reload_certs(void)
-{
-	struct proc *certd = find_role(ROLE_CERTD, 0);
-
-	if (!mon->serving || certs_test(mon) == -1) {
-		log_err("the certificates are not in order: those that were "
-		    "read before stay in force");
-		return;
-	}
-	if (mon->cfg.certificate != NULL)
-		replace_zygote(find_role(ROLE_ZYGOTE, 0));
-	if (mon->cfg.client_ca != NULL && certd->running)
-		(void)chan_send(certd->ctl, MSG_ctl_stop, NULL, -1);
-	audit(EV_certs_reload, 0, NULL, "certificates and revocation lists are "
-	    "read again");
-}
-
 static void
 on_signal(uint32_t events, void *arg)
 {
 	int fd = *(int *)arg;
 	struct signalfd_siginfo si;
+	char err[512];
 
 	(void)events;
 	while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
@@ -621,10 +490,7 @@ on_signal(uint32_t events, void *arg)
 			reap();
 			break;
 		case SIGHUP:
-			log_warn("only certificates and revocation lists are "
-			    "read again in this version; restart the service "
-			    "for the rest");
-			reload_certs();
+			(void)reload(mon, 0, err, sizeof(err));
 			break;
 		default:
 			if (mon->stopping) {

@@ -238,6 +238,23 @@ for u in cloisterd.service cloister-connector@x.service; do
 	sed -n "s/^.*Overall exposure/count $u: exposure/p" "$T/expect.out"
 done
 
+# ---- reload ---------------------------------------------------------------
+
+echo "model later { provider = outside upstream = echo }" | configure
+expect "a reload by systemctl" 0 "" box systemctl reload cloisterd
+expect "it is active afterwards" 0 "" active
+is_later() {
+	alice models | grep -q later
+}
+wait_for is_later && good "the new model is there" ||
+    bad "the new model is there"
+echo "model wrong { provider = nobody upstream = x }" | configure
+expect "a wrong configuration is a failed reload" 1 "" \
+    box systemctl reload cloisterd
+expect "and the service goes on" 0 "" active
+configure </dev/null
+box systemctl reload cloisterd
+
 # ---- failures -------------------------------------------------------------
 
 for r in $(roles 1); do

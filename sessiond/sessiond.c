@@ -276,4 +276,5 @@ sessiond_init(struct role *r)
 	sd.sources = sources_new();
 	r->on_conf = on_conf;
 	r->on_go = on_go;
+	r->on_reloaded = listen_if_possible;
 }

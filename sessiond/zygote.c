@@ -611,6 +611,22 @@ read_chain(void)
 	buf_free(&text);
 }
 
+/* Spare pairs were born under what was in force before. */
+static void
+on_reloaded(void)
+{
+	struct pair *p, *next;
+
+	for (p = TAILQ_FIRST(&zy.pairs); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link);
+		if (p->state != PAIR_SPARE)
+			continue;
+		set_state(p, PAIR_DONE);
+		pair_kill(p);
+	}
+	refill();
+}
+
 static void
 on_go(void)
 {
@@ -657,5 +673,6 @@ zygote_init(struct role *r)
 	r->on_conf = on_conf;
 	r->on_ctl = on_ctl;
 	r->on_go = on_go;
+	r->on_reloaded = on_reloaded;
 	(void)loop_io_new(r->loop, zy.sigfd, EPOLLIN, on_sigchld, NULL);
 }

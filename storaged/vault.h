@@ -289,6 +289,8 @@ struct vault {
 	uint32_t		 argon2_passes;
 	struct model		 models[VAULT_MODELS_MAX];
 	size_t			 nmodels;
+	struct model		*coming;	/* of a reload, or NULL */
+	size_t			 ncoming;
 
 	/* links */
 	struct engine		*engine;

@@ -384,6 +384,19 @@ log_level(struct admin *a, const struct m_av_log_level *m)
 	tell_monitor(a, MSG_ctl_ask_level, &ask, "done");
 }
 
+/* The monitor reads the configuration; what it says of it ends the command. */
+static void
+reload_ask(struct admin *a)
+{
+	struct m_ctl_reload_ask m = { .uid = a->uid };
+
+	if (++a->v->status_id == 0)
+		a->v->status_id = 1;
+	m.id = a->status_id = a->v->status_id;
+	if (chan_send(a->v->role->ctl, MSG_ctl_reload_ask, &m, -1) == -1)
+		log_err("the monitor is gone");
+}
+
 static void
 on_admin(struct chan *c, struct msg *m, void *arg)
 {
@@ -399,6 +412,9 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_av_key_add:
 		key_create(a, &m->u.av_key_add);
+		break;
+	case MSG_av_reload:
+		reload_ask(a);
 		break;
 	case MSG_av_status:
 		status(a);
@@ -482,6 +498,18 @@ by_status(struct vault *v, uint32_t id)
 	return a;
 }
 
+static void
+reload_done(struct vault *v, const struct m_ctl_reload_done *m)
+{
+	struct admin *a = by_status(v, m->id);
+
+	if (a == NULL)
+		return;
+	a->status_id = 0;
+	admin_end(a, m->ok != 0, "%.*s", (int)m->text.n,
+	    (const char *)m->text.p);
+}
+
 void
 admin_on_ctl(struct vault *v, struct msg *m)
 {
@@ -492,6 +520,9 @@ admin_on_ctl(struct vault *v, struct msg *m)
 	switch (m->type) {
 	case MSG_ctl_admin:
 		admin_new(v, m);
+		break;
+	case MSG_ctl_reload_done:
+		reload_done(v, &m->u.ctl_reload_done);
 		break;
 	case MSG_ctl_drain:
 		vault_drain(v, m->u.ctl_drain.timeout_ms);

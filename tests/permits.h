@@ -2,10 +2,10 @@
 /* A monitor, B role */
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
-"ctl_limits 0103 CTL AB CONF u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32",
-"ctl_upstream 0104 CTL AB CONF u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
+"ctl_limits 0103 CTL AB CONF|RELOAD u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32",
+"ctl_upstream 0104 CTL AB CONF|RELOAD u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
-"ctl_model 0105 CTL AB CONF u8 u8 u32 u32 u32 text<=64 text<=256 "
+"ctl_model 0105 CTL AB CONF|RELOAD u8 u8 u32 u32 u32 text<=64 text<=256 "
     "text<=64 text<=16384",
 "ctl_go 0106 CTL AB CONF",
 "ctl_running 0107 CTL BA CONF",
@@ -18,7 +18,7 @@
 "ctl_status 010e CTL BA RUN u32",
 "ctl_role 010f CTL AB RUN u32 u32 u32 u32 u32 u64 text<=64",
 "ctl_status_end 0110 CTL AB RUN u32",
-"ctl_audit 0150 CTL AB CONF u8 u32 u32 u64",
+"ctl_audit 0150 CTL AB CONF|RELOAD u8 u32 u32 u64",
 "ctl_rotate 0151 CTL AB RUN",
 "ctl_next_log 0152 CTL BA RUN u64",
 "ctl_log_file 0153 CTL AB RUN fd",
@@ -26,12 +26,16 @@
 "ctl_ask_rotate 0155 CTL BA RUN",
 "ctl_ask_level 0156 CTL BA RUN u8 u8",
 "ctl_level 0157 CTL AB CONF|RUN u8",
-"ctl_certs 0118 CTL AB CONF u8 u8 u8",
+"ctl_certs 0118 CTL AB CONF|RELOAD u8 u8 u8",
 "ctl_offender 0111 CTL BA CONF|RUN u8 u8",
 "ctl_ping 0160 CTL AB RUN",
 "ctl_pong 0161 CTL BA RUN",
 "ctl_drain 0162 CTL AB RUN u32",
 "ctl_drained 0163 CTL BA RUN",
+"ctl_reload_ask 0164 CTL BA RUN u32 u32",
+"ctl_reload_done 0165 CTL AB RUN u32 u8 text<=512",
+"ctl_reload 0166 CTL AB RUN",
+"ctl_reload_end 0167 CTL AB RELOAD",
 /* A role, B logger */
 "log_event 0201 LOG AB OPEN u8 u8 u32 u64 text<=64 text<=64 text<=1024",
 /* A logger, B keyd */
@@ -146,6 +150,7 @@
 "av_status 1104 ADMIN AB IDLE",
 "av_audit_rotate 1150 ADMIN AB IDLE",
 "av_log_level 1151 ADMIN AB IDLE u8 text<=64",
+"av_reload 1160 ADMIN AB IDLE",
 "av_user_state 1138 ADMIN AB IDLE u8 text<=64",
 "av_key_list 1139 ADMIN AB IDLE text<=64",
 "av_key_revoke 113a ADMIN AB IDLE text<=64 text<=64",
