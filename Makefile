@@ -169,6 +169,9 @@ $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $(PEER_WRAPS:%=-Wl,--wrap=%) -o $@ $^ \
 	    $(LIBS_client) $(LIBS)
+$(B)/ticket: $(B)/obj/regress/ticket.o $(B)/libclient.a $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
 PEER_WRAPS = EVP_PKEY_derive hs_client_make_ca keyd_unwrap hs_session
 
 # Hostile processes: a role's own program with some functions replaced.
@@ -219,7 +222,7 @@ $(ATTACK): ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-helpers: $(B)/attack $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+helpers: $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
     $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.

@@ -36,6 +36,8 @@ struct handshake {
 	/* results */
 	bool		 silent;	/* closed without one byte of answer */
 	struct hs_session session;	/* after RC_OK; the caller wipes it */
+	uint8_t		 server_hash[HASH_LEN];	/* after RC_OK */
+	uint8_t		 suite;
 };
 
 /*
