@@ -186,10 +186,17 @@ gone() {
 	done
 }
 
-# role_pid NAME: the pid of a role, by cloisterctl status.
+# role_pid NAME: the pid of a role, by cloisterctl status; one that is about to be
+# restarted has none (0) for a while, which is waited for.
 role_pid() {
-	ctl status | awk -v r="$1" '$1 == r || index($1, r "[") == 1 {
-	    print $3; exit }'
+	for _k in $(seq 300); do
+		_pid=$(ctl status 2>/dev/null | awk -v r="$1" \
+		    '$1 == r || index($1, r "[") == 1 { print $3; exit }')
+		[ "${_pid:-0}" -eq 0 ] || break
+		sleep 0.1
+	done
+	[ "${_pid:-0}" -gt 0 ] || die "$1 has no process"
+	echo "$_pid"
 }
 
 # wait_show NAME: show the newest conversation once it has an answer.

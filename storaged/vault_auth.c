@@ -246,6 +246,8 @@ vault_on_kex(struct chan *c, struct msg *m, void *arg)
 	(void)c;
 	if (m->type == MSG_xv_auth)
 		auth(w, &m->u.xv_auth);
+	else if (m->type == MSG_xv_violation)
+		worker_report(w, "kex", m->u.xv_violation.text);
 	else
 		worker_log(w, "kex", m->u.xv_log.text);
 }

@@ -149,7 +149,7 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		worker_log(w, "session", m->u.sv_log.text);
 		break;
 	case MSG_sv_violation:
-		worker_report(w, m->u.sv_violation.text);
+		worker_report(w, "session", m->u.sv_violation.text);
 		break;
 	default:
 		break;

@@ -48,6 +48,7 @@
 "vx_grant 0802 KEX_VAULT BA ASKED",
 "vx_refuse 0803 KEX_VAULT BA ASKED",
 "xv_log 0804 KEX_VAULT AB NEW|ASKED text<=256",
+"xv_violation 0890 KEX_VAULT AB NEW|ASKED text<=256",
 /* A kex, B session */
 "twin_secrets 0901 TWIN AB WAIT fd u8 =32 =32 =32 =32 =32",
 /* A keyd, B vault */

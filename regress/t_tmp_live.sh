@@ -1,0 +1,195 @@
+#!/bin/sh
+# Hostile processes in place of roles: what a taken-over process cannot do
+# (docs/threat-model.md), tried in its real cell over the real channels.  Each
+# part prints how many attempts were made and how many were breaches.
+set -eu
+cd "$(dirname "$0")/.."
+. regress/lib.sh
+. regress/expect.sh
+HOSTILE=$B/hostile/driver
+
+# roles_dir NAME ROLE MODE: the real roles but one, and a board, in $T/NAME.
+roles_dir() {
+	mkdir -m 711 "$T/$1"
+	for _r in logger keyd engine hasher storaged connector llmproxy zygote \
+	    sessiond; do
+		ln -s "$B/$_r" "$T/$1/$_r"
+	done
+	ln -sf "$B/hostile/$2" "$T/$1/$2"
+	"$HOSTILE" board "$T/$1/board" "$3" "$CONV" "$T/alice/id_cloister.pub" \
+	    <"$T/secrets"
+}
+
+# start_with NAME: the service with the roles of $T/NAME.
+start_with() {
+	ROLES_DIR=$T/$1
+	LOG_AT=$(wc -c <"$T/state/audit/audit.log")
+	service_start
+}
+
+# judged NAME TEXT: the attempts of $T/NAME's board.
+judged() {
+	if "$HOSTILE" result "$T/$1/board" "$2" "$T/state/audit/audit.log" \
+	    "$LOG_AT" >"$T/$1.result"; then
+		good "$2"
+	else
+		bad "$2"
+		grep '^breach' "$T/$1.result" | head -n 40 || true
+	fi
+	grep '^count' "$T/$1.result"
+}
+
+service_new
+KEY_FILE=$T/api.key
+API_KEY=sk-canary-5d1f0b8c7e6a4f21
+(umask 077; echo $API_KEY >"$KEY_FILE")
+standin_start --key $API_KEY
+URL=http://127.0.0.1:$UPSTREAM_PORT/v1
+MODELS="echo:echo"
+LIMITS="	max_connections_per_source = 4000
+	max_sessions_per_user = 1000"
+service_init
+service_start
+user_new alice
+user_new mallory
+expect "alice asks" 0 "canary-prompt-3a7f" as alice ask "canary-prompt-3a7f"
+CONV=$(as alice list | awk 'NR == 1 { print $1 }')
+service_stop
+
+hex() {
+	printf %s "$1" | od -An -v -tx1 | tr -d ' \n'
+}
+{
+	"$B/secrets" "$T/state"
+	echo "api-key $(hex $API_KEY)"
+	echo "prompt $(hex canary-prompt-3a7f)"
+} >"$T/secrets"
+
+# ---- roles: in the running service, which restarts what it cannot do without --
+
+running() {
+	kill -0 "$SERVICE_PID" 2>/dev/null
+}
+service_settled() {
+	! running || as alice ask "settled"
+}
+
+# since TEXT...: lines of the audit log since $BEFORE that have all the texts.
+since() {
+	tail -c "+$((BEFORE + 1))" "$T/state/audit/audit.log" >"$T/since"
+	for _t; do
+		grep -F -e "$_t" "$T/since" >"$T/since.new" || true
+		mv "$T/since.new" "$T/since"
+	done
+	[ -s "$T/since" ]
+}
+
+# attempted: whether the role that was armed has done something.
+attempted() {
+	"$HOSTILE" did "$T/live-$role/board"
+}
+
+# act WHAT FIRST: the hostile role does something while alice asks; $NAME is what.
+act() {
+	BEFORE=$(wc -c <"$T/state/audit/audit.log")
+	"$HOSTILE" arm "$T/live-$role/board" "$2" "$1"
+	# Some may have nothing to say but at their start.
+	case $role in
+	hasher | connector) kill -9 "$(role_pid $role)" ;;
+	esac
+	CLOISTER_HOME="$T/alice" "$B/cloister" ask x >"$T/act.out" 2>&1 &
+	_client=$!
+	if ! wait_for attempted; then
+		bad "$role: $1: attempt $2 was not made"
+		kill $_client 2>/dev/null || true
+		wait $_client || true
+		return 1
+	fi
+	NAME=$(attempted)
+	made=$((made + 1))
+	ASKED=0
+	wait $_client || ASKED=$?
+}
+
+# settled: whatever it did, the service goes on, or stops and can be started.
+settled() {
+	if ! wait_for service_settled; then
+		broke=$((broke + 1))
+		bad "$role: $NAME: the service stops or goes on"
+	fi
+	if ! running; then
+		wait "$SERVICE_PID" || true
+		SERVICE_PID=
+		service_start
+	fi
+}
+
+# named: who did that is written down; what the logger did by cloisterd itself.
+named() {
+	if [ $role = logger ]; then
+		grep -q "violation: logger: control: " "$T/cloisterd.log"
+	else
+		since '"event":"violation"' "$role"
+	fi
+}
+
+# attack CHANNEL FIRST: it must be written down who did that.
+attack() {
+	act "$@" || return 0
+	if ! wait_for named; then
+		broke=$((broke + 1))
+		bad "$role: $1: $NAME: it is in the audit log"
+	fi
+	settled
+}
+
+first=0
+for row in "keyd KEYD_VAULT KEYD_ZYG KEX_KEYD LOG CTL" \
+    "engine VAULT_ENGINE LOG CTL" \
+    "hasher HASHER_VAULT LOG CTL" \
+    "storaged VAULT_ENGINE VAULT_ZYG VAULT_LLM LOG CTL" \
+    "connector LLM_CONN LOG CTL" \
+    "llmproxy VAULT_LLM LLM_CONN SESS_LLM LOG CTL" \
+    "zygote KEYD_ZYG VAULT_ZYG SESSD_ZYG ZYG_KEX LOG CTL" \
+    "sessiond SESSD_ZYG LOG CTL" \
+    "logger CTL"; do
+	role=${row%% *} channels=${row#* }
+	roles_dir "live-$role" $role role
+	start_with "live-$role"
+	made=0 broke=0
+	for c in $channels; do
+		first=$((first + 13))
+		attack $c $first
+		# Garbage of every kind is tried by cells.c; here is who dies.
+		case $c in
+		LOG | CTL) ;;
+		*) attack $c $((first + 7)) ;;
+		esac
+	done
+	case $role in
+	logger)
+		act back 0
+		settled
+		for p in edit drop; do
+			act $p 0
+			settled
+			expect "logger: $NAME: that is noticed" 0 "ed 3" \
+			    "$HOSTILE" verify "$T/state/audit/audit.log" \
+			    "$T/state/keys/audit.key"
+		done ;;
+	keyd)
+		for p in signature nonce; do
+			act $p 0
+			if [ $ASKED = 0 ]; then
+				broke=$((broke + 1))
+				bad "keyd: $NAME: nobody gets in"
+			fi
+			settled
+		done ;;
+	esac
+	expect "$role: the service serves afterwards" 0 "afterwards" \
+	    as alice ask "afterwards"
+	service_stop || true
+	echo "count hostile $role in the service: attempts $made, breaches $broke"
+done
+
