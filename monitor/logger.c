@@ -41,7 +41,7 @@ take(const char *role, unsigned pid, uint64_t session, const char *event,
 	struct audit_event ev = {
 		.time_us = wall_us(), .role = role, .pid = (pid_t)pid,
 		.session = session, .user = user, .event = event,
-		.detail = text,
+		.fields = text,
 	};
 
 	if (audit_append(&alog, &ev) == -1) {
@@ -60,28 +60,6 @@ own_sink(enum log_level level, const char *event, uint64_t session,
 		take("logger", (unsigned)getpid(), session, event, user, text);
 	else
 		to_stderr(level, "logger", (unsigned)getpid(), session, text);
-}
-
-static void
-on_event(struct chan *c, struct msg *m, void *arg)
-{
-	const struct source *s = arg;
-	const struct m_log_event *e = &m->u.log_event;
-	char event[65], user[65], text[1025];
-
-	(void)c;
-	if (msg_text(event, sizeof(event), e->event) == -1 ||
-	    msg_text(user, sizeof(user), e->user) == -1 ||
-	    msg_text(text, sizeof(text), e->text) == -1)
-		fatalx("a log message is longer than declared");
-	/* A role that was taken over writes no second line and no terminal
-	 * sequence. */
-	log_clean(text);
-	if (e->is_audit)
-		take(s->name, e->pid, e->session, event, user, text);
-	else
-		to_stderr(e->level <= LOG_L_DEBUG ? e->level : LOG_L_DEBUG,
-		    s->name, e->pid, e->session, text);
 }
 
 /* One sync for everything that came in a round. */
@@ -103,11 +81,50 @@ commit(void *arg)
 static void
 accuse(const struct source *s, const char *why)
 {
-	audit("violation", 0, NULL, "%s: log socket: %s", s->name, why);
+	audit(EV_violation, 0, NULL, "%s: log socket: %s", s->name, why);
 	commit(NULL);
 	if (s->who.role != ROLES &&
 	    chan_send(self->ctl, MSG_ctl_offender, &s->who, -1) == -1)
 		fatalx("the monitor is gone");
+}
+
+/* No process speaks of what is another's to say. */
+static void
+take_event(const struct source *s, const struct m_log_event *e,
+    const char *event, const char *user, const char *text)
+{
+	enum event ev = event_find(event);
+	char why[128];
+
+	if (ev != EVENTS && (event_decls[ev].who & 1u << s->who.role) != 0) {
+		take(s->name, e->pid, e->session, event, user, text);
+		return;
+	}
+	(void)snprintf(why, sizeof(why), "%s, which is not its to say",
+	    ev == EVENTS ? "an event that there is not" : event);
+	accuse(s, why);
+}
+
+static void
+on_event(struct chan *c, struct msg *m, void *arg)
+{
+	const struct source *s = arg;
+	const struct m_log_event *e = &m->u.log_event;
+	char event[65], user[65], text[1025];
+
+	(void)c;
+	if (msg_text(event, sizeof(event), e->event) == -1 ||
+	    msg_text(user, sizeof(user), e->user) == -1 ||
+	    msg_text(text, sizeof(text), e->text) == -1)
+		fatalx("a log message is longer than declared");
+	/* A role that was taken over writes no second line and no terminal
+	 * sequence. */
+	log_clean(text);
+	if (e->is_audit)
+		take_event(s, e, event, user, text);
+	else
+		to_stderr(e->level <= LOG_L_DEBUG ? e->level : LOG_L_DEBUG,
+		    s->name, e->pid, e->session, text);
 }
 
 static void

@@ -365,7 +365,7 @@ control_violations(const char *log, unsigned instance)
 	char want[64];
 	unsigned n = 0;
 
-	(void)snprintf(want, sizeof(want), "\"detail\":\"llmproxy[%u]: "
+	(void)snprintf(want, sizeof(want), "\"text\":\"llmproxy[%u]: "
 	    "control: ", instance);
 	for (const char *p = log; (p = strstr(p, want)) != NULL; p++)
 		n++;

@@ -242,8 +242,7 @@ read_audit(struct rig *r)
 	size_t n;
 	char *log = audit_from(r, r->audit_at, &n);
 
-	for (char *p = log; (p = strstr(p, "\"event\":\"violation\"")) != NULL;
-	    p++)
+	for (char *p = log; (p = strstr(p, ": log socket: ")) != NULL; p++)
 		r->violations++;
 	r->audit_at += (off_t)n;
 	free(log);
