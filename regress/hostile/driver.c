@@ -11,6 +11,7 @@
  *	hostile arm FILE FIRST [WHAT]
  *		a hostile role attacks before it sends its next message; WHAT is
  *		the channel (KEYD_ZYG ...), or a plan (signature ...)
+ *	hostile disarm FILE
  *	hostile did FILE
  *		its attempt, by name; status 1 when it made none
  *	hostile copy FROM TO
@@ -438,6 +439,8 @@ main(int argc, char **argv)
 		new_board(argc, argv);
 	else if (strcmp(what, "arm") == 0 && (argc == 4 || argc == 5))
 		arm(argv[2], atoi(argv[3]), argc == 5 ? argv[4] : "next");
+	else if (strcmp(what, "disarm") == 0 && argc == 3)
+		atomic_store(&board_open(argv[2], false)->armed, 0);
 	else if (strcmp(what, "left") == 0 && argc == 3)
 		return more(board_open(argv[2], false)) ? 0 : 1;
 	else if (strcmp(what, "control") == 0 && argc == 6)
