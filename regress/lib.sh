@@ -21,12 +21,13 @@ free_port() {
 	"$B/freeport"
 }
 
-# Wait until "$@" succeeds, at most 30 s.
+# Wait until "$@" succeeds, at most a minute and what it takes itself: nothing is
+# said about time by this, a busy machine has its own.
 wait_for() {
 	_n=0
 	until "$@" >/dev/null 2>&1; do
 		_n=$((_n + 1))
-		[ $_n -le 300 ] || return 1
+		[ $_n -le 600 ] || return 1
 		sleep 0.1
 	done
 }
@@ -200,12 +201,12 @@ role_pid() {
 }
 
 # wait_show NAME: show the newest conversation once it has an answer.
+has_answer() {
+	_id=$(as "$1" list | awk 'NR == 1 { print $1 }')
+	as "$1" show "$_id" >"$T/show.out" 2>&1
+	[ "$(wc -l <"$T/show.out")" -ge 4 ]
+}
 wait_show() {
-	for _i in 1 2 3 4 5 6 7 8 9 10; do
-		_id=$(as "$1" list | awk 'NR == 1 { print $1 }')
-		as "$1" show "$_id" >"$T/show.out" 2>&1
-		[ "$(wc -l <"$T/show.out")" -lt 4 ] || break
-		sleep 0.3
-	done
+	wait_for has_answer "$1" || true
 	cat "$T/show.out"
 }

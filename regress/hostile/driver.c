@@ -53,7 +53,7 @@
 #include "warmup.h"
 
 #define AT_ONCE		6
-#define END_S		30	/* for one connection */
+#define END_S		90	/* for one connection */
 
 /* ---- board ---------------------------------------------------------------- */
 
@@ -249,7 +249,7 @@ login_all(const struct board *b, const char *port, const char *key)
 			fatalx("keyd");
 		/* keyd answers for one handshake after the other. */
 		while (more(b) && keyd_open(&keyd) == RC_OK) {
-			if ((h.fd = tcp_connect(&server, 10000, err,
+			if ((h.fd = tcp_connect(&server, 60000, err,
 			    sizeof(err))) == -1)
 				fatalx("%s", err);
 			if (handshake_run(&h) != RC_OK) {
