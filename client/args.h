@@ -9,7 +9,10 @@
 #include <stdio.h>
 
 enum command {
-	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_KEYGEN,
+	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_DELETE,
+	CMD_RENAME, CMD_SEARCH, CMD_EXPORT, CMD_IMPORT, CMD_KEYGEN,
+	CMD_CSR,
+	CMD_KNOWN_SERVERS,
 	CMD_FINGERPRINT, CMD_HELP, CMD_VERSION
 };
 
@@ -25,6 +28,8 @@ struct args {
 	bool		 nostore;	/* --no-store */
 	unsigned	 limit;		/* -n N; 0: no limit */
 	bool		 nopass;	/* -N */
+	bool		 json;		/* --json: the default */
+	bool		 markdown;	/* --markdown */
 	char		**words;	/* what follows the command */
 	int		 nwords;
 };

@@ -25,7 +25,14 @@ int cmd_chat(struct client *cl);
 int cmd_list(struct client *cl);
 int cmd_show(struct client *cl);
 int cmd_models(struct client *cl);
+int cmd_delete(struct client *cl);
+int cmd_rename(struct client *cl);
+int cmd_search(struct client *cl);
+int cmd_export(struct client *cl);
+int cmd_import(struct client *cl);
 int cmd_keygen(struct client *cl);
 int cmd_fingerprint(struct client *cl);
+int cmd_csr(struct client *cl);
+int cmd_known_servers(struct client *cl);
 
 #endif

@@ -24,7 +24,8 @@
 #define REC_SPKI_MAX	1024	/* RSA-4096 with PSS parameters: about 620 */
 #define REC_PWHASH_MAX	256
 
-enum { REC_USER_ENABLED = 1, REC_USER_DISABLED = 2 };
+/* One that is removed goes when all that is theirs is gone. */
+enum { REC_USER_ENABLED = 1, REC_USER_DISABLED = 2, REC_USER_REMOVED = 3 };
 enum { REC_KEY_ACTIVE = 1, REC_KEY_REVOKED = 2 };
 
 /* U: a user. */
@@ -84,7 +85,16 @@ struct rec_list {
 	char		model[REC_MODEL_MAX + 1];	/* of the last answer */
 };
 
-/* H: the state of all heads, users and keys. */
+/*
+ * X: a conversation that was deleted, until its messages are swept out and the
+ * epoch that sealed its data key has ended.
+ */
+struct rec_tomb {
+	uint32_t	epoch;		/* the newest that may have sealed it */
+	uint64_t	deleted_us;
+};
+
+/* H: the state of all heads, users, keys and deletions. */
 struct rec_mset {
 	uint64_t	n;		/* counts commits; never falls */
 	uint8_t		mset[REC_HASH];
@@ -106,6 +116,8 @@ int rec_seal_head(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_head *h);
 int rec_seal_list(struct buf *out, const uint8_t dk[SEAL_KEYLEN],
     struct bytes key, uint64_t version, const struct rec_list *l);
+int rec_seal_tomb(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_tomb *t);
 int rec_seal_mset(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_mset *m);
 
@@ -124,11 +136,13 @@ int rec_open_head(struct rec_head *h, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_list(struct rec_list *l, uint64_t *version,
     const uint8_t dk[SEAL_KEYLEN], struct bytes key, struct bytes value);
+int rec_open_tomb(struct rec_tomb *t, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_mset(struct rec_mset *m, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 
 /*
- * Multiset hash of the live heads, users and keys: the sum modulo 2^256 of one
+ * Multiset hash of the live heads, users, keys and deletions: the sum modulo 2^256 of one
  * HMAC a record (MSet-Add-Hash: Clarke, Devadas, van Dijk, Gassend, Suh,
  * ASIACRYPT 2003).  The order of additions does not matter and a removal undoes
  * an addition, so a changed record is sub(old), add(new).  The sum is secret: it
@@ -139,7 +153,7 @@ void mset_add(uint8_t mset[REC_HASH], const struct seal_bundle *b,
 void mset_sub(uint8_t mset[REC_HASH], const struct seal_bundle *b,
     struct bytes head_key, uint64_t version, const struct rec_head *h);
 /*
- * The same for a U, K or k record, so that an old one (a revoked key that was
+ * The same for a U, K, k or X record, so that an old one (a revoked key that was
  * active, a disabled user) cannot be put back: its content is bound to its
  * version by its own encryption.
  */

@@ -25,6 +25,7 @@ enum {
 	REC_LIST = 'L',		/* uid[16] be64(~updated) conv[16] */
 	REC_MSG = 'M',		/* conv[16] be64(number) be16(chunk) */
 	REC_DATA = 'D',		/* uid[16] conv[16] */
+	REC_TOMB = 'X',		/* conv[16] */
 	REC_MSET = 'H',		/* nothing */
 	REC_BUNDLE = 'R'	/* be32(generation) */
 };
@@ -52,6 +53,7 @@ struct rec_key rec_key_msg(const uint8_t conv[REC_ID], uint64_t number,
     uint16_t chunk);
 struct rec_key rec_key_data(const uint8_t uid[REC_ID],
     const uint8_t conv[REC_ID]);
+struct rec_key rec_key_tomb(const uint8_t conv[REC_ID]);
 struct rec_key rec_key_mset(void);
 struct rec_key rec_key_bundle(uint32_t gen);
 
@@ -78,5 +80,6 @@ int rec_parse_msg(struct bytes key, uint8_t conv[REC_ID], uint64_t *number,
     uint16_t *chunk);
 int rec_parse_data(struct bytes key, uint8_t uid[REC_ID],
     uint8_t conv[REC_ID]);
+int rec_parse_tomb(struct bytes key, uint8_t conv[REC_ID]);
 
 #endif

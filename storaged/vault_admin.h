@@ -59,4 +59,12 @@ void admin_key_revoke(struct admin *a, const struct m_av_key_revoke *m);
 void admin_session_list(struct admin *a);
 void admin_session_kill(struct admin *a, const struct m_av_session_kill *m);
 
+/* ---- vault_erase.c ------------------------------------------------------- */
+
+void admin_user_remove(struct admin *a, const struct m_av_user_remove *m);
+
+/* ---- vault_storage.c ----------------------------------------------------- */
+
+void admin_shred(struct admin *a, const struct m_av_shred *m);
+
 #endif

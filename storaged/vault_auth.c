@@ -8,9 +8,10 @@
 #include "rsa.h"
 #include "vault.h"
 
-/* An xv_auth that waits for the K record. */
+/* An xv_auth that waits for the K record, then perhaps for certd. */
 struct attempt {
 	struct vault	*v;
+	struct cert_job	 cert;		/* cert_n 0: none was shown */
 	uint64_t	 n;
 	uint8_t		 suite;
 	uint8_t		 random_c[32];
@@ -66,15 +67,16 @@ signed_by(const struct attempt *a, const struct worker *w,
     const struct rec_spki *signer)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
-	uint8_t wrap_hash[HASH_LEN];
+	uint8_t wrap_hash[HASH_LEN], cert_hash[HASH_LEN];
 	EVP_PKEY *key;
 	bool ok = false;
 
 	if ((key = rsa_spki_parse(spki_bytes(signer), RSA_USE_SIGN, 0)) == NULL)
 		return false;
 	sha256(wrap_hash, spki_bytes(&a->wrap));
+	sha256(cert_hash, bytes_of(a->cert.cert, a->cert.cert_n));
 	hs_tbs_client(&tbs, a->suite, a->random_c, w->random_s, a->th_sf, a->fp,
-	    wrap_hash, a->v->host_hash);
+	    wrap_hash, a->v->host_hash, cert_hash);
 	if (!tbs.err)
 		ok = rsa_pss_verify(key, bytes_of(a->sig, a->sig_n),
 		    buf_bytes(&tbs)) == 0;
@@ -88,6 +90,37 @@ max_sessions(const struct vault *v, const struct user *u)
 {
 	return u->max_sessions != 0 ? u->max_sessions :
 	    v->max_sessions_per_user;
+}
+
+/* Why somebody who has shown who they are may not come in, or NULL. */
+static const char *
+judge_user(const struct attempt *a, const struct user *u)
+{
+	if (u->state != REC_USER_ENABLED)
+		return "user disabled";
+	if (u->live >= max_sessions(a->v, u))
+		return "too many sessions";
+	if (a->v->stopping)
+		return "stopping";
+	return NULL;
+}
+
+/*
+ * With a certificate: the signature first, then who signed the certificate; what
+ * stands in it is looked at by certd, and only after that.  A key that is enrolled
+ * besides counts as revoked when it was.
+ */
+static const char *
+judge_cert(const struct attempt *a, const struct worker *w,
+    const struct rec_enrolled *k)
+{
+	if (!signed_by(a, w, &a->spki))
+		return "bad signature";
+	if (!hs_suite_spoken(a->suite) || a->suite < a->v->lowest_suite)
+		return "suite not allowed";
+	if (k != NULL && k->state != REC_KEY_ACTIVE)
+		return "key revoked";
+	return cert_refuse(a->v, &a->cert);
 }
 
 /*
@@ -112,13 +145,7 @@ judge(const struct attempt *a, const struct worker *w,
 		return "suite not allowed";
 	if (k->state != REC_KEY_ACTIVE)
 		return "key revoked";
-	if (u->state != REC_USER_ENABLED)
-		return "user disabled";
-	if (u->live >= max_sessions(a->v, u))
-		return "too many sessions";
-	if (a->v->stopping)
-		return "stopping";
-	return NULL;
+	return judge_user(a, u);
 }
 
 static void
@@ -138,7 +165,7 @@ refuse(struct worker *w, const struct attempt *a, const struct user *u,
 
 /* The session channel comes to life, the kex channel ends. */
 static void
-grant(struct worker *w, const struct attempt *a, const struct rec_enrolled *k,
+grant(struct worker *w, const struct attempt *a, const char *label,
     struct user *u)
 {
 	struct vault *v = w->v;
@@ -155,7 +182,7 @@ grant(struct worker *w, const struct attempt *a, const struct rec_enrolled *k,
 	    w->source, fp, a->suite);
 	w->user = u;
 	memcpy(w->fp, a->fp, sizeof(w->fp));
-	memcpy(w->label, k->label, sizeof(w->label));
+	(void)strlcpy(w->label, label, sizeof(w->label));
 	w->suite = a->suite;
 	w->since_ms = mono_ms();
 	w->since_us = wall_us();
@@ -169,6 +196,41 @@ grant(struct worker *w, const struct attempt *a, const struct rec_enrolled *k,
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
 	if (chan_queued(w->kex) == 0)
 		worker_close_kex(w);	/* else at its own end of file */
+}
+
+/* What certd says; the worker may have gone meanwhile. */
+static void
+on_cert(struct cert_job *j, const char *reason, const struct cert_answer *ca)
+{
+	struct attempt *a = j->arg;
+	struct worker *w = worker_find(a->v, a->n);
+	struct user *u = NULL;
+	uint64_t not_after = ca != NULL ? ca->not_after : 0;
+	char why[512];
+
+	if (w == NULL || w->kex == NULL) {
+		free(a);
+		return;
+	}
+	if (reason == NULL && (u = user_by_name(a->v, ca->user)) == NULL)
+		reason = "the certificate's user is not known here";
+	if (reason == NULL)
+		reason = judge_user(a, u);
+	if (reason == NULL && w->sess == NULL)
+		reason = "the session worker is gone";
+	if (reason == NULL) {
+		audit(EV_auth_certificate, w->n, u->name,
+		    "certificate=%s expires=%llu", ca->detail,
+		    (unsigned long long)not_after);
+		grant(w, a, "certificate", u);
+		if (w->user != NULL)
+			cert_keep(w, j, not_after);
+	} else {
+		(void)snprintf(why, sizeof(why), "%s (%s)", reason,
+		    ca != NULL ? ca->detail : "no verdict");
+		refuse(w, a, u, why);
+	}
+	free(a);
 }
 
 static void
@@ -196,7 +258,10 @@ on_enrolled(void *arg, const struct engine_reply *r)
 	}
 	if (found)
 		u = user_by_uid(v, k.uid);
-	reason = judge(a, w, found ? &k : NULL, u);
+	if (a->cert.cert_n > 0)
+		reason = judge_cert(a, w, found ? &k : NULL);
+	else
+		reason = judge(a, w, found ? &k : NULL, u);
 	if (reason == NULL && !w->have_nonce)
 		reason = "no nonce from keyd";
 	else if (reason == NULL && w->sess == NULL)
@@ -204,8 +269,13 @@ on_enrolled(void *arg, const struct engine_reply *r)
 	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
 	if (reason != NULL)
 		refuse(w, a, u, reason);
-	else
-		grant(w, a, &k, u);
+	else if (a->cert.cert_n > 0) {
+		a->cert.done = on_cert;
+		a->cert.arg = a;
+		cert_ask(v, &a->cert);
+		return;
+	} else
+		grant(w, a, k.label, u);
 out:
 	free(a);
 }
@@ -229,6 +299,7 @@ auth(struct worker *w, const struct m_xv_auth *m)
 	memcpy(a->spki.p, m->spki.p, m->spki.n);
 	a->wrap.n = (uint16_t)m->wrap_spki.n;
 	memcpy(a->wrap.p, m->wrap_spki.p, m->wrap_spki.n);
+	cert_job_init(&a->cert, m->cert, &a->spki);
 	a->sig_n = m->sig.n;
 	memcpy(a->sig, m->sig.p, m->sig.n);
 	rsa_fingerprint(a->fp, m->spki);

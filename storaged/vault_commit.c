@@ -72,17 +72,22 @@ anchor_due(void *arg)
 }
 
 void
-anchor_sync(struct vault *v)
+anchor_now(struct vault *v)
 {
 	struct anchor *a = &v->keys->anchor;
 
-	if (!v->anchor_dirty)
-		return;
 	a->n = v->h.n;
 	mset_root(a->root, &v->keys->bundle, &v->h);
-	if (anchor_write(v->anchor_fd, a, v->keys->sk) != 0)
+	if (anchor_write(v->anchor_fd, a, v->keys->sk[0]) != 0)
 		fatal("the anchor file cannot be written");
 	v->anchor_dirty = false;
+}
+
+void
+anchor_sync(struct vault *v)
+{
+	if (v->anchor_dirty)
+		anchor_now(v);
 }
 
 static void

@@ -18,6 +18,7 @@
 "ctl_status 010e CTL BA RUN u32",
 "ctl_role 010f CTL AB RUN u32 u32 u32 u32 u32 u64 text<=64",
 "ctl_status_end 0110 CTL AB RUN u32",
+"ctl_certs 0118 CTL AB CONF u8 u8 u8",
 "ctl_offender 0111 CTL BA CONF|RUN u8 u8",
 /* A role, B logger */
 "log_event 0201 LOG AB OPEN u8 u8 u32 u64 text<=64 text<=64 text<=1024",
@@ -45,7 +46,7 @@
 "xk_sign 0703 KEX_KEYD AB OPENED u8 =32",
 "kx_sig 0704 KEX_KEYD BA SIGNED <=32 <=512",
 /* A kex, B vault */
-"xv_auth 0801 KEX_VAULT AB NEW u8 =32 =32 <=1024 <=1024 <=512",
+"xv_auth 0801 KEX_VAULT AB NEW u8 =32 =32 <=1024 <=1024 <=2048 <=512",
 "vx_grant 0802 KEX_VAULT BA ASKED",
 "vx_refuse 0803 KEX_VAULT BA ASKED",
 "xv_log 0804 KEX_VAULT AB NEW|ASKED text<=256",
@@ -105,6 +106,14 @@
 "vs_done 0f0f SESS_VAULT BA LIVE u32 <=64",
 "vs_error 0f10 SESS_VAULT BA LIVE u32 u16 text<=512 text<=256",
 "vs_open_model 0f11 SESS_VAULT BA LIVE fd u32 text<=64",
+"sv_delete 0f70 SESS_VAULT AB LIVE u32 =16",
+"sv_rename 0f71 SESS_VAULT AB LIVE u32 =16 text<=256",
+"sv_search 0f72 SESS_VAULT AB LIVE u32 u16 text<=1024",
+"sv_import 0f73 SESS_VAULT AB LIVE u32 =16 u8 u8 u64 u32 u32 =32 text<=64 "
+    "text<=256 u32",
+"sv_cancel 0f74 SESS_VAULT AB LIVE u32",
+"vs_deleted 0f75 SESS_VAULT BA LIVE u32 u32",
+"vs_found 0f76 SESS_VAULT BA LIVE u32 =16 u64 u8 u64 text<=256 text<=512",
 /* A session, B llmproxy */
 "sl_chat 1001 SESS_LLM AB UP u32 u32",
 "sl_msg 1002 SESS_LLM AB UP u32 u8 u32",
@@ -130,13 +139,24 @@
 "va_info 1107 ADMIN BA BUSY text<=64 text<=512",
 "va_error 1108 ADMIN BA BUSY text<=512",
 "va_done 1109 ADMIN BA BUSY text<=512",
+"av_shred 1170 ADMIN AB IDLE u8",
+"av_user_remove 1171 ADMIN AB IDLE u8 text<=64",
 /* A cloister, B keyd */
 "ck_open 1201 CLI_KEYD AB NEW",
 "kc_opened 1202 CLI_KEYD BA OPENED =32 <=1024 <=1024 <=1024",
-"ck_sign 1203 CLI_KEYD AB OPENED u8 =32 =32 =32",
+"ck_sign 1203 CLI_KEYD AB OPENED u8 =32 =32 =32 =32",
 "kc_sig 1204 CLI_KEYD BA SIGNED <=512",
 "ck_unwrap 1205 CLI_KEYD AB SIGNED =32 <=512",
 "kc_wd 1206 CLI_KEYD BA DONE =32",
+/* A vault, B certd */
+"tv_ca 1b01 VAULT_CERT BA NEW <=1024",
+"tv_hello 1b02 VAULT_CERT BA NEW|UP u32",
+"vt_welcome 1b03 VAULT_CERT AB UP u32",
+"vt_check 1b04 VAULT_CERT AB UP u64 <=2048 <=1024",
+"tv_verdict 1b05 VAULT_CERT BA UP u64 u8 u64 text<=64 text<=256",
+/* A cloister, B certd */
+"ct_check 1c01 CLI_CERT AB ASK u8 text<=256 <=1024 <=10248",
+"tc_verdict 1c02 CLI_CERT BA DONE u8 u64 u64 text<=256",
 /* A client, B session */
 "c_prompt 8001 APP AB OPEN u32 =16 u8 text<=64 text<=1048576",
 "c_cancel 8002 APP AB OPEN u32",
@@ -144,6 +164,11 @@
 "c_show 8004 APP AB OPEN u32 =16 u64 u16",
 "c_models 8005 APP AB OPEN u32",
 "c_ping 8006 APP AB OPEN u32",
+"c_delete 8070 APP AB OPEN u32 =16",
+"c_rename 8071 APP AB OPEN u32 =16 text<=256",
+"c_search 8072 APP AB OPEN u32 u16 text<=1024",
+"c_import 8073 APP AB OPEN u32 =16 u8 u8 u64 u32 u32 text<=64 text<=256 "
+    "text<=1048576",
 "s_hello 8101 APP BA OPEN text<=64 text<=64 u32 u8",
 "s_stored 8102 APP BA OPEN u32 =16 u64 u64",
 "s_delta 8103 APP BA OPEN u32 u8 text<=16000",
@@ -154,3 +179,5 @@
 "s_model 8108 APP BA OPEN u32 u8 text<=64 text<=64",
 "s_done 8109 APP BA OPEN u32 <=64",
 "s_pong 810a APP BA OPEN u32",
+"s_deleted 8170 APP BA OPEN u32 u32",
+"s_found 8171 APP BA OPEN u32 =16 u64 u8 u64 text<=256 text<=512",
