@@ -168,14 +168,15 @@ PEER_WRAPS = EVP_PKEY_derive hs_client_make_ca keyd_unwrap hs_session
 
 # Hostile processes: a role's own program with some functions replaced.
 HOSTILE	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/hostile/*.c))
-HOSTILE_ROLES = logger keyd engine hasher storaged connector llmproxy zygote \
-	   sessiond
+HOSTILE_ROLES = logger keyd engine hasher storaged certd connector llmproxy \
+	   zygote sessiond
 $(HOSTILE): ALL_CFLAGS += $(DIRS:%=-I%)
 WRAP_logger = main_logger monitor
 WRAP_keyd = main_keyd keyd
 WRAP_engine = main_engine storaged
 WRAP_hasher = main_hasher storaged
 WRAP_storaged = main_storaged storaged
+WRAP_certd = main_certd certd
 WRAP_connector = main_connector llmproxy
 WRAP_llmproxy = main_llmproxy llmproxy
 WRAP_zygote = main_zygote sessiond

@@ -149,7 +149,7 @@ act() {
 	"$HOSTILE" arm "$T/live-$role/board" "$2" "$1"
 	# Some may have nothing to say but at their start.
 	case $role in
-	hasher | connector) kill -9 "$(role_pid $role)" || true ;;
+	hasher | certd | connector) kill -9 "$(role_pid $role)" || true ;;
 	esac
 	CLOISTER_HOME="$T/alice" "$B/cloister" ask x >"$T/act.out" 2>&1 &
 	_client=$!
@@ -202,6 +202,7 @@ for row in "keyd KEYD_VAULT KEYD_ZYG KEX_KEYD LOG CTL" \
     "engine VAULT_ENGINE LOG CTL" \
     "hasher HASHER_VAULT LOG CTL" \
     "storaged VAULT_ENGINE VAULT_ZYG VAULT_LLM LOG CTL" \
+    "certd VAULT_CERT LOG CTL" \
     "connector LLM_CONN LOG CTL" \
     "llmproxy VAULT_LLM LLM_CONN SESS_LLM LOG CTL" \
     "zygote KEYD_ZYG VAULT_ZYG SESSD_ZYG ZYG_KEX LOG CTL" \
@@ -217,7 +218,7 @@ for row in "keyd KEYD_VAULT KEYD_ZYG KEX_KEYD LOG CTL" \
 		# Garbage of every kind is tried by cells.c; here is who dies.
 		# (Each next start of a role is waited for twice as long.)
 		case $role,$c in
-		*,LOG | *,CTL | hasher,* | connector,*) ;;
+		*,LOG | *,CTL | hasher,* | certd,* | connector,*) ;;
 		*) attack $c $((first + 7)) ;;
 		esac
 	done
