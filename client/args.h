@@ -16,6 +16,8 @@ enum command {
 	CMD_FINGERPRINT, CMD_HELP, CMD_VERSION
 };
 
+#define ARGS_FILES_MAX	32
+
 /* Strings point into argv; those that were not given are NULL. */
 struct args {
 	enum command	 command;
@@ -26,9 +28,16 @@ struct args {
 	bool		 cont;		/* -c: go on with the last conversation */
 	const char	*cid;		/* --cid ID */
 	bool		 nostore;	/* --no-store */
+	bool		 json;		/* --json */
+	bool		 extract;	/* -x: the last block of code alone */
+	bool		 nostream;	/* --no-stream */
+	bool		 noreasoning;	/* --no-reasoning */
+	bool		 plain;		/* --plain: Markdown as it is */
+	bool		 usage;		/* -u */
+	const char	*files[ARGS_FILES_MAX];	/* -f FILE, each */
+	int		 nfiles;
 	unsigned	 limit;		/* -n N; 0: no limit */
 	bool		 nopass;	/* -N */
-	bool		 json;		/* --json: the default */
 	bool		 markdown;	/* --markdown */
 	char		**words;	/* what follows the command */
 	int		 nwords;

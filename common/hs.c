@@ -263,7 +263,6 @@ agree(struct hs *hs, uint8_t ss[HS_X25519])
 int
 hs_derive_hs(struct hs *hs)
 {
-	static const uint8_t zero[HASH_LEN];
 	uint8_t ss[MLKEM_SS + HS_X25519], es[HASH_LEN], derived[HASH_LEN];
 	size_t skip = hs->suite == HS_SUITE_HYBRID ? 0 : MLKEM_SS;
 
@@ -273,7 +272,8 @@ hs_derive_hs(struct hs *hs)
 	hs->eph = NULL;
 	memcpy(ss, hs->ss_mlkem, MLKEM_SS);
 	OPENSSL_cleanse(hs->ss_mlkem, sizeof(hs->ss_mlkem));
-	kdf_extract(h32(zero), h32(zero), es);
+	hs_early_secret(es, hs->resuming ? hs->psk : NULL);
+	OPENSSL_cleanse(hs->psk, sizeof(hs->psk));
 	kdf_xl(derived, sizeof(derived), es, "derived", none);
 	kdf_extract(h32(derived), bytes_of(ss + skip, sizeof(ss) - skip),
 	    hs->hs_secret);
@@ -281,6 +281,8 @@ hs_derive_hs(struct hs *hs)
 	kdf_xl(hs->c_hs, HASH_LEN, hs->hs_secret, "c hs", h32(hs->th_sh));
 	kdf_xl(hs->s_hs, HASH_LEN, hs->hs_secret, "s hs", h32(hs->th_sh));
 	OPENSSL_cleanse(ss, sizeof(ss));
+	OPENSSL_cleanse(es, sizeof(es));
+	OPENSSL_cleanse(derived, sizeof(derived));
 	return 0;
 }
 
@@ -338,8 +340,8 @@ hs_mac1(uint8_t mac1[HS_MAC1], const uint8_t *ch, const uint8_t *server_hash)
 	memcpy(mac1, mac, HS_MAC1);
 }
 
-static void
-tbs_head(struct buf *out, const char *context, uint8_t suite)
+void
+hs_tbs_head(struct buf *out, const char *context, uint8_t suite)
 {
 	uint8_t space[64];
 
@@ -358,7 +360,7 @@ hs_tbs_server(struct buf *out, uint8_t suite,
 	uint8_t seal_hash[HASH_LEN];
 
 	sha256(seal_hash, seal);
-	tbs_head(out, "Cloister v1 server handshake", suite);
+	hs_tbs_head(out, "Cloister v1 server handshake", suite);
 	buf_put(out, random_s, HS_RANDOM);
 	buf_put(out, th_sh, HASH_LEN);
 	buf_put(out, spki_hash, HASH_LEN);
@@ -372,7 +374,7 @@ hs_tbs_client(struct buf *out, uint8_t suite,
     const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
     const uint8_t cert_hash[HASH_LEN])
 {
-	tbs_head(out, "Cloister v1 client handshake", suite);
+	hs_tbs_head(out, "Cloister v1 client handshake", suite);
 	buf_put(out, random_c, HS_RANDOM);
 	buf_put(out, random_s, HS_RANDOM);
 	buf_put(out, th_sf, HASH_LEN);

@@ -411,15 +411,16 @@ control_result(const char *file, const char *name, const char *audit_log,
 static void
 verify(const char *path, const char *key_path)
 {
-	struct audit_report report;
 	uint8_t key[AUDIT_KEY_BYTES];
+	const struct audit_proof proof = { .key = key, .first = 1 };
+	struct audit_report report;
 	FILE *f = fopen(key_path, "r");
 
 	if (f == NULL || fread(key, 1, sizeof(key), f) != sizeof(key))
 		fatal("%s", key_path);
 	(void)fclose(f);
 	if ((f = fopen(path, "r")) == NULL ||
-	    audit_verify(f, key, NULL, &report) == -1)
+	    audit_verify(&f, 1, &proof, &report) == -1)
 		fatal("%s", path);
 	(void)fclose(f);
 	printf("%s %llu\n", report.reason == AUDIT_GOOD ? "good" :
