@@ -280,6 +280,9 @@ for run in 1 2 3 4 5 6 7 8 9 10; do
 		sleep 0.1
 		_n=$((_n + 1))
 	done
+	"$HOSTILE" disarm "$T/puppets/board"
+	wait_for "$HOSTILE" quiet "$T/puppets/board" \
+	    "$T/state/audit/audit.log" "$_at" || true
 	expect "control, run $run: others are served afterwards" 0 "" \
 	    as alice list
 	service_stop || bad "control: a clean stop"

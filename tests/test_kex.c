@@ -949,7 +949,9 @@ keyd_says_nonsense(void **state)
 	for (int at = 0; at < 2; at++) {
 		start(&r, 30, false);
 		send_hello(&r, w.host_hash);
-		if (at == 1) {
+		if (at == 0)
+			vault_no_ticket(&r);
+		else {
 			keyd_nonce(&r);
 			read_sh(&r);
 		}

@@ -18,6 +18,9 @@
  *		what one board's workers saw, to another board
  *	hostile left FILE
  *		status 0 while there are attempts that nobody has made
+ *	hostile quiet FILE AUDIT-LOG OFFSET
+ *		status 0 when who was killed so far is written down, and nobody
+ *		is at it
  *	hostile control FILE NAME AUDIT-LOG OFFSET
  *		like result, for roles against the monitor
  *	hostile verify AUDIT-LOG KEY
@@ -372,6 +375,31 @@ control_violations(const char *log, unsigned instance)
 	return n;
 }
 
+/* How often each was killed, or is about to be. */
+static void
+count_killed(const struct board *b, unsigned killed[ROLE_MAX_PROVIDERS])
+{
+	uint32_t total = atomic_load(&b->total);
+
+	for (uint32_t i = 0; i < total && i < BOARD_MAX; i++)
+		killed[b->at[i].n % ROLE_MAX_PROVIDERS] +=
+		    atomic_load(&b->at[i].result) == RESULT_BEGUN;
+}
+
+static int
+quiet(const char *file, const char *audit_log, long offset)
+{
+	unsigned killed[ROLE_MAX_PROVIDERS] = { 0 };
+	char *log = read_log(audit_log, offset);
+	int rv = 0;
+
+	count_killed(board_open(file, false), killed);
+	for (unsigned k = 0; k < ROLE_MAX_PROVIDERS; k++)
+		rv |= control_violations(log, k) != killed[k];
+	free(log);
+	return rv;
+}
+
 /* Each that was killed was written down, and each that had to be killed was. */
 static int
 control_result(const char *file, const char *name, const char *audit_log,
@@ -388,13 +416,13 @@ control_result(const char *file, const char *name, const char *audit_log,
 		bool bad = r == RESULT_NONE || r == RESULT_BREACH ||
 		    (r == RESULT_TAKEN && at->must_die);
 
-		killed[at->n % ROLE_MAX_PROVIDERS] += r == RESULT_BEGUN;
 		breaches += bad;
 		if (bad)
 			printf("breach: %u %s: llmproxy[%llu]: %s\n", i,
 			    at->name, (unsigned long long)at->n,
 			    r == RESULT_NONE ? "was not made" : "was taken");
 	}
+	count_killed(b, killed);
 	for (unsigned k = 0; k < ROLE_MAX_PROVIDERS; k++)
 		if (control_violations(log, k) != killed[k]) {
 			breaches++;
@@ -443,6 +471,8 @@ main(int argc, char **argv)
 		atomic_store(&board_open(argv[2], false)->armed, 0);
 	else if (strcmp(what, "left") == 0 && argc == 3)
 		return more(board_open(argv[2], false)) ? 0 : 1;
+	else if (strcmp(what, "quiet") == 0 && argc == 5)
+		return quiet(argv[2], argv[3], atol(argv[4]));
 	else if (strcmp(what, "control") == 0 && argc == 6)
 		return control_result(argv[2], argv[3], argv[4],
 		    atol(argv[5]));

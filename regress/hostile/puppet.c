@@ -2,7 +2,8 @@
  * A hostile role against its monitor.  cloisterd starts it as the llmproxy of
  * each of many providers: these are restarted, so each life of one makes one
  * attempt on the control channel, in one of the states of the monitor's end.
- * The first life waits until the service stands and the board says so.
+ * The first life waits until the service stands and the board says so; when it no
+ * longer does, they behave.
  */
 #include <poll.h>
 #include <unistd.h>
@@ -28,7 +29,8 @@ static struct chan *ctl;
 static bool
 may(const struct msg_desc *d)
 {
-	return d == msg_desc(MSG_ctl_ready) || d == msg_desc(MSG_ctl_running);
+	return d == msg_desc(MSG_ctl_ready) ||
+	    d == msg_desc(MSG_ctl_running) || d == msg_desc(MSG_ctl_pong);
 }
 
 /* The monitor kills who breaks the rules: not to be killed is the breach. */
@@ -83,7 +85,7 @@ main(int argc, char **argv)
 	if (chan_recv(ctl, &m, -1, &why) != 0)
 		return 0;
 	instance = m.u.ctl_start.instance;
-	if (m.u.ctl_start.generation > 1 &&
+	if (m.u.ctl_start.generation > 1 && atomic_load(&board->armed) != 0 &&
 	    (i = board_next(board, total)) != -1)
 		for (at = (size_t)i, place = 0;
 		    at >= attack_count(&places[place]);
