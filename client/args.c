@@ -11,7 +11,8 @@
 
 #define BIT(c)		(1u << (c))
 #define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
-			 BIT(CMD_SHOW) | BIT(CMD_MODELS))
+			 BIT(CMD_SHOW) | BIT(CMD_MODELS) | BIT(CMD_KEYS) | \
+			 BIT(CMD_PASSWD))
 #define TALK		(BIT(CMD_ASK) | BIT(CMD_CHAT))
 #define ANY		(~0u)
 
@@ -39,6 +40,12 @@ static const struct {
 	    "make your keys (-N: without a passphrase)" },
 	[CMD_FINGERPRINT] = { "fingerprint", 0, 0, "fingerprint",
 	    "show the fingerprints of the server's key and yours" },
+	[CMD_LOGIN] = { "login", 1, 1, "login [-N] [-S] [-u USER] LINK | HOST",
+	    "enrol your key, by an invite or your password" },
+	[CMD_KEYS] = { "keys", 0, 3, "keys [name ID LABEL | revoke ID]",
+	    "list, name and revoke your enrolled keys" },
+	[CMD_PASSWD] = { "passwd", 0, 0, "passwd [-S]",
+	    "change your password at the server" },
 	[CMD_HELP] = { "help", 0, 0, "help", "print this" },
 	[CMD_VERSION] = { "version", 0, 0, "version", "print the version" }
 };
@@ -63,8 +70,11 @@ static const struct {
 	    "do not keep question and answer" },
 	{ 'n', BIT(CMD_LIST), "-n, --number", "N",
 	    "list N conversations at most" },
-	{ 'N', BIT(CMD_KEYGEN), "-N, --no-passphrase", "",
+	{ 'N', BIT(CMD_KEYGEN) | BIT(CMD_LOGIN), "-N, --no-passphrase", "",
 	    "store the keys in clear" },
+	{ 'S', SESSION | BIT(CMD_LOGIN), "-S, --stdin", "",
+	    "take passwords from standard input" },
+	{ 'u', BIT(CMD_LOGIN), "-u, --user", "USER", "your name there" },
 	{ 'v', ANY, "-v, --verbose", "", "say what is going on" },
 	{ 'h', ANY, "-h, --help", "", "print this" },
 	{ 'V', ANY, "-V, --version", "", "print the version" }
@@ -81,6 +91,8 @@ static const struct option long_options[] = {
 	{ "no-store", no_argument, NULL, OPT_NO_STORE },
 	{ "number", required_argument, NULL, 'n' },
 	{ "no-passphrase", no_argument, NULL, 'N' },
+	{ "stdin", no_argument, NULL, 'S' },
+	{ "user", required_argument, NULL, 'u' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -125,6 +137,12 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 		return set_number(a, optarg, err, errlen);
 	case 'N':
 		a->nopass = true;
+		return 0;
+	case 'S':
+		a->from_stdin = true;
+		return 0;
+	case 'u':
+		a->user = optarg;
 		return 0;
 	case 'v':
 		a->verbose = true;
@@ -174,6 +192,13 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 		(void)snprintf(err, errlen, "-c and --cid exclude each other");
 		return -1;
 	}
+	if (a->command == CMD_KEYS && a->nwords > 0 &&
+	    (strcmp(a->words[0], "name") == 0 ? a->nwords != 3 :
+	    strcmp(a->words[0], "revoke") != 0 || a->nwords != 2)) {
+		(void)snprintf(err, errlen, "usage: cloister %s",
+		    commands[a->command].usage);
+		return -1;
+	}
 	if (a->nwords < commands[a->command].min_words ||
 	    (commands[a->command].max_words != -1 &&
 	    a->nwords > commands[a->command].max_words)) {
@@ -193,7 +218,7 @@ args_parse(struct args *a, int argc, char **argv, char *err, size_t errlen)
 	memset(a, 0, sizeof(*a));
 	opterr = 0;
 	optind = 0;		/* glibc: start afresh, also in a second call */
-	while ((opt = getopt_long(argc, argv, ":H:k:m:cn:NvhV", long_options,
+	while ((opt = getopt_long(argc, argv, ":H:k:m:cn:NSu:vhV", long_options,
 	    NULL)) != -1) {
 		if (opt == 'h')
 			help = true;

@@ -10,7 +10,8 @@
 
 enum command {
 	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_KEYGEN,
-	CMD_FINGERPRINT, CMD_HELP, CMD_VERSION
+	CMD_FINGERPRINT, CMD_LOGIN, CMD_KEYS, CMD_PASSWD, CMD_HELP,
+	CMD_VERSION
 };
 
 /* Strings point into argv; those that were not given are NULL. */
@@ -25,6 +26,8 @@ struct args {
 	bool		 nostore;	/* --no-store */
 	unsigned	 limit;		/* -n N; 0: no limit */
 	bool		 nopass;	/* -N */
+	bool		 from_stdin;	/* -S */
+	const char	*user;		/* -u USER */
 	char		**words;	/* what follows the command */
 	int		 nwords;
 };

@@ -227,18 +227,17 @@ ends_line(int fd)
 	return end <= 0 || (pread(fd, &last, 1, end - 1) == 1 && last == '\n');
 }
 
-int
-cconf_known_add(const struct cconf *c, const struct cconf_server *s,
-    const uint8_t fp[CCONF_FP_BYTES], int suite, char *err, size_t errlen)
+/* Add a line to a file that nobody else can write, and sync it. */
+static int
+append_line(const struct cconf *c, const char *path, const char *line,
+    char *err, size_t errlen)
 {
-	char text[CCONF_FP_TEXT], line[sizeof(s->text) + CCONF_FP_TEXT + 16];
+	struct buf b = BUF_INIT(4096);
 	struct stat st;
-	int fd, n, rv = -1;
+	int fd, rv = -1;
 
-	cconf_fingerprint(text, fp);
-	fd = open(c->known_servers,
-	    O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-	    0600);
+	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY |
+	    O_NONBLOCK, 0600);
 	if (fd == -1 || fstat(fd, &st) == -1)
 		goto fail;
 	if (!S_ISREG(st.st_mode) || (st.st_mode & 022) != 0 ||
@@ -246,19 +245,53 @@ cconf_known_add(const struct cconf *c, const struct cconf_server *s,
 		errno = EPERM;
 		goto fail;
 	}
-	n = snprintf(line, sizeof(line), "%s%s %s%s\n",
-	    ends_line(fd) ? "" : "\n", s->text, text,
-	    suite == 2 ? " suite2" : "");
-	if (write_sync(fd, bytes_of(line, (size_t)n)) == -1 ||
-	    sync_dir(c->dir) == -1)
-		goto fail;
-	rv = 0;
+	if (!ends_line(fd))
+		buf_u8(&b, '\n');
+	buf_str(&b, line);
+	if (b.err)
+		errno = ENOMEM;
+	else if (write_sync(fd, buf_bytes(&b)) == 0 && sync_dir(c->dir) == 0)
+		rv = 0;
 fail:
 	if (rv == -1)
-		snprintf(err, errlen, "%s: %s", c->known_servers,
-		    strerror(errno));
+		snprintf(err, errlen, "%s: %s", path, strerror(errno));
 	if (fd != -1)
 		close(fd);
+	buf_free(&b);
+	return rv;
+}
+
+int
+cconf_known_add(const struct cconf *c, const struct cconf_server *s,
+    const uint8_t fp[CCONF_FP_BYTES], int suite, char *err, size_t errlen)
+{
+	char text[CCONF_FP_TEXT], line[sizeof(s->text) + CCONF_FP_TEXT + 16];
+
+	cconf_fingerprint(text, fp);
+	(void)snprintf(line, sizeof(line), "%s %s%s\n", s->text, text,
+	    suite == 2 ? " suite2" : "");
+	return append_line(c, c->known_servers, line, err, errlen);
+}
+
+int
+cconf_set_server(struct cconf *c, const struct cconf_server *s, char *err,
+    size_t errlen)
+{
+	char line[sizeof(s->text) + 32], *path;
+	int rv;
+
+	if (c->has_server)
+		return 0;
+	if (asprintf(&path, "%s/config", c->dir) == -1) {
+		snprintf(err, errlen, "no memory");
+		return -1;
+	}
+	(void)snprintf(line, sizeof(line), "server = \"%s\"\n", s->text);
+	if ((rv = append_line(c, path, line, err, errlen)) == 0) {
+		c->server = *s;
+		c->has_server = true;
+	}
+	free(path);
 	return rv;
 }
 

@@ -27,5 +27,11 @@ int cmd_show(struct client *cl);
 int cmd_models(struct client *cl);
 int cmd_keygen(struct client *cl);
 int cmd_fingerprint(struct client *cl);
+int cmd_login(struct client *cl);
+int cmd_passwd(struct client *cl);
+int cmd_keys(struct client *cl);
+
+/* Make the user's keys where cl->key says; for cmd_keygen() and cmd_login(). */
+int keys_make(struct client *cl);
 
 #endif

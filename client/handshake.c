@@ -181,6 +181,9 @@ identify(struct run *r)
 	if (sa.ncerts > 0)
 		return violation(r, "the server shows certificates, which this "
 		    "version cannot check");
+	r->h->seal_n = sa.seal.n;	/* its length was checked */
+	if (sa.seal.n > 0)
+		memcpy(r->h->seal, sa.seal.p, sa.seal.n);
 	rsa_fingerprint_text(text, r->hs.server_hash);
 	ui_step("the server proved that it holds key %s", text);
 	rc = r->h->trust(r->hs.server_hash, r->hs.suite, r->h->arg);
@@ -211,6 +214,9 @@ authenticate(struct run *r)
 	else
 		rc = send_flight(r, buf_bytes(&ca), HS_CA_PAD,
 		    "sending your key");
+	hs_login_bind(r->h->bind, r->hs.suite, r->hs.random_c, r->hs.random_s,
+	    r->hs.th_sf, r->hs.client_hash, r->hs.wrap_hash,
+	    r->hs.server_hash);
 	ui_step("sent your key and its signature");
 out:
 	buf_free(&sig);

@@ -140,7 +140,13 @@ trust_decide(const uint8_t fp[HASH_LEN], int suite, void *arg)
 		return changed(t, text);
 	if (known == CCONF_MATCH && suite < min_suite)
 		return downgraded(t, suite, min_suite);
-	if (known == CCONF_UNKNOWN) {
+	if (t->link != NULL && !bytes_eq_ct(fp, t->link, HASH_LEN)) {
+		ui_err("%s shows the key\n    %s\nwhich is not the one in the "
+		    "link: not connected, and your key was not sent. Ask "
+		    "whoever sent the link", t->server->text, text);
+		return RC_SERVER_KEY;
+	}
+	if (known == CCONF_UNKNOWN && t->link == NULL) {
 		rc = first_contact(t, text);
 		if (rc != RC_OK)
 			return rc;

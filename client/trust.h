@@ -11,13 +11,16 @@
 struct trust {
 	const struct cconf		*conf;
 	const struct cconf_server	*server;
+	const uint8_t			*link;	/* the key that a link names, or
+						 * NULL */
 };
 
 /*
  * A handshake_trust (handshake.h) with a struct trust.  A known key is taken, but
  * not under a lower suite than it once spoke.  A changed key is refused, whatever
- * the configuration says.  An unknown key is taken as `first_contact' says; ask
- * means a question on /dev/tty, and refusal when there is none.  A key taken
+ * the configuration or a link says.  An unknown key is taken if it is that of the
+ * link, where there is one, and else as `first_contact' says; ask means a
+ * question on /dev/tty, and refusal when there is none.  A key taken
  * newly is remembered.
  */
 int trust_decide(const uint8_t fp[HASH_LEN], int suite, void *arg);

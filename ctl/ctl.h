@@ -60,6 +60,7 @@ const struct ctl_command *ctl_find(int argc, char **argv, int *words);
 __attribute__((noreturn)) void ctl_usage(const struct ctl_command *cmd);
 
 int cmd_init(int argc, char **argv);
+int cmd_invite(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
@@ -70,6 +71,8 @@ int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);
 int cmd_user_enable(int argc, char **argv);
 int cmd_user_list(int argc, char **argv);
+int cmd_user_passwd(int argc, char **argv);
+int cmd_user_policy(int argc, char **argv);
 
 /* ---- ask.c --------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 #include "vault.h"
 
 /* An xv_auth that waits for the K record. */
-struct attempt {
+struct try {
 	struct vault	*v;
 	uint64_t	 n;
 	uint8_t		 suite;
@@ -62,7 +62,7 @@ same_spki(const struct rec_spki *a, const struct rec_spki *b)
 
 /* Verify the client's signature over what this process knows of N. */
 static bool
-signed_by(const struct attempt *a, const struct worker *w,
+signed_by(const struct try *a, const struct worker *w,
     const struct rec_spki *signer)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
@@ -92,28 +92,36 @@ max_sessions(const struct vault *v, const struct user *u)
 
 /*
  * Why not, or NULL.  Every way through here costs one verification, with the
- * enrolled key or, when there is none, with the one that was sent.
+ * enrolled key or, when there is none, with the one that was sent.  *may_enrol:
+ * it is not let in, but it is the key that signed: an unknown one, a revoked one
+ * and that of a disabled user are the same here.
  */
 static const char *
-judge(const struct attempt *a, const struct worker *w,
-    const struct rec_enrolled *k, const struct user *u)
+judge(const struct try *a, const struct worker *w,
+    const struct rec_enrolled *k, const struct user *u, bool *may_enrol)
 {
 	bool good = signed_by(a, w, k != NULL ? &k->sign : &a->spki);
 
-	if (k == NULL)
-		return "unknown key";
-	if (!same_spki(&k->sign, &a->spki) || u == NULL)
+	*may_enrol = false;
+	if (k != NULL && (!same_spki(&k->sign, &a->spki) || u == NULL))
 		return "the key's record does not fit";
-	if (!same_spki(&k->wrap, &a->wrap))
+	if (k != NULL && k->state == REC_KEY_ACTIVE &&
+	    u->state == REC_USER_ENABLED && !same_spki(&k->wrap, &a->wrap))
 		return "another wrap key than the enrolled one";
 	if (!good)
-		return "bad signature";
+		return k != NULL ? "bad signature" : "unknown key, and a bad "
+		    "signature";
 	if (!hs_suite_spoken(a->suite) || a->suite < a->v->lowest_suite)
 		return "suite not allowed";
+	*may_enrol = a->v->enrolment && !a->v->stopping && w->have_nonce &&
+	    w->sess != NULL;
+	if (k == NULL)
+		return "unknown key";
 	if (k->state != REC_KEY_ACTIVE)
 		return "key revoked";
 	if (u->state != REC_USER_ENABLED)
 		return "user disabled";
+	*may_enrol = false;
 	if (u->live >= max_sessions(a->v, u))
 		return "too many sessions";
 	if (a->v->stopping)
@@ -122,7 +130,7 @@ judge(const struct attempt *a, const struct worker *w,
 }
 
 static void
-refuse(struct worker *w, const struct attempt *a, const struct user *u,
+refuse(struct worker *w, const struct try *a, const struct user *u,
     const char *reason)
 {
 	char fp[RSA_FP_TEXT];
@@ -136,18 +144,62 @@ refuse(struct worker *w, const struct attempt *a, const struct user *u,
 	worker_close_sess(w);
 }
 
-/* The session channel comes to life, the kex channel ends. */
+/* The handshake may be finished; the kex channel ends. */
 static void
-grant(struct worker *w, const struct attempt *a, const struct rec_enrolled *k,
+let_through(struct worker *w)
+{
+	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
+	if (chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
+		log_debug("worker %llu did not wait", (unsigned long long)w->n);
+	if (chan_queued(w->kex) == 0)
+		worker_close_kex(w);	/* else at its own end of file */
+}
+
+/* What a password or an invite in this session will be bound to. */
+static void
+bind_login(struct worker *w, const struct try *a)
+{
+	uint8_t wrap_hash[HASH_LEN];
+
+	sha256(wrap_hash, spki_bytes(&a->wrap));
+	hs_login_bind(w->bind, a->suite, a->random_c, w->random_s, a->th_sf,
+	    a->fp, wrap_hash, a->v->host_hash);
+	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
+}
+
+/* Whether a password is wanted besides the key. */
+static bool
+wants_password(const struct vault *v, const struct user *u)
+{
+	return (u->policy == REC_POLICY_DEFAULT ? v->policy : u->policy) ==
+	    REC_POLICY_KEY_PASSWORD;
+}
+
+/* A key that is not let in may enrol itself, and nothing else. */
+static bool
+let_enrol(struct worker *w, const struct try *a, const char *reason)
+{
+	char fp[RSA_FP_TEXT];
+
+	bind_login(w, a);
+	if (!gate_begin(w, GATE_ENROL, &a->spki, &a->wrap))
+		return false;
+	rsa_fingerprint_text(fp, a->fp);
+	audit("auth.stranger", w->n, NULL, "%s, from %s, key %s", reason,
+	    w->source, fp);
+	w->suite = a->suite;
+	w->since_ms = mono_ms();
+	w->logs = 0;
+	let_through(w);
+	return true;
+}
+
+/* The session channel comes to life, or waits for the password. */
+static void
+grant(struct worker *w, const struct try *a, const struct rec_enrolled *k,
     struct user *u)
 {
 	struct vault *v = w->v;
-	struct m_vs_user mu = {
-		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
-		.max_prompt_bytes = v->max_prompt_bytes,
-		.shaping = v->shaping,
-		.user = bytes_str(u->name)
-	};
 	char fp[RSA_FP_TEXT];
 
 	rsa_fingerprint_text(fp, a->fp);
@@ -162,23 +214,22 @@ grant(struct worker *w, const struct attempt *a, const struct rec_enrolled *k,
 	w->logs = 0;
 	u->live++;
 	v->nlive++;
-	chan_set_state(w->sess, SESS_VAULT_LIVE);
-	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
-	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1 ||
-	    chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
-		log_debug("worker %llu did not wait", (unsigned long long)w->n);
-	if (chan_queued(w->kex) == 0)
-		worker_close_kex(w);	/* else at its own end of file */
+	bind_login(w, a);
+	if (wants_password(v, u))
+		(void)gate_begin(w, GATE_FACTOR, NULL, NULL);
+	else
+		session_begin(w);
+	let_through(w);
 }
 
 static void
 on_enrolled(void *arg, const struct engine_reply *r)
 {
-	struct attempt *a = arg;
+	struct try *a = arg;
 	struct vault *v = a->v;
 	struct worker *w = worker_find(v, a->n);
 	struct rec_enrolled k;
-	bool found = false;
+	bool found = false, may_enrol;
 	const char *reason;
 	struct user *u = NULL;
 	uint64_t version;
@@ -196,16 +247,15 @@ on_enrolled(void *arg, const struct engine_reply *r)
 	}
 	if (found)
 		u = user_by_uid(v, k.uid);
-	reason = judge(a, w, found ? &k : NULL, u);
+	reason = judge(a, w, found ? &k : NULL, u, &may_enrol);
 	if (reason == NULL && !w->have_nonce)
 		reason = "no nonce from keyd";
 	else if (reason == NULL && w->sess == NULL)
 		reason = "the session worker is gone";
-	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
-	if (reason != NULL)
-		refuse(w, a, u, reason);
-	else
+	if (reason == NULL)
 		grant(w, a, &k, u);
+	else if (!may_enrol || !let_enrol(w, a, reason))
+		refuse(w, a, u, reason);
 out:
 	free(a);
 }
@@ -215,7 +265,7 @@ auth(struct worker *w, const struct m_xv_auth *m)
 {
 	struct vault *v = w->v;
 	struct rec_key key;
-	struct attempt *a;
+	struct try *a;
 
 	chan_set_state(w->kex, KEX_VAULT_ASKED);
 	if ((a = calloc(1, sizeof(*a))) == NULL)

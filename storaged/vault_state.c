@@ -30,6 +30,15 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->waiting);
 	STAILQ_INIT(&v->committing);
 	LIST_INIT(&v->admins);
+	STAILQ_INIT(&v->changes);
+	LIST_INIT(&v->invites);
+	LIST_INIT(&v->fails);
+	LIST_INIT(&v->gates);
+	LIST_INIT(&v->attempts);
+	v->password_delay_s = 1;
+	v->policy = REC_POLICY_KEY;
+	v->argon2_memory_kib = 65536;
+	v->argon2_passes = 3;
 	STAILQ_INIT(&v->hash_wait[0]);
 	STAILQ_INIT(&v->hash_wait[1]);
 	STAILQ_INIT(&v->hash_sent);
@@ -60,6 +69,8 @@ vault_free(struct vault *v)
 		free(e);
 	}
 	hash_free(v);
+	invites_free(v);
+	backoff_free(v);
 	workers_forget_doomed(v);
 	loop_timer_free(v->anchor_timer);
 	loop_timer_free(v->stop_timer);
@@ -82,6 +93,8 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 	u->version = version;
 	u->state = rec->state;
 	u->max_sessions = rec->max_sessions;
+	u->policy = rec->flags;
+	u->password = rec->pwhash_n > 0;
 	LIST_INSERT_HEAD(&v->users, u, link);
 	v->nusers++;
 	return u;

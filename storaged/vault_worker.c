@@ -76,6 +76,7 @@ worker_close_sess(struct worker *w)
 	}
 	TAILQ_INIT(&w->receiving);	/* they were freed as requests */
 	w->nreceiving = 0;
+	gate_end(w);
 	if (w->user != NULL)
 		end_session(w);
 	worker_release(w);
@@ -113,7 +114,8 @@ worker_end(struct worker *w, const char *reason)
 {
 	struct doomed *d;
 
-	audit("session.revoke", w->n, w->user->name, "%s", reason);
+	audit("session.revoke", w->n, w->user != NULL ? w->user->name : NULL,
+	    "%s", reason);
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("calloc");
 	d->v = w->v;
