@@ -140,7 +140,8 @@ $(FUZZ): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libcloister.a
 fuzzers: $(FUZZ)
 
 # Helpers of the end-to-end tests.
-STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o
+STANDIN	 = $(B)/obj/regress/standin.o $(B)/obj/regress/standin_answer.o \
+	   $(B)/obj/regress/standin_wire.o
 $(B)/standin: $(STANDIN) $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(STANDIN) $(B)/libcommon.a \
@@ -150,7 +151,7 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
 $(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@

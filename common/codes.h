@@ -32,6 +32,14 @@ enum delta {
 	DELTA_REASONING = 1
 };
 
+/* The protocol that a provider speaks. */
+enum provider_type {
+	PROVIDER_OPENAI = 0,	/* chat completions */
+	PROVIDER_ANTHROPIC = 1,	/* messages */
+	PROVIDER_OLLAMA = 2	/* /api/chat */
+};
+#define PROVIDER_TYPES	3
+
 /* How the sizes and times of answers are hidden (docs/protocol.md, Shaping). */
 enum shape_mode {
 	SHAPE_OFF = 0,

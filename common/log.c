@@ -38,14 +38,26 @@ log_clean(char *s)
 			*s = '?';
 }
 
+/* Hand a line on. */
 static void
-emit(enum log_level level, const char *event, uint64_t session,
-    const char *user, const char *fmt, va_list ap, int err)
+deliver(enum log_level level, const char *event, uint64_t session,
+    const char *user, const char *line)
+{
+	if (sink_fn != NULL)
+		sink_fn(level, event, session, user, line);
+	else if (event != NULL)
+		(void)fprintf(stderr, "%s: %s: %s\n", log_name, event, line);
+	else
+		(void)fprintf(stderr, "%s: %s\n", log_name, line);
+}
+
+static void
+emit(enum log_level level, const char *fmt, va_list ap, int err)
 {
 	char line[LINE_MAX_BYTES];
 	int n;
 
-	if (event == NULL && level > log_max)
+	if (level > log_max)
 		return;
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	if (n < 0)
@@ -54,12 +66,7 @@ emit(enum log_level level, const char *event, uint64_t session,
 		(void)snprintf(line + n, sizeof(line) - (size_t)n, ": %s",
 		    strerror(err));
 	log_clean(line);
-	if (sink_fn != NULL)
-		sink_fn(level, event, session, user, line);
-	else if (event != NULL)
-		(void)fprintf(stderr, "%s: %s: %s\n", log_name, event, line);
-	else
-		(void)fprintf(stderr, "%s: %s\n", log_name, line);
+	deliver(level, NULL, 0, NULL, line);
 }
 
 #define LOG_FN(name, level)						\
@@ -69,7 +76,7 @@ name(const char *fmt, ...)						\
 	va_list ap;							\
 									\
 	va_start(ap, fmt);						\
-	emit(level, NULL, 0, NULL, fmt, ap, 0);				\
+	emit(level, fmt, ap, 0);					\
 	va_end(ap);							\
 }
 
@@ -79,15 +86,38 @@ LOG_FN(log_notice, LOG_L_NOTICE)
 LOG_FN(log_info, LOG_L_INFO)
 LOG_FN(log_debug, LOG_L_DEBUG)
 
+/*
+ * A sentence that happens to look like fields (somebody else's words may be in
+ * it) is put into quotes: it stays a sentence.
+ */
+static void
+as_sentence(char *line, size_t size)
+{
+	size_t n = strlen(line);
+
+	log_clean(line);
+	if (!fields_ok(line))
+		return;
+	memmove(line + 1, line, n < size - 1 ? n + 1 : n);
+	line[0] = '"';
+	line[size - 1] = '\0';
+}
+
 void
-audit(const char *event, uint64_t session, const char *user,
+audit(enum event event, uint64_t session, const char *user,
     const char *fmt, ...)
 {
+	char line[LINE_MAX_BYTES];
 	va_list ap;
 
 	va_start(ap, fmt);
-	emit(LOG_L_NOTICE, event, session, user, fmt, ap, 0);
+	if (fields_format(line, sizeof(line), fmt, ap) == -1) {
+		if (vsnprintf(line, sizeof(line), fmt, ap) < 0)
+			line[0] = '\0';
+		as_sentence(line, sizeof(line));
+	}
 	va_end(ap);
+	deliver(LOG_L_NOTICE, event_decls[event].name, session, user, line);
 }
 
 void
@@ -97,7 +127,7 @@ fatal(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	emit(LOG_L_ERR, NULL, 0, NULL, fmt, ap, err);
+	emit(LOG_L_ERR, fmt, ap, err);
 	va_end(ap);
 	_exit(1);
 }
@@ -108,7 +138,7 @@ fatalx(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	emit(LOG_L_ERR, NULL, 0, NULL, fmt, ap, 0);
+	emit(LOG_L_ERR, fmt, ap, 0);
 	va_end(ap);
 	_exit(1);
 }

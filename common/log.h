@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <stdint.h>
 
+#include "events.h"
+
 /* Priorities, as syslog(3) numbers them. */
 enum log_level {
 	LOG_L_ERR = 3,
@@ -22,7 +24,8 @@ enum log_level {
 };
 
 /*
- * Where a message goes.  text is one line of UTF-8 without control characters.
+ * Where a message goes.  text is one line of ASCII without control characters:
+ * for an audit event its fields, or a sentence (events.h).
  * event is NULL for an operational message and else the name of an audit event;
  * session is the session number or 0, user a user's name or NULL.
  */
@@ -46,10 +49,11 @@ void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * An audit event: its name ("auth.accept"), the session it belongs to or 0, the
- * user or NULL, and what else there is to say.
+ * An audit event of events.def, the session that it belongs to or 0, the user or
+ * NULL, and its fields: fmt is either `name=%X name=%X ...' (events.h, there
+ * which conversions) or a sentence, which becomes the one field "text".
  */
-void audit(const char *event, uint64_t session, const char *user,
+void audit(enum event event, uint64_t session, const char *user,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* Log the message with strerror(errno), then exit with status 1. */

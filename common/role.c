@@ -359,7 +359,7 @@ role_link_lost(struct chan *c, const char *why, void *arg)
 		log_info("the link with %s has ended", role_decls[m.role].name);
 		_exit(1);
 	}
-	audit("violation", 0, NULL, "%s: %s", role_decls[m.role].name,
+	audit(EV_violation, 0, NULL, "%s: %s", role_decls[m.role].name,
 	    why != NULL ? why : "does not read its messages");
 	if (!role_accuses(self->id, link))
 		fatalx("%s broke the rules of its link",

@@ -93,7 +93,7 @@ worker_sign(struct chan *c, struct worker *w, const struct m_xk_sign *q)
 static void
 worker_violation(struct chan *c, struct worker *w, const char *why)
 {
-	audit("violation", w->n, NULL, "keyd channel: %s", why);
+	audit(EV_violation, w->n, NULL, "keyd channel: %s", why);
 	worker_end(c, w);
 }
 

@@ -20,7 +20,7 @@ grant_close(struct grant *g)
 static void
 violation(struct grant *g, const char *why)
 {
-	audit("violation", g->n, g->user, "model channel: %s", why);
+	audit(EV_violation, g->n, g->user, "model channel: %s", why);
 	grant_close(g);
 }
 

@@ -53,24 +53,24 @@ judge_hint(const struct request *r, enum err code, char dst[LLM_HINT_MAX + 1])
 }
 
 static enum err
-code_of(enum openai_class cls)
+code_of(enum wire_class cls)
 {
 	switch (cls) {
-	case OPENAI_E_AUTH:
+	case WIRE_E_AUTH:
 		return ERR_UPSTREAM_KEY;
-	case OPENAI_E_NOTFOUND:
+	case WIRE_E_NOTFOUND:
 		return ERR_NO_MODEL;
-	case OPENAI_E_CONTEXT:
+	case WIRE_E_CONTEXT:
 		return ERR_CONTEXT;
-	case OPENAI_E_RATE:
-	case OPENAI_E_OVERLOADED:
+	case WIRE_E_RATE:
+	case WIRE_E_OVERLOADED:
 		return ERR_OVERLOADED;
-	case OPENAI_E_QUOTA:
+	case WIRE_E_QUOTA:
 		return ERR_QUOTA;
-	case OPENAI_E_NONE:
-	case OPENAI_E_REQUEST:
-	case OPENAI_E_SERVER:
-	case OPENAI_E_PROTOCOL:
+	case WIRE_E_NONE:
+	case WIRE_E_REQUEST:
+	case WIRE_E_SERVER:
+	case WIRE_E_PROTOCOL:
 		break;
 	}
 	return ERR_UPSTREAM;
@@ -89,17 +89,17 @@ header(struct request *r, const char *name)
 
 /* The provider says what is wrong; it may quote the key that it refuses. */
 static void
-judge_error(struct request *r, struct openai_error *e, struct outcome *o)
+judge_error(struct request *r, struct wire_error *e, struct outcome *o)
 {
 	int n;
 
-	openai_error_redact(e, r->lp->up.key);
-	o->log = openai_class_name(e->cls);
+	wire_error_redact(e, r->lp->up.key);
+	o->log = wire_class_name(e->cls);
 	o->code = code_of(e->cls);
 	o->retry = e->retry;
-	o->retry_after_ms = openai_retry_after(header(r, "retry-after-ms"),
+	o->retry_after_ms = wire_retry_after(header(r, "retry-after-ms"),
 	    header(r, "retry-after"), time(NULL));
-	if (e->cls == OPENAI_E_CONTEXT && e->prompt_tokens >= 0 &&
+	if (e->cls == WIRE_E_CONTEXT && e->prompt_tokens >= 0 &&
 	    e->context_tokens >= 0)
 		n = snprintf(o->text, sizeof(o->text), "%s (%ld tokens, the "
 		    "model takes %ld)", e->message, e->prompt_tokens,
@@ -116,22 +116,22 @@ judge_answer(struct request *r, CURLcode rc, const char *text,
     struct outcome *o)
 {
 	static const enum finish finishes[] = {
-		[OPENAI_F_NONE] = FINISH_STOP,
-		[OPENAI_F_STOP] = FINISH_STOP,
-		[OPENAI_F_LENGTH] = FINISH_LENGTH,
-		[OPENAI_F_TOOL_CALLS] = FINISH_TOOL_CALLS,
-		[OPENAI_F_CONTENT_FILTER] = FINISH_FILTER,
-		[OPENAI_F_FUNCTION_CALL] = FINISH_TOOL_CALLS,
+		[WIRE_F_NONE] = FINISH_STOP,
+		[WIRE_F_STOP] = FINISH_STOP,
+		[WIRE_F_LENGTH] = FINISH_LENGTH,
+		[WIRE_F_TOOL_CALLS] = FINISH_TOOL_CALLS,
+		[WIRE_F_CONTENT_FILTER] = FINISH_FILTER,
+		[WIRE_F_FUNCTION_CALL] = FINISH_TOOL_CALLS,
 	};
 
-	switch (openai_end(&r->answer)) {
-	case OPENAI_COMPLETE:
+	switch (wire_end(&r->answer)) {
+	case WIRE_COMPLETE:
 		o->finish = finishes[r->answer.finish];
 		return;
-	case OPENAI_FAILED:
+	case WIRE_FAILED:
 		judge_error(r, &r->answer.error, o);
 		return;
-	case OPENAI_TRUNCATED:
+	case WIRE_TRUNCATED:
 		break;
 	}
 	o->retry = rc != CURLE_OPERATION_TIMEDOUT;
@@ -155,7 +155,7 @@ is_certificate_error(CURLcode rc)
 void
 judge(struct request *r, CURLcode rc, const char *text, struct outcome *o)
 {
-	struct openai_error e;
+	struct wire_error e;
 	long status = 0;
 
 	if (r->easy != NULL && curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE,
@@ -168,7 +168,7 @@ judge(struct request *r, CURLcode rc, const char *text, struct outcome *o)
 		(void)strlcpy(o->text, "the provider answered a redirect, which "
 		    "is never followed", sizeof(o->text));
 	} else if (status > 200) {
-		openai_error_body(&e, (int)status, buf_bytes(&r->error_body));
+		wire_error_body(&e, (int)status, buf_bytes(&r->error_body));
 		judge_error(r, &e, o);
 	} else {
 		o->code = ERR_UPSTREAM;

@@ -27,7 +27,7 @@
 #include "codes.h"
 #include "kdf.h"
 #include "loop.h"
-#include "openai.h"
+#include "wire.h"
 
 #define LLM_MODELS_MAX		64
 #define LLM_KEY_MAX		4096	/* bytes of an API key */
@@ -57,10 +57,13 @@ struct llm_model {
 	char		 upstream[257];	/* what the provider calls it */
 	char		*system;	/* sent first; "" for none */
 	uint32_t	 max_tokens;	/* 0: the provider's limit */
+	uint32_t	 context;	/* 0: the provider's choice */
+	uint32_t	 temperature;	/* thousandths + 1; 0: not set */
 };
 
 /* The provider. */
 struct upstream {
+	enum provider_type type;
 	bool		 tls, has_key, has_ca;
 	uint16_t	 port;
 	uint32_t	 connect_s, first_byte_s, idle_s, total_s;
@@ -166,7 +169,7 @@ struct request {
 	size_t		 head_bytes, body_bytes;
 	bool		 answering;	/* bytes of the body have come */
 	bool		 ended;		/* [DONE]: nothing more is awaited */
-	struct openai	 answer;
+	struct wire	 answer;
 	struct buf	 error_body;	/* with another status than 200 */
 	/* what was answered */
 	uint8_t		 out_kind;

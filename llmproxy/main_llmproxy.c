@@ -26,6 +26,9 @@ on_upstream(const struct m_ctl_upstream *m)
 {
 	struct upstream *up = &proxy.up;
 
+	if (m->type >= PROVIDER_TYPES)
+		fatalx("bad configuration of a provider");
+	up->type = m->type;
 	up->tls = m->tls != 0;
 	up->has_key = m->has_key != 0;
 	up->has_ca = m->has_ca != 0;
@@ -52,6 +55,8 @@ on_model(const struct m_ctl_model *m)
 	    msg_text(mo->system, m->system.n + 1, m->system) == -1)
 		fatalx("bad configuration of a model");
 	mo->max_tokens = m->max_tokens;
+	mo->context = m->context;
+	mo->temperature = m->temperature;
 	proxy.nmodels++;
 }
 

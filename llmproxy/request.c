@@ -15,7 +15,7 @@ static void on_text(void *, struct bytes);
 static void on_reasoning(void *, struct bytes);
 static void attempt(struct request *, bool);
 
-static const struct openai_cb answer_cb = { on_text, on_reasoning };
+static const struct wire_cb answer_cb = { on_text, on_reasoning };
 
 /* ---- birth and death ----------------------------------------------------- */
 
@@ -47,7 +47,7 @@ request_new(struct grant *g, uint32_t req, uint32_t messages)
 	buf_init(&r->body, LLM_BODY_MAX);
 	buf_init(&r->out, LLM_DELTA_MAX);
 	buf_init(&r->error_body, LLM_ERROR_BODY_MAX);
-	openai_init(&r->answer, &answer_cb, r);
+	wire_init(&r->answer, r->lp->up.type, &answer_cb, r);
 	g->nrequests++;
 	LIST_INSERT_HEAD(&g->requests, r, link);
 	return r;
@@ -85,7 +85,7 @@ request_free(struct request *r)
 		r->grant->nrequests--;
 	LIST_REMOVE(r, link);
 	forget_text(r);
-	openai_free(&r->answer);
+	wire_free(&r->answer);
 	buf_free(&r->body);
 	buf_free(&r->out);
 	buf_free(&r->error_body);
@@ -332,26 +332,31 @@ static int
 build(struct request *r)
 {
 	const struct llm_model *model = r->grant->model;
-	struct openai_req req = {
-		.model = model->upstream, .max_tokens = model->max_tokens
+	struct wire_req req = {
+		.model = model->upstream, .max_tokens = model->max_tokens,
+		.context = model->context,
+		.has_temperature = model->temperature > 0,
+		.temperature = model->temperature > 0 ?
+		    (model->temperature - 1) / 1000.0 : 0
 	};
-	struct openai_msg *msgs;
+	struct wire_msg *msgs;
 	size_t n = 0;
 	int rc;
 
 	if ((msgs = calloc((size_t)r->nmsgs + 1, sizeof(*msgs))) == NULL)
 		fatal("calloc");
 	if (model->system[0] != '\0')
-		msgs[n++] = (struct openai_msg){ OPENAI_SYSTEM,
+		msgs[n++] = (struct wire_msg){ WIRE_SYSTEM,
 		    bytes_str(model->system) };
 	for (uint32_t i = 0; i < r->nmsgs; i++)
-		msgs[n++] = (struct openai_msg){
-		    r->msg[i].kind == 1 ? OPENAI_USER : OPENAI_ASSISTANT,
+		msgs[n++] = (struct wire_msg){
+		    r->msg[i].kind == 1 ? WIRE_USER : WIRE_ASSISTANT,
 		    r->msg[i].len == 0 ? bytes_of(NULL, 0) :
 		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len) };
 	req.msgs = msgs;
 	req.nmsgs = n;
-	rc = r->text.err ? -1 : openai_request(&r->body, &req);
+	rc = r->text.err ? -1 : wire_request(&r->body, r->lp->up.type,
+	    &req);
 	free(msgs);
 	buf_free(&r->text);
 	return rc;
@@ -390,8 +395,8 @@ attempt(struct request *r, bool fresh)
 	r->head_bytes = r->body_bytes = 0;
 	r->answering = r->ended = false;
 	buf_reset(&r->error_body);
-	openai_free(&r->answer);
-	openai_init(&r->answer, &answer_cb, r);
+	wire_free(&r->answer);
+	wire_init(&r->answer, r->lp->up.type, &answer_cb, r);
 	set_deadline(r, ((uint64_t)up->connect_s + up->first_byte_s) * 1000);
 	transport_begin(r, fresh);
 }
@@ -475,7 +480,7 @@ request_body(struct request *r, const void *p, size_t n)
 		buf_put(&r->error_body, p, n);
 		return r->error_body.err ? -1 : 0;
 	}
-	rc = openai_feed(&r->answer, p, n);
+	rc = wire_feed(&r->answer, p, n);
 	flush(r);
 	if (rc == 1) {
 		r->ended = true;

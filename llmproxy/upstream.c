@@ -16,7 +16,15 @@
 
 #define SYSTEM_CA	"/etc/ssl/certs/ca-certificates.crt"
 
-static const char bearer[] = "Authorization: Bearer ";
+static const char *const key_headers[] = {
+	[PROVIDER_OPENAI] = "Authorization: Bearer ",
+	[PROVIDER_ANTHROPIC] = "x-api-key: ",
+	[PROVIDER_OLLAMA] = "Authorization: Bearer ",
+};
+#define KEY_HEADER_MAX	32
+
+/* The version of its protocol that anthropic.c speaks. */
+#define ANTHROPIC_VERSION	"anthropic-version: 2023-06-01"
 
 /* Add each certificate of a PEM text; how many there were. */
 static int
@@ -103,7 +111,8 @@ add_header(struct upstream *up, const char *line)
 static void
 add_key(struct upstream *up, struct buf *key)
 {
-	struct buf line = BUF_INIT(sizeof(bearer) + LLM_KEY_MAX);
+	const char *name = key_headers[up->type];
+	struct buf line = BUF_INIT(KEY_HEADER_MAX + LLM_KEY_MAX);
 	struct curl_slist *l;
 
 	while (key->n > 0 && (key->p[key->n - 1] == '\n' ||
@@ -116,14 +125,14 @@ add_key(struct upstream *up, struct buf *key)
 		if (key->p[i] <= 0x20 || key->p[i] >= 0x7f)
 			fatalx("provider %s: the key has blanks, control or "
 			    "non-ASCII characters", up->name);
-	buf_str(&line, bearer);
+	buf_str(&line, name);
 	buf_put(&line, key->p, key->n);
 	buf_u8(&line, 0);
 	add_header(up, (const char *)line.p);
 	buf_free(&line);
 	for (l = up->headers; l->next != NULL; l = l->next)
 		;
-	up->key = bytes_of(l->data + sizeof(bearer) - 1, key->n);
+	up->key = bytes_of(l->data + strlen(name), key->n);
 	if (mlock(up->key.p, up->key.n) == -1)
 		log_warn("the key cannot be locked into memory");
 	buf_reset(key);
@@ -137,8 +146,8 @@ make_url(struct upstream *up)
 
 	(void)snprintf(hostport, sizeof(hostport), "%s%s%s:%u", v6 ? "[" : "",
 	    up->host, v6 ? "]" : "", up->port);
-	if (asprintf(&up->url, "http%s://%s%s/chat/completions",
-	    up->tls ? "s" : "", hostport, up->path) == -1)
+	if (asprintf(&up->url, "http%s://%s%s%s",
+	    up->tls ? "s" : "", hostport, up->path, wire_path(up->type)) == -1)
 		fatal("asprintf");
 	/* An address that is never used: the sockets come connected. */
 	(void)snprintf(resolve, sizeof(resolve), "%s:127.0.0.1", hostport);
@@ -153,7 +162,11 @@ upstream_configure(struct llmproxy *lp, struct buf *key, struct bytes ca)
 
 	make_url(up);
 	add_header(up, "Content-Type: application/json");
-	add_header(up, "Accept: text/event-stream, application/json");
+	add_header(up, up->type == PROVIDER_OLLAMA ?
+	    "Accept: application/x-ndjson, application/json" :
+	    "Accept: text/event-stream, application/json");
+	if (up->type == PROVIDER_ANTHROPIC)
+		add_header(up, ANTHROPIC_VERSION);
 	add_header(up, "Expect:");
 	if (up->has_key)
 		add_key(up, key);

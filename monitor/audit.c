@@ -18,6 +18,7 @@
 #include <openssl/crypto.h>
 
 #include "audit_chain.h"
+#include "events.h"
 #include "kdf.h"
 
 #define MAGIC		"CLSTAUD1"
@@ -272,9 +273,9 @@ note_tampering(struct audit_log *l, uint64_t size,
     const struct audit_report *report)
 {
 	struct audit_event ev = { .role = "logger", .pid = getpid(),
-	    .event = "audit.tamper" };
+	    .event = event_decls[EV_audit_tamper].name };
 	struct timespec now;
-	char detail[160];
+	char text[160];
 	uint8_t last = '\n';
 
 	if (size > 0 && read_all(l->log_fd, &last, 1, (off_t)size - 1) == -1)
@@ -283,13 +284,13 @@ note_tampering(struct audit_log *l, uint64_t size,
 		buf_u8(&l->batch, '\n');
 	if (clock_gettime(CLOCK_REALTIME, &now) == -1)
 		return -1;
-	snprintf(detail, sizeof(detail), "the log does not fit its state: %s; "
+	(void)snprintf(text, sizeof(text), "the log does not fit its state: %s; "
 	    "it should have %llu lines in %llu bytes and has %llu bytes",
 	    audit_reason_name(report->reason), (unsigned long long)l->chain.seq,
 	    (unsigned long long)l->log_bytes, (unsigned long long)size);
 	ev.time_us = (uint64_t)now.tv_sec * 1000000 +
 	    (uint64_t)now.tv_nsec / 1000;
-	ev.detail = detail;
+	ev.fields = text;
 	l->log_bytes = size;
 	if (audit_append(l, &ev) == -1)
 		return -1;

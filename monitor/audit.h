@@ -4,8 +4,8 @@
  * verifier needs the initial key and the file alone.
  *
  * A line is one JSON object with the members time (RFC 3339, UTC, us), seq
- * (from 1), role, pid, session, user, event, detail, prev and mac, in that
- * order and without white space:
+ * (from 1), role, pid, session, user, event, fields, prev and mac, in that
+ * order and without white space; fields is an object of numbers and strings:
  *	prev = SHA-256 of the previous line without its newline, zeros for seq 1
  *	mac = HMAC-SHA256(key_seq, "cloister audit 1" | the line up to ,"mac")
  *	key_(i+1) = HMAC-SHA256(key_i, "ratchet"), key_1 is the initial key
@@ -33,7 +33,7 @@
 #define AUDIT_ROLE_MAX		32
 #define AUDIT_USER_MAX		256
 #define AUDIT_EVENT_MAX		64
-#define AUDIT_DETAIL_MAX	2048
+#define AUDIT_TEXT_MAX		2048
 
 struct audit_event {
 	uint64_t	 time_us;	/* since 1970-01-01 UTC */
@@ -42,7 +42,7 @@ struct audit_event {
 	uint64_t	 session;	/* 0: none */
 	const char	*user;		/* NULL: none, "" in JSON */
 	const char	*event;
-	const char	*detail;
+	const char	*fields;	/* as events.h has them */
 };
 
 /* Where a chain stands: what is needed to make line seq + 1. */

@@ -6,6 +6,7 @@
 
 #include <openssl/crypto.h>
 
+#include "events.h"
 #include "kdf.h"
 
 #define CONTEXT		"cloister audit 1"
@@ -114,6 +115,32 @@ put_number(struct buf *b, const char *name, uint64_t v)
 	buf_str(b, s);
 }
 
+/* The fields of a text (events.h); of another one, the one field "text". */
+static void
+put_fields(struct buf *b, const char *text)
+{
+	struct field f;
+	const char *before = "{\"";
+
+	if (text == NULL || strlen(text) > AUDIT_TEXT_MAX || !fields_ok(text)) {
+		buf_str(b, "{\"text\":");
+		put_string(b, text, AUDIT_TEXT_MAX);
+		buf_u8(b, '}');
+		return;
+	}
+	while (fields_next(&text, &f) == 1) {
+		buf_str(b, before);
+		buf_str(b, f.name);
+		buf_str(b, "\":");
+		if (f.is_num)
+			put_number(b, "", f.num);
+		else
+			put_string(b, f.text, AUDIT_TEXT_MAX);
+		before = ",\"";
+	}
+	buf_u8(b, '}');
+}
+
 static void
 put_time(struct buf *b, uint64_t time_us)
 {
@@ -150,8 +177,8 @@ audit_line(struct audit_chain *c, const struct audit_event *ev,
 	put_string(out, ev->user, AUDIT_USER_MAX);
 	buf_str(out, ",\"event\":");
 	put_string(out, ev->event, AUDIT_EVENT_MAX);
-	buf_str(out, ",\"detail\":");
-	put_string(out, ev->detail, AUDIT_DETAIL_MAX);
+	buf_str(out, ",\"fields\":");
+	put_fields(out, ev->fields);
 	hex_encode(hex, c->prev, sizeof(c->prev));
 	buf_str(out, PREV);
 	buf_str(out, hex);

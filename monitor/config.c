@@ -62,6 +62,8 @@ static cfg_opt_t model_opts[] = {
 	CFG_STR("upstream", NULL, CFGF_NONE),
 	CFG_STR("system", NULL, CFGF_NONE),
 	CFG_INT("max_tokens", 0, CFGF_NONE),
+	CFG_INT("context", 0, CFGF_NONE),
+	CFG_FLOAT("temperature", -1.0, CFGF_NONE),
 	CFG_BOOL("default", cfg_false, CFGF_NONE),
 	CFG_END()
 };
@@ -445,6 +447,24 @@ load_provider_user(struct conf *c, cfg_t *sec, const struct server_config *cfg,
 }
 
 static int
+load_provider_type(struct conf *c, cfg_t *sec, struct config_provider *p)
+{
+	static const char *const types[PROVIDER_TYPES] = {
+		[PROVIDER_OPENAI] = "openai",
+		[PROVIDER_ANTHROPIC] = "anthropic",
+		[PROVIDER_OLLAMA] = "ollama",
+	};
+
+	for (int i = 0; i < PROVIDER_TYPES; i++)
+		if (strcmp(cfg_getstr(sec, "type"), types[i]) == 0) {
+			p->type = (enum provider_type)i;
+			return 0;
+		}
+	return conf_fail(c, sec, "type",
+	    "type must be openai, anthropic or ollama");
+}
+
+static int
 load_provider(struct conf *c, struct server_config *cfg, uint32_t i)
 {
 	cfg_t *sec = cfg_getnsec(c->cfg, "provider", i);
@@ -457,9 +477,8 @@ load_provider(struct conf *c, struct server_config *cfg, uint32_t i)
 		    "to 32 letters, digits, '.', '_' and '-'");
 	if ((p->name = strdup(title)) == NULL)
 		return conf_fail(c, sec, NULL, "no memory");
-	if (strcmp(cfg_getstr(sec, "type"), "openai") != 0)
-		return conf_fail(c, sec, "type", "type must be openai");
-	if (get_path(c, sec, "key_file", PATH_MAX - 1, &p->key_file) == -1 ||
+	if (load_provider_type(c, sec, p) == -1 ||
+	    get_path(c, sec, "key_file", PATH_MAX - 1, &p->key_file) == -1 ||
 	    get_path(c, sec, "ca_file", PATH_MAX - 1, &p->ca_file) == -1 ||
 	    load_provider_url(c, sec, p) == -1 ||
 	    load_provider_user(c, sec, cfg, i, &p->user) == -1 ||
@@ -494,6 +513,20 @@ load_providers(struct conf *c, struct server_config *cfg)
 }
 
 static int
+load_temperature(struct conf *c, cfg_t *sec, struct config_model *m)
+{
+	double v = cfg_getfloat(sec, "temperature");
+
+	if (v == -1.0)
+		return 0;	/* left to the provider */
+	if (!(v >= 0.0 && v <= 2.0))
+		return conf_fail(c, sec, "temperature",
+		    "temperature must be 0 to 2");
+	m->temperature = (uint32_t)(v * 1000 + 0.5) + 1;
+	return 0;
+}
+
+static int
 load_model(struct conf *c, struct server_config *cfg, unsigned int i)
 {
 	cfg_t *sec = cfg_getnsec(c->cfg, "model", i);
@@ -517,8 +550,14 @@ load_model(struct conf *c, struct server_config *cfg, unsigned int i)
 		    "model %s: unknown provider \"%s\"", title, provider);
 	if (get_text(c, sec, "upstream", 256, &m->upstream) == -1 ||
 	    get_text(c, sec, "system", 16384, &m->system) == -1 ||
-	    get_u32(c, sec, "max_tokens", 0, INT32_MAX, &m->max_tokens) == -1)
+	    get_u32(c, sec, "max_tokens", 0, INT32_MAX, &m->max_tokens) == -1 ||
+	    get_u32(c, sec, "context", 0, INT32_MAX, &m->context) == -1 ||
+	    load_temperature(c, sec, m) == -1)
 		return -1;
+	if (m->context > 0 &&
+	    cfg->providers[m->provider].type != PROVIDER_OLLAMA)
+		return conf_fail(c, sec, "context", "model %s: only a provider "
+		    "of type ollama lets the context be set", title);
 	if (m->upstream == NULL)
 		return conf_fail(c, sec, NULL, "model %s has no upstream",
 		    title);

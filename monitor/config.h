@@ -59,6 +59,7 @@ struct config_url {
 
 struct config_provider {
 	char			*name;
+	enum provider_type	 type;
 	struct config_url	 url;
 	char			*key_file;	/* absolute, or NULL */
 	char			*ca_file;	/* absolute, or NULL */
@@ -75,6 +76,8 @@ struct config_model {
 	char		*upstream;	/* the provider's name of it */
 	char		*system;	/* system prompt, UTF-8, or NULL */
 	uint32_t	 max_tokens;	/* of an answer; 0 is the provider's */
+	uint32_t	 context;	/* tokens; 0 is the provider's choice */
+	uint32_t	 temperature;	/* thousandths + 1; 0 is not set */
 	bool		 is_default;	/* true for exactly one */
 };
 

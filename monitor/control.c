@@ -90,7 +90,8 @@ on_accept(uint32_t events, void *arg)
 		fatal("SO_PEERCRED");
 	if (uc.uid != 0 && uc.uid != geteuid() &&
 	    !in_group(fd, &uc, m->cfg.control_group)) {
-		audit("admin.refuse", 0, NULL, "uid %u pid %d", uc.uid, uc.pid);
+		audit(EV_admin_refuse, 0, NULL, "uid=%u pid=%d", uc.uid,
+		    uc.pid);
 		close(fd);
 		return;
 	}

@@ -12,6 +12,7 @@
 
 struct source {
 	char		 name[64];
+	struct m_ctl_offender who;	/* ROLES: the monitor, whom all obey */
 	struct chan	*chan;
 };
 
@@ -40,7 +41,7 @@ take(const char *role, unsigned pid, uint64_t session, const char *event,
 	struct audit_event ev = {
 		.time_us = wall_us(), .role = role, .pid = (pid_t)pid,
 		.session = session, .user = user, .event = event,
-		.detail = text,
+		.fields = text,
 	};
 
 	if (audit_append(&alog, &ev) == -1) {
@@ -61,6 +62,49 @@ own_sink(enum log_level level, const char *event, uint64_t session,
 		to_stderr(level, "logger", (unsigned)getpid(), session, text);
 }
 
+/* One sync for everything that came in a round. */
+static void
+commit(void *arg)
+{
+	(void)arg;
+	if (!dirty)
+		return;
+	dirty = false;
+	if (audit_commit(&alog) == -1) {
+		(void)fprintf(stderr, "<2>logger: the audit log cannot be made "
+		    "durable: the service stops\n");
+		_exit(1);
+	}
+}
+
+/* What it wrote is durable before it ends by that. */
+static void
+accuse(const struct source *s, const char *why)
+{
+	audit(EV_violation, 0, NULL, "%s: log socket: %s", s->name, why);
+	commit(NULL);
+	if (s->who.role != ROLES &&
+	    chan_send(self->ctl, MSG_ctl_offender, &s->who, -1) == -1)
+		fatalx("the monitor is gone");
+}
+
+/* No process speaks of what is another's to say. */
+static void
+take_event(const struct source *s, const struct m_log_event *e,
+    const char *event, const char *user, const char *text)
+{
+	enum event ev = event_find(event);
+	char why[128];
+
+	if (ev != EVENTS && (event_decls[ev].who & 1u << s->who.role) != 0) {
+		take(s->name, e->pid, e->session, event, user, text);
+		return;
+	}
+	(void)snprintf(why, sizeof(why), "%s, which is not its to say",
+	    ev == EVENTS ? "an event that there is not" : event);
+	accuse(s, why);
+}
+
 static void
 on_event(struct chan *c, struct msg *m, void *arg)
 {
@@ -77,7 +121,7 @@ on_event(struct chan *c, struct msg *m, void *arg)
 	 * sequence. */
 	log_clean(text);
 	if (e->is_audit)
-		take(s->name, e->pid, e->session, event, user, text);
+		take_event(s, e, event, user, text);
 	else
 		to_stderr(e->level <= LOG_L_DEBUG ? e->level : LOG_L_DEBUG,
 		    s->name, e->pid, e->session, text);
@@ -91,28 +135,13 @@ on_closed(struct chan *c, const char *why, void *arg)
 
 	/* The socket is also the successor's: go on with it. */
 	if (why != NULL) {
-		audit("violation", 0, NULL, "%s: log socket: %s", s->name, why);
+		accuse(s, why);
 		if ((fd = fcntl(chan_fd(c), F_DUPFD_CLOEXEC, 0)) == -1)
 			fatal("fcntl");
 	}
 	chan_free(c);
 	s->chan = fd == -1 ? NULL : chan_new(self->loop, fd, CH_LOG, END_B,
 	    LOG_OPEN, 0, on_event, on_closed, s);
-}
-
-/* One sync for everything that came in a round. */
-static void
-commit(void *arg)
-{
-	(void)arg;
-	if (!dirty)
-		return;
-	dirty = false;
-	if (audit_commit(&alog) == -1) {
-		(void)fprintf(stderr, "<2>logger: the audit log cannot be made "
-		    "durable: the service stops\n");
-		_exit(1);
-	}
 }
 
 static void
@@ -170,6 +199,8 @@ logger_serve(struct role *r)
 		    r->providers); i++) {
 			struct source *s = &sources[n++];
 
+			s->who = (struct m_ctl_offender){ .role = (uint8_t)role,
+			    .instance = (uint8_t)i };
 			if (role_decls[role].multi)
 				(void)snprintf(s->name, sizeof(s->name),
 				    "%s[%d]", role_decls[role].name, i);
@@ -177,7 +208,8 @@ logger_serve(struct role *r)
 				(void)strlcpy(s->name, role_decls[role].name,
 				    sizeof(s->name));
 		}
-	(void)strlcpy(sources[n++].name, "cloisterd", sizeof(sources[0].name));
+	(void)strlcpy(sources[n].name, "cloisterd", sizeof(sources[n].name));
+	sources[n++].who.role = ROLES;
 	for (int i = 0; i < n; i++)
 		sources[i].chan = chan_new(r->loop, fd + i, CH_LOG, END_B,
 		    LOG_OPEN, 0, on_event, on_closed, &sources[i]);

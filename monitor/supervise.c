@@ -67,7 +67,8 @@ send_upstream(struct proc *p, int i)
 {
 	const struct config_provider *pr = &mon->cfg.providers[i];
 	struct m_ctl_upstream m = {
-		.provider = (uint8_t)i, .tls = pr->url.tls,
+		.provider = (uint8_t)i, .type = (uint8_t)pr->type,
+		.tls = pr->url.tls,
 		.port = pr->url.port, .has_key = pr->key_file != NULL,
 		.has_ca = pr->ca_file != NULL,
 		.connect_timeout_s = pr->connect_timeout,
@@ -86,7 +87,8 @@ send_model(struct proc *p, const struct config_model *mo)
 {
 	struct m_ctl_model m = {
 		.provider = (uint8_t)mo->provider, .is_default = mo->is_default,
-		.max_tokens = mo->max_tokens, .alias = bytes_str(mo->alias),
+		.max_tokens = mo->max_tokens, .context = mo->context,
+		.temperature = mo->temperature, .alias = bytes_str(mo->alias),
 		.upstream = bytes_str(mo->upstream),
 		.provider_name =
 		    bytes_str(mon->cfg.providers[mo->provider].name),
@@ -143,8 +145,9 @@ on_ready(struct proc *p)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
-	audit("role.start", 0, NULL, "%s pid %d landlock %u", name, p->pid,
-	    p->abi);
+	audit(EV_role_start, 0, NULL, "role=%s role_pid=%d uid=%u landlock=%u "
+	    "start=%u", name, p->pid, geteuid() == 0 ? proc_user(mon, p)->uid :
+	    geteuid(), p->abi, p->generation);
 	configure(p);
 	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
 	    all_running())
@@ -165,8 +168,8 @@ on_running(struct proc *p)
 		loop_timer_free(deadline);
 		deadline = NULL;
 		control_serve(mon);
-		audit("start", 0, NULL, "%d roles, %d providers, uid separation "
-		    "%s", mon->nprocs, mon->providers,
+		audit(EV_start, 0, NULL, "roles=%d providers=%d "
+		    "uid_separation=%s", mon->nprocs, mon->providers,
 		    geteuid() == 0 ? "on" : "OFF (not root)");
 		log_notice("ready");
 	} else if (all_running())
@@ -262,7 +265,7 @@ violation(const struct proc *p, const char *what)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
-	audit("violation", 0, NULL, "%s: control: %s", name, what);
+	audit(EV_violation, 0, NULL, "%s: control: %s", name, what);
 	if (p->pid > 0)
 		(void)kill(p->pid, SIGKILL);
 }
@@ -286,11 +289,15 @@ may_send(const struct proc *p, enum msg_type type)
 	}
 }
 
-/* A role's peer broke the rules of their link; it is restarted. */
+/*
+ * A role's peer broke the rules of their link, or of its log socket, which
+ * everybody has with the logger: it is restarted, or the service stops.  A log
+ * socket is retired zygotes' too: who of them it was cannot be known.
+ */
 static void
 on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 {
-	bool linked = false;
+	bool linked = p->role == ROLE_LOGGER && m->role < ROLES;
 	struct proc *offender;
 	char name[64];
 
@@ -306,9 +313,14 @@ on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 	}
 	offender = find_role((enum role_id)m->role, m->instance);
 	proc_name(offender, name, sizeof(name));
-	log_warn("%s broke the rules of a link; it is restarted", name);
+	log_warn("%s broke the rules of a link, says %s; it is killed", name,
+	    role_decls[p->role].name);
 	if (offender->pid > 0)
 		(void)kill(offender->pid, SIGKILL);
+	for (int i = 0; i < MONITOR_MAX_RETIRED && p->role == ROLE_LOGGER &&
+	    m->role == ROLE_ZYGOTE; i++)
+		if (mon->retired[i] != NULL)
+			(void)kill(mon->retired[i]->pid, SIGKILL);
 }
 
 static void
@@ -340,7 +352,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		on_accusation(p, &m->u.ctl_offender);
 		break;
 	default:		/* ctl_crash */
-		audit("worker.crash", m->u.ctl_crash.n, NULL, "status %#x",
+		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
 		replace_zygote(p);
 		break;
@@ -492,7 +504,7 @@ stop_service(const char *why, int status)
 		return;
 	mon->stopping = true;
 	exit_status = status;
-	audit("stop", 0, NULL, "%s", why);
+	audit(EV_stop, 0, NULL, "reason=%s", why);
 	stop_next();
 }
 
@@ -533,7 +545,7 @@ on_exit_of(struct proc *p, int status)
 			stop_service("initialized", 0);
 		return;
 	}
-	audit("role.exit", 0, NULL, "%s: %s", name, how);
+	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_err("%s/%s cannot be executed", mon->libexec,
 		    role_decls[p->role].name);

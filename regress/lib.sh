@@ -71,7 +71,7 @@ service_config() {
 			echo "}"
 		fi
 		echo "provider upstream {"
-		echo "	type = openai"
+		echo "	type = ${TYPE:-openai}"
 		echo "	url = \"$URL\""
 		[ -z "${KEY_FILE:-}" ] || echo "	key_file = \"$KEY_FILE\""
 		[ -z "${CA_FILE:-}" ] || echo "	ca_file = \"$CA_FILE\""

@@ -1,6 +1,6 @@
 /*
- * standin: an OpenAI-compatible upstream that is no model, for the demo and for
- * tests.  It answers on 127.0.0.1 with a text that says what it is; a model's name
+ * standin: an upstream that is no model, for the demo and for tests, and speaks
+ * OpenAI's, Anthropic's and Ollama's protocols.  It answers on 127.0.0.1 with a text that says what it is; a model's name
  * chooses how it misbehaves (see standin_answer.c).  One thread for each
  * connection and plain sockets: libraries do not misbehave on demand.
  *
@@ -99,7 +99,10 @@ authorized(const char *head)
 		return true;
 	header(head, "Authorization", got, sizeof(got));
 	(void)snprintf(want, sizeof(want), "Bearer %s", standin.key);
-	return strcmp(got, want) == 0;
+	if (strcmp(got, want) == 0)
+		return strncmp(head, "POST /v1/messages ", 18) != 0;
+	header(head, "x-api-key", got, sizeof(got));
+	return strcmp(got, standin.key) == 0;
 }
 
 /* Read until in holds n bytes, or, with n 0, a whole head; how long that is. */
@@ -121,6 +124,24 @@ fill(struct conn *c, struct buf *in, size_t n)
 		if (in->err)
 			return 0;
 	}
+}
+
+/* Whether this is a path where completions are asked for, and in which form. */
+static bool
+takes(struct conn *c, const char *head)
+{
+	static const char *const posts[PROVIDER_TYPES] = {
+		[PROVIDER_OPENAI] = "POST /v1/chat/completions ",
+		[PROVIDER_ANTHROPIC] = "POST /v1/messages ",
+		[PROVIDER_OLLAMA] = "POST /api/chat ",
+	};
+
+	for (int i = 0; i < PROVIDER_TYPES; i++)
+		if (strncmp(head, posts[i], strlen(posts[i])) == 0) {
+			c->wire = (enum provider_type)i;
+			return true;
+		}
+	return false;
 }
 
 /* One request; c->sent says whether its answer ended properly. */
@@ -150,7 +171,7 @@ serve(struct conn *c)
 		answer_plain(c, 401, "", "{\"error\":{\"message\":\"Incorrect API key "
 		    "provided\",\"type\":\"invalid_request_error\",\"param\":"
 		    "null,\"code\":\"invalid_api_key\"}}");
-	else if (strncmp(head, "POST /v1/chat/completions ", 26) == 0)
+	else if (takes(c, head))
 		answer_completion(c, bytes_of(in.p, len));
 	else if (strncmp(head, "GET /v1/models ", 15) == 0)
 		answer_models(c);

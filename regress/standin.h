@@ -1,6 +1,6 @@
 /*
- * What standin's two halves share: standin.c moves bytes, standin_answer.c says
- * what a model of that name answers.
+ * What standin's parts share: standin.c moves bytes, standin_answer.c says what
+ * a model of that name answers, standin_wire.c in which form.
  */
 #ifndef REGRESS_STANDIN_H
 #define REGRESS_STANDIN_H
@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 
 #include "bytes.h"
+#include "codes.h"
 
 /* One connection and its request. */
 struct conn {
@@ -23,11 +24,13 @@ struct conn {
 	bool	 crlf;		/* event streams end lines in CRLF ... */
 	bool	 dribble;	/* ... and go out byte by byte */
 	/* the request */
+	enum provider_type wire; /* the protocol, by its path */
 	bool	 credentials;	/* it has an Authorization header */
 	char	 model[64];
 	const char *last;	/* the last user's message, owned by req */
 	size_t	 nmsgs;
 	bool	 stream;
+	bool	 system;	/* a system prompt came, in whatever form */
 	json_t	*req;
 };
 
@@ -45,10 +48,27 @@ extern struct standin standin;
 void nap(struct conn *c, int ms);
 /* Write n bytes, or set c->gone. */
 void write_all(struct conn *c, const void *p, size_t n);
-/* Answer a completion request whose body this is, and log it. */
+/* Answer a request whose body this is in the protocol c->wire, and log it. */
 void answer_completion(struct conn *c, struct bytes body);
 /* Answer GET /v1/models. */
 void answer_models(struct conn *c);
+
+/* ---- standin_wire.c: an answer in c->wire's form --------------------------- */
+
+/* Begin a stream, in chunks or up to the end of the connection. */
+void wire_open(struct conn *c, bool chunked);
+/* A piece of text, which may be NULL for null. */
+void wire_piece(struct conn *c, bool reasoning, const char *text);
+/* The proper end, by "stop", "length" or "tool_calls"; closes. */
+void wire_finish(struct conn *c, const char *reason, int prompt, int completion);
+/* An error in the middle of the stream; closes. */
+void wire_error(struct conn *c, const char *type, const char *message);
+/* Bytes of the stream as they are, as c's line ends and pace have it. */
+void wire_say(struct conn *c, const char *s);
+/* The end of a chunked body. */
+void wire_close(struct conn *c);
+/* An answer that is not streamed. */
+void wire_whole(struct conn *c, const char *text);
 /* A JSON body; extra is header lines, each with its CRLF. */
 void answer_plain(struct conn *c, int status, const char *extra,
     const char *body);

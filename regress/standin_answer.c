@@ -9,140 +9,13 @@
 
 #include "log.h"
 
-#define PIECE_MAX	(4 * 1024 * 1024)
 #define WORD_MAX	8192	/* bytes of one delta */
 #define QUOTE_MAX	80		/* bytes of the user's message quoted */
 #define HANG_MS		600000
 
-/* A piece of the answer's body. */
-static void
-put(struct conn *c, const char *s, size_t n)
-{
-	char head[24];
-	struct buf b = BUF_INIT(PIECE_MAX);
-
-	if (c->chunked) {
-		(void)snprintf(head, sizeof(head), "%zx\r\n", n);
-		buf_str(&b, head);
-	}
-	buf_put(&b, s, n);
-	if (c->chunked)
-		buf_str(&b, "\r\n");
-	/* Before, not after: a client may well leave once it has the last byte. */
-	nap(c, 0);
-	write_all(c, b.p, b.n);
-	buf_free(&b);
-}
-
-/* A piece of an event stream, as the line ends and the pace have it. */
-static void
-say(struct conn *c, const char *s)
-{
-	if (!c->dribble) {
-		put(c, s, strlen(s));
-		return;
-	}
-	for (; *s != '\0'; s++) {
-		if (c->crlf && *s == '\n')
-			put(c, "\r", 1);
-		put(c, s, 1);
-	}
-}
-
-/* The end of a chunked body. */
-static void
-put_end(struct conn *c)
-{
-	c->sent = !c->gone;
-	put(c, "", 0);
-}
-
-/* Steals v. */
-static void
-say_json(struct conn *c, json_t *v)
-{
-	char *s = json_dumps(v, JSON_COMPACT), *event;
-
-	if (s == NULL || asprintf(&event, "data: %s\n\n", s) == -1)
-		fatalx("json");
-	say(c, event);
-	free(event);
-	free(s);
-	json_decref(v);
-}
-
-/* Steals choices and usage, which may be NULL. */
-static json_t *
-chunk(struct conn *c, json_t *choices, json_t *usage)
-{
-	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o*}",
-	    "id", "chatcmpl-standin", "object", "chat.completion.chunk",
-	    "created", (json_int_t)time(NULL), "model", c->model,
-	    "choices", choices, "usage", usage);
-}
-
-static void
-delta(struct conn *c, const char *member, const char *text)
-{
-	say_json(c, chunk(c, json_pack("[{s:i, s:{s:s?}, s:n}]", "index", 0,
-	    "delta", member, text, "finish_reason"), NULL));
-}
-
-static void
-finish(struct conn *c, const char *reason)
-{
-	say_json(c, chunk(c, json_pack("[{s:i, s:{}, s:s}]", "index", 0,
-	    "delta", "finish_reason", reason), NULL));
-}
-
-static json_t *
-counts(int prompt, int completion)
-{
-	return json_pack("{s:i, s:i, s:i}", "prompt_tokens", prompt,
-	    "completion_tokens", completion, "total_tokens",
-	    prompt + completion);
-}
-
-static void
-answer_head(struct conn *c, int status, const char *type, const char *extra)
-{
-	char head[512];
-
-	(void)snprintf(head, sizeof(head), "HTTP/1.1 %d Standin\r\n"
-	    "Content-Type: %s\r\n%s%s%s\r\n", status, type,
-	    c->chunked ? "Transfer-Encoding: chunked\r\n" : "", extra,
-	    standin.keep_alive && c->chunked ? "" : "Connection: close\r\n");
-	write_all(c, head, strlen(head));
-}
-
-static void
-stream_head(struct conn *c)
-{
-	c->chunked = true;
-	answer_head(c, 200, "text/event-stream", "");
-}
-
-/* The stream's proper end. */
-static void
-stream_end(struct conn *c, const char *reason, int prompt, int completion)
-{
-	finish(c, reason);
-	say_json(c, chunk(c, json_array(), counts(prompt, completion)));
-	say(c, "data: [DONE]\n\n");
-	put_end(c);
-}
-
-void
-answer_plain(struct conn *c, int status, const char *extra, const char *body)
-{
-	c->chunked = false;
-	answer_head(c, status, "application/json", extra);
-	put(c, body, strlen(body));
-}
-
 /* Text in words, each with its blank, at the configured pace; how many. */
 static int
-words(struct conn *c, const char *member, const char *text)
+words(struct conn *c, bool reasoning, const char *text)
 {
 	char *w;
 	int n = 0;
@@ -156,7 +29,7 @@ words(struct conn *c, const char *member, const char *text)
 				;
 		if ((w = strndup(text, len)) == NULL)
 			fatal("strndup");
-		delta(c, member, w);
+		wire_piece(c, reasoning, w);
 		free(w);
 		text += len;
 		n++;
@@ -166,32 +39,15 @@ words(struct conn *c, const char *member, const char *text)
 }
 
 static void
-whole(struct conn *c, const char *text)
-{
-	json_t *v = json_pack("{s:s, s:s, s:s, s:[{s:i, s:{s:s, s:s}, s:s}],"
-	    "s:o}", "id", "chatcmpl-standin", "object", "chat.completion",
-	    "model", c->model, "choices", "index", 0, "message", "role",
-	    "assistant", "content", text, "finish_reason", "stop", "usage",
-	    counts((int)c->nmsgs, 1));
-	char *s = json_dumps(v, JSON_COMPACT);
-
-	if (s == NULL)
-		fatalx("json");
-	answer_plain(c, 200, "", s);
-	free(s);
-	json_decref(v);
-}
-
-static void
 reply(struct conn *c, const char *text)
 {
 	if (!c->stream) {
-		whole(c, text);
+		wire_whole(c, text);
 		return;
 	}
-	stream_head(c);
-	delta(c, "role", "assistant");
-	stream_end(c, "stop", (int)c->nmsgs, words(c, "content", text));
+	wire_open(c, true);
+	wire_piece(c, false, "");
+	wire_finish(c, "stop", (int)c->nmsgs, words(c, false, text));
 }
 
 static void
@@ -205,9 +61,10 @@ do_default(struct conn *c)
 			;
 	(void)snprintf(text, sizeof(text), "This is Cloister's bundled "
 	    "stand-in, not a language model. You wrote: \"%.*s%s\". "
-	    "The request held %zu message%s.", (int)n, c->last,
+	    "The request held %zu message%s%s.", (int)n, c->last,
 	    c->last[n] != '\0' ? "..." : "", c->nmsgs,
-	    c->nmsgs == 1 ? "" : "s");
+	    c->nmsgs == 1 ? "" : "s",
+	    c->system ? " and a system prompt" : "");
 	reply(c, text);
 }
 
@@ -226,13 +83,13 @@ do_long(struct conn *c)
 	char text[32];
 	int i;
 
-	stream_head(c);
+	wire_open(c, true);
 	for (i = 0; i < hundreds * 100 && !c->gone; i++) {
 		(void)snprintf(text, sizeof(text), "word%d ", i);
-		delta(c, "content", text);
+		wire_piece(c, false, text);
 		nap(c, standin.delay_ms);
 	}
-	stream_end(c, "stop", (int)c->nmsgs, i);
+	wire_finish(c, "stop", (int)c->nmsgs, i);
 }
 
 static void
@@ -245,82 +102,80 @@ do_slow(struct conn *c)
 static void
 do_err200(struct conn *c)
 {
-	stream_head(c);
-	(void)words(c, "content", "It begins well ");
-	say(c, "data: {\"error\":{\"message\":\"the slot failed\","
-	    "\"type\":\"server_error\",\"code\":500}}\n\n");
-	put_end(c);
+	wire_open(c, true);
+	(void)words(c, false, "It begins well ");
+	wire_error(c, "server_error", "the slot failed");
 }
 
 /* The connection ends inside of the chunked body. */
 static void
 do_trunc(struct conn *c)
 {
-	stream_head(c);
-	(void)words(c, "content", "This sentence has no ");
+	wire_open(c, true);
+	(void)words(c, false, "This sentence has no ");
 }
 
 /* The same where the end of the connection is the end of the body. */
 static void
 do_trunceof(struct conn *c)
 {
-	answer_head(c, 200, "text/event-stream", "");
-	(void)words(c, "content", "This sentence has no ");
+	wire_open(c, false);
+	(void)words(c, false, "This sentence has no ");
 }
 
 static void
 do_doneonly(struct conn *c)
 {
-	stream_head(c);
-	(void)words(c, "content", "No reason given ");
-	say(c, "data: [DONE]\n\n");
-	put_end(c);
+	wire_open(c, true);
+	(void)words(c, false, "No reason given ");
+	wire_say(c, "data: [DONE]\n\n");
+	wire_close(c);
 }
 
 static void
 do_length(struct conn *c)
 {
-	stream_head(c);
-	stream_end(c, "length", 7, words(c, "content", "Cut by the limit of "));
+	wire_open(c, true);
+	wire_finish(c, "length", 7, words(c, false, "Cut by the limit of "));
 }
 
 static void
 do_crlf(struct conn *c)
 {
 	c->crlf = c->dribble = true;
-	stream_head(c);
-	say(c, ": STANDIN PROCESSING\n\n:\n\nid: 1\nretry: 5\nnonsense\n");
-	delta(c, "role", "assistant");
-	delta(c, "content", "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac ");
-	say(c, ":\n\n");
-	delta(c, "content", "\xf0\x9f\x8f\xb0 end");
-	stream_end(c, "stop", 5, 2);
+	wire_open(c, true);
+	wire_say(c, ": STANDIN PROCESSING\n\n:\n\nid: 1\nretry: 5\nnonsense\n");
+	wire_piece(c, false, "");
+	wire_piece(c, false, "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac ");
+	wire_say(c, ":\n\n");
+	wire_piece(c, false, "\xf0\x9f\x8f\xb0 end");
+	wire_finish(c, "stop", 5, 2);
 }
 
 static void
 do_reason(struct conn *c)
 {
-	stream_head(c);
-	(void)words(c, "reasoning_content", "First I think ");
-	stream_end(c, "stop", 5, words(c, "content", "Then I speak."));
+	wire_open(c, true);
+	(void)words(c, true, "First I think ");
+	wire_finish(c, "stop", 5, words(c, false, "Then I speak."));
 }
 
 static void
 do_nullc(struct conn *c)
 {
-	stream_head(c);
-	delta(c, "content", NULL);
-	delta(c, "content", "");
-	stream_end(c, "stop", 5, words(c, "content", "After nothing."));
+	wire_open(c, true);
+	wire_piece(c, false, NULL);
+	wire_piece(c, false, "");
+	wire_finish(c, "stop", 5, words(c, false, "After nothing."));
 }
 
 static void
 do_raw(struct conn *c, const char *event)
 {
-	stream_head(c);
-	(void)words(c, "content", "Before ");
-	say(c, event);
-	stream_end(c, "stop", 5, 1);
+	wire_open(c, true);
+	(void)words(c, false, "Before ");
+	wire_say(c, event);
+	wire_finish(c, "stop", 5, 1);
 }
 
 static void
@@ -346,11 +201,11 @@ do_nul(struct conn *c)
 static void
 do_tools(struct conn *c)
 {
-	stream_head(c);
-	say(c, "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":"
+	wire_open(c, true);
+	wire_say(c, "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":"
 	    "[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}"
 	    ",\"finish_reason\":null}]}\n\n");
-	stream_end(c, "tool_calls", 5, 1);
+	wire_finish(c, "tool_calls", 5, 1);
 }
 
 static void
@@ -363,39 +218,39 @@ do_huge(struct conn *c)
 		fatal("malloc");
 	memset(s, 'x', n);
 	s[n] = '\0';
-	stream_head(c);
-	delta(c, "content", s);
-	stream_end(c, "stop", 5, 1);
+	wire_open(c, true);
+	wire_piece(c, false, s);
+	wire_finish(c, "stop", 5, 1);
 	free(s);
 }
 
 static void
 do_hang(struct conn *c)
 {
-	stream_head(c);
+	wire_open(c, true);
 	nap(c, HANG_MS);
 }
 
 static void
 do_stall(struct conn *c)
 {
-	stream_head(c);
-	(void)words(c, "content", "Wait for ");
+	wire_open(c, true);
+	(void)words(c, false, "Wait for ");
 	nap(c, HANG_MS);
 }
 
 static void
 do_usage(struct conn *c)
 {
-	stream_head(c);
-	(void)words(c, "content", "counted");
-	stream_end(c, "stop", 1234, 567);
+	wire_open(c, true);
+	(void)words(c, false, "counted");
+	wire_finish(c, "stop", 1234, 567);
 }
 
 static void
 do_nostream(struct conn *c)
 {
-	whole(c, "This came in one piece.");
+	wire_whole(c, "This came in one piece.");
 }
 
 static void
@@ -476,6 +331,9 @@ static const struct {
 	    "\"the request exceeds the available context size\",\"type\":"
 	    "\"exceed_context_size_error\",\"n_prompt_tokens\":9000,"
 	    "\"n_ctx\":4096}}" },
+	{ "erranth", NULL, 400, "{\"type\":\"error\",\"error\":{\"type\":"
+	    "\"invalid_request_error\",\"message\":\"prompt is too long: "
+	    "208310 tokens > 200000 maximum\"},\"request_id\":\"r\"}" },
 	{ "err401", NULL, 401, "{\"error\":{\"message\":\"Incorrect API key "
 	    "provided\",\"type\":\"invalid_request_error\",\"param\":null,"
 	    "\"code\":\"invalid_api_key\"}}" },
@@ -544,13 +402,17 @@ read_request(struct conn *c, struct bytes body)
 	c->stream = json_is_true(json_object_get(c->req, "stream"));
 	c->nmsgs = json_array_size(msgs);
 	c->last = "";
+	c->system = json_is_string(json_object_get(c->req, "system"));
 	for (size_t i = 0; i < c->nmsgs; i++) {
 		const json_t *m = json_array_get(msgs, i);
 
 		role = json_string_value(json_object_get(m, "role"));
 		text = json_string_value(json_object_get(m, "content"));
-		if (role != NULL && text != NULL && strcmp(role, "user") == 0)
+		if (role == NULL || text == NULL)
+			continue;
+		if (strcmp(role, "user") == 0)
 			c->last = text;
+		c->system |= strcmp(role, "system") == 0;
 	}
 	return 0;
 }

@@ -44,7 +44,7 @@ ask() {
 # accepted DIR SUITE: that is the suite of the audit log's last accept.
 accepted() {
 	grep '"event":"auth.accept"' "$1/state/audit/audit.log" | tail -n 1 |
-	    grep -q "suite $2\""
+	    grep -q "\"suite\":$2}"
 }
 
 # check NAME COMMAND...

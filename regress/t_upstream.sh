@@ -11,8 +11,8 @@ KEY_FILE=$T/api.key
 (umask 077; echo sk-upstream-test-key >"$KEY_FILE")
 standin_start --delay-ms 2 --key sk-upstream-test-key --log "$T/upstream.log"
 URL=http://127.0.0.1:$UPSTREAM_PORT/v1
-MODELS="echo:echo"
-for m in long slow err400 err401 err429 err500 err503loading errstr errobj \
+MODELS="echo:echo long:long-50"
+for m in slow err400 err401 err429 err500 err503loading errstr errobj \
     err200 trunc trunceof doneonly crlf reason nullc redirect garbage huge \
     badutf8 hang usage length nostream err404 errquota flaky; do
 	MODELS="$MODELS $m:$m"
@@ -61,7 +61,7 @@ CLIENT=$!
 wait_for test -s "$T/partial" || bad "the answer begins"
 kill -9 $CLIENT
 wait $CLIENT 2>/dev/null || true
-if wait_for grep -q 'long .*aborted' "$T/upstream.log"; then
+if wait_for grep -q 'long-50 .*aborted' "$T/upstream.log"; then
 	good "generation stops when the client is gone"
 else
 	bad "generation stops when the client is gone"

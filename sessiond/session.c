@@ -241,7 +241,7 @@ session_settle(struct session *s)
 void
 session_violation(struct session *s, const char *why)
 {
-	audit("violation", s->n, NULL, "%s", why);
+	audit(EV_violation, s->n, NULL, "%s", why);
 	s->status = 1;
 	chan_free(s->vault);
 	s->vault = NULL;
@@ -493,7 +493,7 @@ on_twin_closed(struct chan *c, const char *why, void *arg)
 	chan_free(c);
 	s->twin = NULL;
 	if (why != NULL) {
-		audit("violation", s->n, NULL, "twin: %s", why);
+		audit(EV_violation, s->n, NULL, "twin: %s", why);
 		s->status = 1;
 	} else if (s->have_user)
 		log_info("the handshake was not finished");

@@ -62,7 +62,7 @@ take_messages(struct session *s)
 			session_left(s, 0);
 			break;
 		case APPCONN_BROKEN:
-			audit("violation", s->n, NULL, "client: %s",
+			audit(EV_violation, s->n, NULL, "client: %s",
 			    appconn_why(s->app));
 			io_stop(s);
 			session_left(s, 1);

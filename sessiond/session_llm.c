@@ -56,7 +56,7 @@ on_closed(struct chan *c, const char *why, void *arg)
 
 	(void)c;
 	if (why != NULL)
-		audit("violation", l->s->n, NULL, "llmproxy for %s: %s",
+		audit(EV_violation, l->s->n, NULL, "llmproxy for %s: %s",
 		    l->alias, why);
 	lost(l);
 }
@@ -83,7 +83,7 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 	else
 		rv = chat_error(s, r, l, &m->u.ls_error);
 	if (rv != 0) {
-		audit("violation", s->n, NULL, "llmproxy for %s: it answers "
+		audit(EV_violation, s->n, NULL, "llmproxy for %s: it answers "
 		    "what it was not asked", l->alias);
 		lost(l);
 	}

@@ -137,7 +137,7 @@ on_user_written(void *arg, enum kv_status st)
 
 	if (admin_changed(a, st)) {
 		(void)user_add(a->v, &a->user, RECORD_VERSION);
-		audit("admin.user.add", 0, a->user.name, "by uid %u", a->uid);
+		audit(EV_admin_user_add, 0, a->user.name, "uid=%u", a->uid);
 		admin_end(a, true, "user %s added", a->user.name);
 	}
 	admin_release(a);
@@ -202,8 +202,8 @@ on_key_written(struct rcommit *rc, enum kv_status st)
 		enrolled_add(a->v, rec_bytes(&a->key), RECORD_VERSION,
 		    REC_KEY_ACTIVE);
 		a->owner->keys++;
-		audit("admin.key.add", 0, a->owner->name, "%s by uid %u", a->fp,
-		    a->uid);
+		audit(EV_admin_key_add, 0, a->owner->name, "key=%s uid=%u",
+		    a->fp, a->uid);
 		admin_end(a, true, "key %s added for %s", a->fp,
 		    a->owner->name);
 	}
@@ -351,7 +351,7 @@ on_admin_closed(struct chan *c, const char *why, void *arg)
 	struct admin *a = arg;
 
 	if (why != NULL)
-		audit("violation", 0, NULL, "cloisterctl of uid %u: %s", a->uid,
+		audit(EV_violation, 0, NULL, "cloisterctl of uid %u: %s", a->uid,
 		    why);
 	chan_free(c);
 	a->chan = NULL;

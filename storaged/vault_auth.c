@@ -136,8 +136,8 @@ refuse(struct worker *w, const struct try *a, const struct user *u,
 	char fp[RSA_FP_TEXT];
 
 	rsa_fingerprint_text(fp, a->fp);
-	audit("auth.refuse", w->n, u != NULL ? u->name : NULL,
-	    "%s, from %s, key %s", reason, w->source, fp);
+	audit(EV_auth_refuse, w->n, u != NULL ? u->name : NULL,
+	    "reason=%s source=%s key=%s", reason, w->source, fp);
 	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
 	if (chan_send(w->kex, MSG_vx_refuse, NULL, -1) == -1)
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
@@ -185,8 +185,8 @@ let_enrol(struct worker *w, const struct try *a, const char *reason)
 	if (!gate_begin(w, GATE_ENROL, &a->spki, &a->wrap))
 		return false;
 	rsa_fingerprint_text(fp, a->fp);
-	audit("auth.stranger", w->n, NULL, "%s, from %s, key %s", reason,
-	    w->source, fp);
+	audit(EV_auth_stranger, w->n, NULL, "reason=%s source=%s key=%s",
+	    reason, w->source, fp);
 	w->suite = a->suite;
 	w->since_ms = mono_ms();
 	w->logs = 0;
@@ -203,7 +203,7 @@ grant(struct worker *w, const struct try *a, const struct rec_enrolled *k,
 	char fp[RSA_FP_TEXT];
 
 	rsa_fingerprint_text(fp, a->fp);
-	audit("auth.accept", w->n, u->name, "from %s, key %s, suite %u",
+	audit(EV_auth_accept, w->n, u->name, "source=%s key=%s suite=%u",
 	    w->source, fp, a->suite);
 	w->user = u;
 	memcpy(w->fp, a->fp, sizeof(w->fp));
@@ -241,7 +241,7 @@ on_enrolled(void *arg, const struct engine_reply *r)
 		    r->row[0].key, r->row[0].value) == 0 &&
 		    version == enrolled_version(v, r->row[0].key);
 		if (!found)
-			audit("storage.tamper", w->n, NULL,
+			audit(EV_storage_tamper, w->n, NULL,
 			    "the record of an enrolled key is not the newest "
 			    "or does not verify");
 	}

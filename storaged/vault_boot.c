@@ -345,7 +345,7 @@ judge(struct vault *v, const struct walk *w)
 	uint8_t root[REC_HASH];
 
 	if (w->bad > 0) {
-		audit("storage.tamper", 0, NULL,
+		audit(EV_storage_tamper, 0, NULL,
 		    "%zu records do not verify, the first is %s", w->bad,
 		    w->first_bad);
 		return refuse(v, "%zu records do not verify, the first is %s: "
@@ -353,7 +353,7 @@ judge(struct vault *v, const struct walk *w)
 		    w->first_bad);
 	}
 	if (!bytes_eq_ct(w->mset, v->h.mset, sizeof(w->mset))) {
-		audit("storage.tamper", 0, NULL,
+		audit(EV_storage_tamper, 0, NULL,
 		    "the records do not add up to record H");
 		return refuse(v, "the records found (%zu users, %zu "
 		    "conversations) do not add up to record H of commit %llu: "
@@ -362,7 +362,7 @@ judge(struct vault *v, const struct walk *w)
 		    v->nconvs, (unsigned long long)v->h.n);
 	}
 	if (v->h.n < a->n) {
-		audit("storage.tamper", 0, NULL,
+		audit(EV_storage_tamper, 0, NULL,
 		    "the database is at commit %llu, the anchor saw %llu",
 		    (unsigned long long)v->h.n, (unsigned long long)a->n);
 		return refuse(v, "the database is at commit %llu but the anchor "
@@ -371,7 +371,7 @@ judge(struct vault *v, const struct walk *w)
 	}
 	mset_root(root, &v->keys->bundle, &v->h);
 	if (v->h.n == a->n && !bytes_eq_ct(root, a->root, sizeof(root))) {
-		audit("storage.tamper", 0, NULL,
+		audit(EV_storage_tamper, 0, NULL,
 		    "commit %llu is not the one that the anchor saw",
 		    (unsigned long long)a->n);
 		return refuse(v, "commit %llu in the database is not the one "
@@ -401,8 +401,8 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	mset_root(a->root, &v->keys->bundle, &v->h);
 	if (anchor_write_both(anchor_fd, a, v->keys->sk) != 0)
 		return refuse(v, "the anchor file cannot be written");
-	audit("vault.start", 0, NULL, "commit %llu, %zu users, %zu "
-	    "conversations", (unsigned long long)v->h.n, v->nusers, v->nconvs);
+	audit(EV_vault_start, 0, NULL, "commit=%llu users=%zu "
+	    "conversations=%zu", (unsigned long long)v->h.n, v->nusers, v->nconvs);
 	return 0;
 }
 
@@ -495,6 +495,6 @@ vault_init(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 		return -1;
 	if (chan_send(boot, MSG_boot_done, NULL, -1) == -1)
 		return refuse(v, "keyd is gone");
-	audit("vault.init", 0, NULL, "a new storage was made");
+	audit(EV_vault_init, 0, NULL, "a new storage was made");
 	return 0;
 }

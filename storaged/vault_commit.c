@@ -117,7 +117,7 @@ on_written(void *arg, const struct engine_reply *r)
 		return;
 	}
 	if (r->status == KV_CONFLICT) {
-		audit("storage.tamper", 0, NULL,
+		audit(EV_storage_tamper, 0, NULL,
 		    "the engine says that records changed which it alone keeps");
 		fatalx("the engine's records are not those of this vault");
 	}

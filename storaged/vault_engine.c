@@ -251,7 +251,7 @@ engine_write(struct engine *e, const struct wbatch *b, engine_cb *cb, void *arg)
 __attribute__((noreturn)) static void
 broken(const char *what)
 {
-	audit("violation", 0, NULL, "engine: %s", what);
+	audit(EV_violation, 0, NULL, "engine: %s", what);
 	fatalx("the engine broke the protocol: %s", what);
 }
 

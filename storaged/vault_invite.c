@@ -96,10 +96,10 @@ on_record(void *arg, const struct engine_reply *r)
 		    &v->keys->bundle, r->row[0].key, r->row[0].value) == 0 &&
 		    version == i->version;
 		if (!good)
-			audit("storage.tamper", a->n, NULL, "an invite is not "
+			audit(EV_storage_tamper, a->n, NULL, "an invite is not "
 			    "the newest or does not verify");
 	} else if (i != NULL)
-		audit("storage.tamper", a->n, NULL, "an invite is missing");
+		audit(EV_storage_tamper, a->n, NULL, "an invite is missing");
 	if (good)
 		memcpy(secret, rec.secret, sizeof(secret));
 	invite_proof(want, secret, a->bind, a->what);
@@ -164,7 +164,7 @@ on_made(struct rcommit *rc, enum kv_status st)
 	if (st == KV_OK) {
 		written(v, rc);
 		invite_load(v, rec_bytes(&m->key), &m->rec, 1);
-		audit("admin.invite", 0, m->u->name, "by uid %u", a->uid);
+		audit(EV_admin_invite, 0, m->u->name, "uid=%u", a->uid);
 		memcpy(reply.code, m->id, INVITE_ID);
 		memcpy(reply.code + INVITE_ID, m->rec.secret, INVITE_SECRET);
 		memcpy(reply.host_hash, v->host_hash, sizeof(reply.host_hash));

@@ -125,7 +125,7 @@ open_row(struct keyreq *q, const struct kv_row *row, struct rec_userkey *uk,
 		if (e != NULL && e->version == version)
 			return e;
 	}
-	audit("storage.tamper", q->n, q->u->name, "an entry in the list of "
+	audit(EV_storage_tamper, q->n, q->u->name, "an entry in the list of "
 	    "keys is not the newest or does not verify");
 	return NULL;
 }
@@ -195,8 +195,8 @@ on_written(struct rcommit *rc, enum kv_status st)
 	if (st == KV_OK) {
 		q->e->version++;
 		rsa_fingerprint_text(fp, q->fp);
-		audit(revoke ? "key.revoke" : "key.name", q->n, q->u->name,
-		    "%s", fp);
+		audit(revoke ? EV_key_revoke : EV_key_name, q->n, q->u->name,
+		    "key=%s", fp);
 		if (revoke) {
 			q->e->state = REC_KEY_REVOKED;
 			q->u->revoked++;
@@ -222,7 +222,7 @@ on_key(void *arg, const struct engine_reply *r)
 	    r->row[0].value) != 0 || version != q->e->version ||
 	    memcmp(q->k.uid, q->u->uid, REC_ID) != 0) {
 		if (r->status == KV_OK)
-			audit("storage.tamper", q->n, q->u->name, "the record "
+			audit(EV_storage_tamper, q->n, q->u->name, "the record "
 			    "of an enrolled key is not the newest or does not "
 			    "verify");
 		finish(q, ERR_STORAGE);

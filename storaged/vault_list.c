@@ -72,7 +72,7 @@ keep(struct listing *g, const struct kv_row *row)
 
 	if (rec_parse_list(row->key, uid, &updated_us, id) != 0 ||
 	    (c = conv_find(g->v, id)) == NULL || c->user != w->user) {
-		audit("storage.tamper", w->n, w->user->name,
+		audit(EV_storage_tamper, w->n, w->user->name,
 		    "a conversation in the list that does not exist");
 		return ERR_STORAGE;
 	}
@@ -188,7 +188,7 @@ on_rows(void *arg, const struct engine_reply *r)
 	}
 	if (code == 0 && g->sreq.w != NULL && g->whole && r->end && !g->more &&
 	    g->nitems != g->sreq.w->user->nconvs) {
-		audit("storage.tamper", g->sreq.w->n, g->sreq.w->user->name,
+		audit(EV_storage_tamper, g->sreq.w->n, g->sreq.w->user->name,
 		    "conversations are missing in the list");
 		code = ERR_STORAGE;
 	}

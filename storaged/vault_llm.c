@@ -66,7 +66,7 @@ llm_open(struct worker *w, const struct m_sv_open_model *m)
 		    (unsigned long long)w->n);
 	close(pair[0]);
 	close(pair[1]);
-	audit("model.grant", w->n, w->user->name, "%s", mo->alias);
+	audit(EV_model_grant, w->n, w->user->name, "model=%s", mo->alias);
 }
 
 void

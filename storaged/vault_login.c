@@ -103,8 +103,8 @@ admit(struct attempt *a)
 		(void)snprintf(text, sizeof(text), "too many wrong %s: wait %u "
 		    "s", is_password(a) ? "passwords" : "codes", s);
 		sess_say(a->sreq.w, a->sreq.req, ERR_WAIT, text, "");
-		audit("auth.wait", a->n, a->u != NULL ? a->u->name : NULL,
-		    "from %s, %u s", a->source_text, s);
+		audit(EV_auth_wait, a->n, a->u != NULL ? a->u->name : NULL,
+		    "source=%s seconds=%u", a->source_text, s);
 		answer(a, 0);
 		return false;
 	}
@@ -142,8 +142,8 @@ attempt_wrong(struct attempt *a, uint16_t code)
 		answer(a, code);
 		return;
 	}
-	audit("auth.fail", a->n, a->u != NULL ? a->u->name : NULL,
-	    "%s, from %s", code == ERR_INVITE ? "no such invite" :
+	audit(EV_auth_fail, a->n, a->u != NULL ? a->u->name : NULL,
+	    "reason=%s source=%s", code == ERR_INVITE ? "no such invite" :
 	    code == ERR_BAD ? "a password that was not sealed for this session" :
 	    a->u == NULL ? "no such user" : !a->real ? "no password" :
 	    "wrong password", a->source_text);
@@ -172,16 +172,16 @@ right(struct attempt *a)
 
 	if (enrols(a)) {
 		rsa_fingerprint_text(fp, a->fp);
-		audit("auth.enrol", a->n, a->u->name, "%s, by %s, from %s", fp,
+		audit(EV_auth_enrol, a->n, a->u->name, "key=%s by=%s source=%s", fp,
 		    a->use == USE_INVITE ? "invite" : "password",
 		    a->source_text);
 		sreq_send(&a->sreq, MSG_vs_enrolled, &enrolled);
 	} else if (a->use == PASSWORD_CHANGE) {
-		audit("auth.passwd", a->n, a->u->name, "from %s",
+		audit(EV_auth_passwd, a->n, a->u->name, "source=%s",
 		    a->source_text);
 		sreq_send(&a->sreq, MSG_vs_done, &done);
 	} else
-		audit("auth.password", a->n, a->u->name, "from %s",
+		audit(EV_auth_password, a->n, a->u->name, "source=%s",
 		    a->source_text);
 	answer(a, 0);
 	/* Its record of requests is empty now: it begins. */
@@ -393,7 +393,7 @@ on_user(void *arg, const struct engine_reply *r)
 		    a->version == a->u->version &&
 		    memcmp(a->rec.uid, a->u->uid, REC_ID) == 0;
 	if (a->u != NULL && !found)
-		audit("storage.tamper", a->n, a->u->name, "a user's record is "
+		audit(EV_storage_tamper, a->n, a->u->name, "a user's record is "
 		    "not the newest or does not verify");
 	pwhash_dummy(&a->pw, &v->keys->bundle, bytes_str(a->user_name),
 	    v->argon2_memory_kib, v->argon2_passes);

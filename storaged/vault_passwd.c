@@ -43,8 +43,8 @@ on_written(struct rcommit *rc, enum kv_status st)
 	    offsetof(struct setting, rc));
 	struct admin *a = s->a;
 	struct user *u = s->u;
-	static const char *const policies[] = { "the configuration's",
-	    "publickey", "publickey+password" };
+	static const char *const policies[] = { "default", "publickey",
+	    "publickey+password" };
 
 	change_done(a->v);
 	if (st != KV_OK)
@@ -53,11 +53,12 @@ on_written(struct rcommit *rc, enum kv_status st)
 		u->version = s->version + 1;
 		u->password = s->rec.pwhash_n > 0;
 		u->policy = s->rec.flags;
-		audit(s->password ? "admin.user.passwd" : "admin.user.policy",
-		    0, u->name, "%sby uid %u", s->password ? "" :
-		    s->policy == REC_POLICY_KEY_PASSWORD ?
-		    "publickey+password, " : s->policy == REC_POLICY_KEY ?
-		    "publickey, " : "default, ", a->uid);
+		if (s->password)
+			audit(EV_admin_user_passwd, 0, u->name, "uid=%u",
+			    a->uid);
+		else
+			audit(EV_admin_user_policy, 0, u->name,
+			    "policy=%s uid=%u", policies[u->policy], a->uid);
 		if (s->password)
 			admin_end(a, true, "password of %s set", u->name);
 		else
@@ -82,7 +83,7 @@ on_record(void *arg, const struct engine_reply *r)
 	    r->row[0].key, r->row[0].value) != 0 ||
 	    s->version != s->u->version) {
 		if (r->status == KV_OK)
-			audit("storage.tamper", 0, s->u->name, "a user's "
+			audit(EV_storage_tamper, 0, s->u->name, "a user's "
 			    "record is not the newest or does not verify");
 		admin_end(s->a, false, "the storage failed; the log has more");
 		change_done(v);

@@ -40,7 +40,7 @@ tamper(struct conv *c, uint64_t n, const char *what)
 	char hex[2 * REC_ID + 1];
 
 	hex_encode(hex, c->id, REC_ID);
-	audit("storage.tamper", n, c->user != NULL ? c->user->name : NULL,
+	audit(EV_storage_tamper, n, c->user != NULL ? c->user->name : NULL,
 	    "conversation %s: %s", hex, what);
 }
 

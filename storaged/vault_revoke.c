@@ -47,7 +47,7 @@ walk_free(struct keywalk *w)
 static void
 tampered(const struct user *u, const char *what)
 {
-	audit("storage.tamper", 0, u->name, "%s", what);
+	audit(EV_storage_tamper, 0, u->name, "%s", what);
 }
 
 /* The key that this k record is the newest one of, or NULL. */
@@ -145,7 +145,7 @@ on_revoked(void *arg, enum kv_status st)
 		w->e->state = REC_KEY_REVOKED;
 		w->owner->revoked++;
 		rsa_fingerprint_text(a->fp, w->uk.fp);
-		audit("admin.key.revoke", 0, w->owner->name, "%s by uid %u",
+		audit(EV_admin_key_revoke, 0, w->owner->name, "key=%s uid=%u",
 		    a->fp, a->uid);
 		n = workers_end(a->v, NULL, w->uk.fp, "its key was revoked");
 		admin_end(a, true, "key %s of %s revoked, %u session%s ended",
@@ -317,8 +317,8 @@ on_user_written(void *arg, enum kv_status st)
 	if (admin_changed(a, st)) {
 		u->version++;
 		u->state = a->user.state;
-		audit(on ? "admin.user.enable" : "admin.user.disable", 0,
-		    u->name, "by uid %u", a->uid);
+		audit(on ? EV_admin_user_enable : EV_admin_user_disable, 0,
+		    u->name, "uid=%u", a->uid);
 		if (!on)
 			n = workers_end(a->v, u, NULL, "its user was disabled");
 		if (on)
@@ -447,13 +447,13 @@ admin_session_kill(struct admin *a, const struct m_av_session_kill *m)
 			admin_end(a, false, "there is no session %s", which);
 			return;
 		}
-		audit("admin.session.kill", n, w->user->name, "by uid %u",
+		audit(EV_admin_session_kill, n, w->user->name, "uid=%u",
 		    a->uid);
 		worker_end(w, "ended by the administrator");
 	} else {
 		if ((u = admin_user(a, m->which)) == NULL)
 			return;
-		audit("admin.session.kill", 0, u->name, "all, by uid %u",
+		audit(EV_admin_session_kill, 0, u->name, "uid=%u",
 		    a->uid);
 		ended = workers_end(a->v, u, NULL,
 		    "ended by the administrator");

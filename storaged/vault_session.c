@@ -123,7 +123,7 @@ sess_conv(struct worker *w, const uint8_t id[REC_ID])
 	/* Not there, or another's: the same answer, and the same line. */
 	if (w->logs++ < VAULT_LOGS_MAX) {
 		hex_encode(hex, id, REC_ID);
-		audit("storage.denied", w->n, w->user->name, "conversation %s",
+		audit(EV_storage_denied, w->n, w->user->name, "conversation=%s",
 		    hex);
 	}
 	return NULL;

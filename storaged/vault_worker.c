@@ -53,7 +53,7 @@ end_session(struct worker *w)
 	struct user *u = w->user;
 
 	llm_revoke(v, w->n);
-	audit("session.end", w->n, u->name, "after %llu s",
+	audit(EV_session_end, w->n, u->name, "seconds=%llu",
 	    (unsigned long long)((mono_ms() - w->since_ms) / 1000));
 	w->user = NULL;
 	v->nlive--;
@@ -114,8 +114,8 @@ worker_end(struct worker *w, const char *reason)
 {
 	struct doomed *d;
 
-	audit("session.revoke", w->n, w->user != NULL ? w->user->name : NULL,
-	    "%s", reason);
+	audit(EV_session_revoke, w->n, w->user != NULL ? w->user->name : NULL,
+	    "reason=%s", reason);
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("calloc");
 	d->v = w->v;
@@ -179,7 +179,7 @@ workers_end(struct vault *v, const struct user *u, const uint8_t *fp,
 void
 worker_violation(struct worker *w, const char *what)
 {
-	audit("violation", w->n, w->user != NULL ? w->user->name : NULL, "%s",
+	audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL, "%s",
 	    what);
 	kill_now(w->v, w->n);
 	if (w->kex != NULL) {
@@ -209,7 +209,7 @@ worker_report(struct worker *w, struct bytes text)
 
 	if (w->logs++ < VAULT_LOGS_MAX &&
 	    msg_text(line, sizeof(line), text) == 0)
-		audit("violation", w->n, w->user != NULL ? w->user->name : NULL,
+		audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL,
 		    "reported by the session worker: %s", line);
 }
 

@@ -19,11 +19,11 @@ static const uint8_t key[AUDIT_KEY_BYTES] = { 1, 2, 3 };
 static const uint8_t other_key[AUDIT_KEY_BYTES] = { 9 };
 
 static struct audit_event
-event(const char *detail)
+event(const char *fields)
 {
 	return (struct audit_event){ .time_us = 1767323045678901,
 	    .role = "vault", .pid = 77, .session = 5, .user = "alice", .event = "auth.accept",
-	    .detail = detail };
+	    .fields = fields };
 }
 
 /* n lines of a fresh chain; at[i] is where line i begins, at[n] the end. */
@@ -77,7 +77,7 @@ test_line(void **state)
 {
 	static const char want[] = "{\"time\":\"2026-01-02T03:04:05.678901Z\","
 	    "\"seq\":1,\"role\":\"vault\",\"pid\":77,\"session\":5,"
-	    "\"user\":\"alice\",\"event\":\"auth.accept\",\"detail\":\"x\","
+	    "\"user\":\"alice\",\"event\":\"auth.accept\",\"fields\":{\"text\":\"x\"},"
 	    "\"prev\":\"00000000000000000000000000000000"
 	    "00000000000000000000000000000000\"";
 	struct buf b = BUF_INIT(AUDIT_BATCH_MAX);
@@ -133,7 +133,8 @@ test_escaping(void **state)
 	assert_int_equal(audit_line(&c, &ev, &b), 0);
 	j = json_loadb((const char *)b.p, b.n, JSON_REJECT_DUPLICATES, &e);
 	assert_non_null(j);
-	assert_string_equal(json_string_value(json_object_get(j, "detail")),
+	assert_string_equal(json_string_value(json_object_get(json_object_get(j,
+	    "fields"), "text")),
 	    "a\"b\\c\n\r\t\x01\x7f\xc2\x9b[2J\xef\xbf\xbd\xef\xbf\xbd"
 	    "\xef\xbf\xbd \xe2\x82\xac\xf0\x9f\x98\x80,\"mac\":\"");
 	assert_string_equal(json_string_value(json_object_get(j, "user")), "");
@@ -160,9 +161,41 @@ test_escaping(void **state)
 	assert_int_equal(audit_line(&c, &ev, &b), 0);
 	j = json_loadb((const char *)b.p, b.n, 0, &e);
 	assert_non_null(j);
-	assert_int_equal(json_string_length(json_object_get(j, "detail")),
-	    AUDIT_DETAIL_MAX / 3 * 3 + 3);
+	assert_int_equal(json_string_length(json_object_get(json_object_get(j,
+	    "fields"), "text")),
+	    AUDIT_TEXT_MAX / 3 * 3 + 3);
 	json_decref(j);
+	buf_free(&b);
+}
+
+/* Fields become members; what only resembles them stays a sentence. */
+static void
+test_fields(void **state)
+{
+	static const char *const text[] = { "a=1 b=\"2\" c=\"\\\"}\\\\\"",
+	    "mac=\"x\"", "a=1 prev=2", "a=1 a=2", "a=01", "", "a=1 " };
+	static const char *const want[] = {
+	    "{\"a\":1,\"b\":\"2\",\"c\":\"\\\"}\\\\\"}",
+	    "{\"text\":\"mac=\\\"x\\\"\"}", "{\"text\":\"a=1 prev=2\"}",
+	    "{\"text\":\"a=1 a=2\"}", "{\"text\":\"a=01\"}", "{\"text\":\"\"}",
+	    "{\"text\":\"a=1 \"}" };
+	struct buf b = BUF_INIT(AUDIT_BATCH_MAX);
+	struct audit_chain c;
+	struct audit_report r;
+	char part[128];
+
+	(void)state;
+	audit_chain_init(&c, key);
+	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
+		struct audit_event ev = event(text[i]);
+		size_t at = b.n;
+		int n = snprintf(part, sizeof(part), ",\"fields\":%s,\"prev\":",
+		    want[i]);
+
+		assert_int_equal(audit_line(&c, &ev, &b), 0);
+		assert_non_null(memmem(b.p + at, b.n - at, part, (size_t)n));
+	}
+	assert_int_equal(verify(b.p, b.n, &c, &r), 0);
 	buf_free(&b);
 }
 
@@ -614,6 +647,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_escaping),
+		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_arrangements),

@@ -85,13 +85,15 @@ static const char good[] =
     "shaping = bucket\n"
     "roles { logger = '5001' keyd = '5002:6002'\n"
     " vault = alice llmproxy = '7000' }\n"
-    "model fast { provider = b upstream = 'org/m:1' max_tokens = 9 }\n"
+    "model fast { provider = b upstream = 'org/m:1' max_tokens = 9\n"
+    "  temperature = 0.7 }\n"
     "model slow { provider = a upstream = x system = \"a\\nb\"\n"
     "  default = true }\n"
     "provider a { url = 'https://api.example.org/v1/' key_file = '/k'\n"
     "  ca_file = '/ca' connect_timeout = 3 }\n"
     "provider b { url = 'http://[::1]' }\n"
-    "provider c { url = 'http://localhost:81/x/y' user = '7100' }\n"
+    "provider c { url = 'http://localhost:81/x/y' user = '7100'\n"
+    "  type = ollama }\n"
     "limits { max_connections = 7 spare_workers = 0 }\n";
 
 static void
@@ -149,6 +151,10 @@ test_good(void **state)
 	assert_int_equal(c.models[0].provider, 1);
 	assert_string_equal(c.models[0].upstream, "org/m:1");
 	assert_int_equal(c.models[0].max_tokens, 9);
+	assert_int_equal(c.models[0].temperature, 701);
+	assert_int_equal(c.providers[0].type, PROVIDER_OPENAI);
+	assert_int_equal(c.providers[2].type, PROVIDER_OLLAMA);
+	assert_int_equal(c.models[1].temperature, 0);
 	assert_false(c.models[0].is_default);
 	assert_int_equal(c.models[1].provider, 0);
 	assert_string_equal(c.models[1].system, "a\nb");
@@ -258,6 +264,11 @@ static const struct mistake {
 	    "both the default" },
 	{ HEAD "provider p {\n}\n" MODEL, 3, "no url" },
 	{ HEAD "provider p {\n type = magic\n}\n" MODEL, 3, "type" },
+	{ HEAD "provider p { type = anthropic url = 'https://a/' }\n"
+	    "model m {\n provider = p upstream = m\n context = 9\n}\n", 5,
+	    "context" },
+	{ HEAD PROV "model m {\n provider = p upstream = m\n"
+	    " temperature = 2.5\n}\n", 5, "temperature" },
 	{ HEAD "provider 'a/b' {\n}\n" MODEL, 3, "name" },
 	{ HEAD "provider p { url = 'http://h'\n key_file = k\n}\n" MODEL, 3,
 	    "absolute" },

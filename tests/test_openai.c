@@ -1,4 +1,4 @@
-/* openai.c, openai_error.c and jsonin.c: every shape of answer, cut everywhere. */
+/* openai.c, wire.c, wire_error.c and jsonin.c: every shape of answer, cut everywhere. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-#include "../llmproxy/jsonin.h"
-#include "../llmproxy/openai.h"
+#include "wire_runs.h"
+
+#define TYPE	PROVIDER_OPENAI
 
 #define CHUNK(delta, fin) "data: {\"id\":\"x\",\"object\":" \
     "\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{" delta \
@@ -22,148 +23,48 @@
     ",\"completion_tokens\":" c "}}\n\n"
 #define DONE		"data: [DONE]\n\n"
 
-struct seen {
-	struct buf	text;
-	struct buf	reasoning;
-	size_t		calls;
-};
-
-static void
-check_delta(struct bytes t)
-{
-	assert_true(t.n > 0 && t.n <= OPENAI_DELTA_MAX);
-	assert_true(bytes_utf8(t));
-}
-
-static void
-on_text(void *arg, struct bytes t)
-{
-	struct seen *s = arg;
-
-	check_delta(t);
-	buf_put(&s->text, t.p, t.n);
-	s->calls++;
-}
-
-static void
-on_reasoning(void *arg, struct bytes t)
-{
-	struct seen *s = arg;
-
-	check_delta(t);
-	buf_put(&s->reasoning, t.p, t.n);
-	s->calls++;
-}
-
-static const struct openai_cb cb = { on_text, on_reasoning };
-
-/* What an answer must come to; the counts are -1 when not reported. */
-struct want {
-	const char	*in;
-	enum openai_verdict verdict;
-	enum openai_finish finish;
-	const char	*text;
-	const char	*reasoning;
-	int		 prompt, completion;
-	enum openai_class cls;
-	bool		 tools;
-};
-
-static void
-run(const struct want *w, size_t cut, size_t step)
-{
-	struct seen seen = { BUF_INIT(1 << 22), BUF_INIT(1 << 16), 0 };
-	size_t n = strlen(w->in), i, k;
-	enum openai_verdict verdict;
-	struct openai o;
-	int rc = 0;
-
-	openai_init(&o, &cb, &seen);
-	for (i = 0, k = cut; i < n && rc == 0; i += k, k = step) {
-		uint8_t *piece;
-
-		if (k > n - i)
-			k = n - i;
-		assert_non_null(piece = malloc(k + 1));
-		memcpy(piece, w->in + i, k);
-		rc = openai_feed(&o, piece, k);
-		free(piece);
-	}
-	verdict = openai_end(&o);
-	buf_u8(&seen.text, 0);
-	buf_u8(&seen.reasoning, 0);
-	assert_string_equal((char *)seen.text.p, w->text);
-	assert_string_equal((char *)seen.reasoning.p, w->reasoning);
-	assert_int_equal(verdict, w->verdict);
-	assert_int_equal(o.finish, w->finish);
-	assert_int_equal(o.error.cls, w->cls);
-	assert_int_equal(o.prompt_tokens, w->prompt);
-	assert_int_equal(o.completion_tokens, w->completion);
-	assert_int_equal(o.tool_calls, w->tools);
-	assert_int_equal(o.delivered, seen.calls > 0);
-	assert_int_equal(verdict == OPENAI_FAILED, o.error.message[0] != '\0');
-	if (rc == 1)
-		assert_true(o.done);
-	buf_free(&seen.text);
-	buf_free(&seen.reasoning);
-	openai_free(&o);
-}
-
-static void
-run_all(const struct want *w, size_t count)
-{
-	for (; count > 0; w++, count--) {
-		size_t n = strlen(w->in);
-
-		for (size_t cut = 0; cut <= n; cut++)
-			run(w, cut, n + 1);
-		run(w, 1, 1);
-	}
-}
-#define RUN(t)	run_all(t, sizeof(t) / sizeof((t)[0]))
-
 static void
 test_complete(void **state)
 {
 	static const struct want t[] = {
 		{ TEXT("Hel") TEXT("lo") STOP USAGE("7", "2") DONE,
-		    OPENAI_COMPLETE, OPENAI_F_STOP, "Hello", "", 7, 2, 0, false },
+		    WIRE_COMPLETE, WIRE_F_STOP, "Hello", "", 7, 2, 0, false },
 		/* The reason may come with the last text, [DONE] not at all. */
-		{ CHUNK("\"content\":\"x\"", "\"length\""), OPENAI_COMPLETE,
-		    OPENAI_F_LENGTH, "x", "", -1, -1, 0, false },
-		{ CHUNK("", "\"content_filter\"") DONE, OPENAI_COMPLETE,
-		    OPENAI_F_CONTENT_FILTER, "", "", -1, -1, 0, false },
+		{ CHUNK("\"content\":\"x\"", "\"length\""), WIRE_COMPLETE,
+		    WIRE_F_LENGTH, "x", "", -1, -1, 0, false },
+		{ CHUNK("", "\"content_filter\"") DONE, WIRE_COMPLETE,
+		    WIRE_F_CONTENT_FILTER, "", "", -1, -1, 0, false },
 		/* content null, empty and absent; obfuscation; unknown members */
 		{ CHUNK("\"role\":\"assistant\",\"content\":null", "null")
 		    TEXT("") CHUNK("\"x\":[1,{}],\"obfuscation\":\"zz\"", "null")
 		    TEXT("a") STOP USAGE("0", "1") DONE,
-		    OPENAI_COMPLETE, OPENAI_F_STOP, "a", "", 0, 1, 0, false },
+		    WIRE_COMPLETE, WIRE_F_STOP, "a", "", 0, 1, 0, false },
 		{ ": OPENROUTER PROCESSING\r\n\r\n:\r\n\r\nevent: message\r\n"
 		    "data: {\"choices\":[{\"delta\":{\"content\":\"\xc3\xa4\xe2"
 		    "\x82\xac\xf0\x9f\x8f\xb0\\u00e4\\ud83c\\udff0\"}}]}\r\n\r\n"
-		    STOP, OPENAI_COMPLETE, OPENAI_F_STOP, "\xc3\xa4\xe2\x82\xac"
+		    STOP, WIRE_COMPLETE, WIRE_F_STOP, "\xc3\xa4\xe2\x82\xac"
 		    "\xf0\x9f\x8f\xb0\xc3\xa4\xf0\x9f\x8f\xb0", "", -1, -1, 0,
 		    false },
 		/* One event over several data lines; null where objects may be. */
 		{ "data: {\"choices\":\ndata: [{\"delta\":{\"content\":\"a\"}}]}"
 		    "\n\ndata: {\"choices\":null,\"error\":null}\n\ndata:\n\n"
-		    STOP, OPENAI_COMPLETE, OPENAI_F_STOP, "a", "", -1, -1, 0,
+		    STOP, WIRE_COMPLETE, WIRE_F_STOP, "a", "", -1, -1, 0,
 		    false },
 		/* Other choices than the first are not ours; order is free. */
 		{ "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}"
 		    ",\"finish_reason\":\"length\"},{\"index\":0,\"delta\":{"
-		    "\"content\":\"yes\"}}]}\n\n" STOP, OPENAI_COMPLETE,
-		    OPENAI_F_STOP, "yes", "", -1, -1, 0, false },
-		{ STOP CHUNK("", "\"length\""), OPENAI_COMPLETE, OPENAI_F_STOP, "",
+		    "\"content\":\"yes\"}}]}\n\n" STOP, WIRE_COMPLETE,
+		    WIRE_F_STOP, "yes", "", -1, -1, 0, false },
+		{ STOP CHUNK("", "\"length\""), WIRE_COMPLETE, WIRE_F_STOP, "",
 		    "", -1, -1, 0, false },
-		{ TEXT("a") STOP DONE TEXT("late"), OPENAI_COMPLETE,
-		    OPENAI_F_STOP, "a", "", -1, -1, 0, false },
+		{ TEXT("a") STOP DONE TEXT("late"), WIRE_COMPLETE,
+		    WIRE_F_STOP, "a", "", -1, -1, 0, false },
 		{ CHUNK("\"refusal\":\"I will not\",\"content\":null", "\"stop\""),
-		    OPENAI_COMPLETE, OPENAI_F_STOP, "I will not", "", -1, -1, 0,
+		    WIRE_COMPLETE, WIRE_F_STOP, "I will not", "", -1, -1, 0,
 		    false },
-		{ USAGE("-4", "2.5") STOP, OPENAI_COMPLETE, OPENAI_F_STOP, "", "",
+		{ USAGE("-4", "2.5") STOP, WIRE_COMPLETE, WIRE_F_STOP, "", "",
 		    -1, -1, 0, false },
-		{ TEXT("a\\u0000b\\u0000") STOP, OPENAI_COMPLETE, OPENAI_F_STOP,
+		{ TEXT("a\\u0000b\\u0000") STOP, WIRE_COMPLETE, WIRE_F_STOP,
 		    "a\xef\xbf\xbd" "b\xef\xbf\xbd", "", -1, -1, 0, false },
 	};
 
@@ -177,21 +78,21 @@ test_reasoning_and_tools(void **state)
 	static const struct want t[] = {
 		{ CHUNK("\"reasoning_content\":\"hm\"", "null")
 		    CHUNK("\"reasoning\":\" so\"", "null") TEXT("a") STOP,
-		    OPENAI_COMPLETE, OPENAI_F_STOP, "a", "hm so", -1, -1, 0,
+		    WIRE_COMPLETE, WIRE_F_STOP, "a", "hm so", -1, -1, 0,
 		    false },
 		/* Both names for the same text: once. */
 		{ CHUNK("\"reasoning\":\"r\",\"reasoning_content\":\"r\"", "null")
 		    CHUNK("\"reasoning\":\"s\",\"reasoning_content\":null", "null")
-		    STOP, OPENAI_COMPLETE, OPENAI_F_STOP, "", "rs", -1, -1, 0,
+		    STOP, WIRE_COMPLETE, WIRE_F_STOP, "", "rs", -1, -1, 0,
 		    false },
 		{ CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{}}]", "null")
-		    CHUNK("", "\"tool_calls\"") DONE, OPENAI_COMPLETE,
-		    OPENAI_F_TOOL_CALLS, "", "", -1, -1, 0, true },
+		    CHUNK("", "\"tool_calls\"") DONE, WIRE_COMPLETE,
+		    WIRE_F_TOOL_CALLS, "", "", -1, -1, 0, true },
 		{ CHUNK("\"function_call\":{}", "\"function_call\""),
-		    OPENAI_COMPLETE, OPENAI_F_FUNCTION_CALL, "", "", -1, -1, 0,
+		    WIRE_COMPLETE, WIRE_F_FUNCTION_CALL, "", "", -1, -1, 0,
 		    true },
-		{ CHUNK("\"tool_calls\":[]", "\"stop\""), OPENAI_COMPLETE,
-		    OPENAI_F_STOP, "", "", -1, -1, 0, false },
+		{ CHUNK("\"tool_calls\":[]", "\"stop\""), WIRE_COMPLETE,
+		    WIRE_F_STOP, "", "", -1, -1, 0, false },
 	};
 
 	(void)state;
@@ -202,33 +103,33 @@ static void
 test_truncated(void **state)
 {
 	static const struct want t[] = {
-		{ "", OPENAI_TRUNCATED, 0, "", "", -1, -1, 0, false },
-		{ DONE, OPENAI_TRUNCATED, 0, "", "", -1, -1, 0, false },
-		{ TEXT("a") DONE, OPENAI_TRUNCATED, 0, "a", "", -1, -1, 0, false },
-		{ TEXT("a") USAGE("1", "1"), OPENAI_TRUNCATED, 0, "a", "", 1, 1,
+		{ "", WIRE_TRUNCATED, 0, "", "", -1, -1, 0, false },
+		{ DONE, WIRE_TRUNCATED, 0, "", "", -1, -1, 0, false },
+		{ TEXT("a") DONE, WIRE_TRUNCATED, 0, "a", "", -1, -1, 0, false },
+		{ TEXT("a") USAGE("1", "1"), WIRE_TRUNCATED, 0, "a", "", 1, 1,
 		    0, false },
-		{ CHUNK("\"content\":\"a\"", "\"\""), OPENAI_TRUNCATED, 0, "a",
+		{ CHUNK("\"content\":\"a\"", "\"\""), WIRE_TRUNCATED, 0, "a",
 		    "", -1, -1, 0, false },
-		{ "<html>no stream</html>\n\n", OPENAI_TRUNCATED, 0, "", "", -1,
+		{ "<html>no stream</html>\n\n", WIRE_TRUNCATED, 0, "", "", -1,
 		    -1, 0, false },
-		{ "{\"choices\":[{\"message\":{\"content\":\"a", OPENAI_TRUNCATED,
+		{ "{\"choices\":[{\"message\":{\"content\":\"a", WIRE_TRUNCATED,
 		    0, "", "", -1, -1, 0, false },
 		{ "{\"choices\":[{\"message\":{\"content\":\"a\"}}]}",
-		    OPENAI_TRUNCATED, 0, "a", "", -1, -1, 0, false },
+		    WIRE_TRUNCATED, 0, "a", "", -1, -1, 0, false },
 	};
 	static const char in[] = TEXT("a") STOP;
 	struct seen seen = { BUF_INIT(64), BUF_INIT(64), 0 };
-	struct openai o;
+	struct wire o;
 
 	(void)state;
 	RUN(t);
 	/* A stream that ends anywhere before its last byte is not complete. */
 	for (size_t n = 0; n < sizeof(in); n++) {
-		openai_init(&o, &cb, &seen);
-		assert_int_equal(openai_feed(&o, in, n), 0);
-		assert_int_equal(openai_end(&o), n == sizeof(in) - 1 ?
-		    OPENAI_COMPLETE : OPENAI_TRUNCATED);
-		openai_free(&o);
+		wire_init(&o, TYPE, &cb, &seen);
+		assert_int_equal(wire_feed(&o, in, n), 0);
+		assert_int_equal(wire_end(&o), n == sizeof(in) - 1 ?
+		    WIRE_COMPLETE : WIRE_TRUNCATED);
+		wire_free(&o);
 	}
 	buf_free(&seen.text);
 }
@@ -241,19 +142,19 @@ test_not_streamed(void **state)
 		    "\"message\":{\"role\":\"assistant\",\"content\":\"whole\","
 		    "\"reasoning_content\":\"r\"},\"finish_reason\":\"stop\"}],"
 		    "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n",
-		    OPENAI_COMPLETE, OPENAI_F_STOP, "whole", "r", 3, 4, 0, false },
-		{ "{\"error\":\"no\"}", OPENAI_FAILED, 0, "", "", -1, -1,
-		    OPENAI_E_SERVER, false },
-		{ "{\"choices\":[]} trailing", OPENAI_FAILED, 0, "", "", -1, -1,
-		    OPENAI_E_PROTOCOL, false },
+		    WIRE_COMPLETE, WIRE_F_STOP, "whole", "r", 3, 4, 0, false },
+		{ "{\"error\":\"no\"}", WIRE_FAILED, 0, "", "", -1, -1,
+		    WIRE_E_SERVER, false },
+		{ "{\"choices\":[]} trailing", WIRE_FAILED, 0, "", "", -1, -1,
+		    WIRE_E_PROTOCOL, false },
 	};
 
 	(void)state;
 	RUN(t);
 }
 
-#define BROKEN(in) { TEXT("a") in STOP DONE, OPENAI_FAILED, 0, "a", "", -1, -1, \
-    OPENAI_E_PROTOCOL, false }
+#define BROKEN(in) { TEXT("a") in STOP DONE, WIRE_FAILED, 0, "a", "", -1, -1, \
+    WIRE_E_PROTOCOL, false }
 #define D32	"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
 #define E32	"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
 
@@ -287,8 +188,8 @@ test_hostile(void **state)
 		{ "data: {\"x\":[" "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
 		    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]" "]}\n\n"
 		    TEXT("\\\"" D32 D32) CHUNK("\"content\":\"a\","
-		    "\"content\":\"b\"", "\"stop\""), OPENAI_COMPLETE,
-		    OPENAI_F_STOP, "\"" D32 D32 "b", "", -1, -1, 0, false },
+		    "\"content\":\"b\"", "\"stop\""), WIRE_COMPLETE,
+		    WIRE_F_STOP, "\"" D32 D32 "b", "", -1, -1, 0, false },
 	};
 
 	(void)state;
@@ -296,23 +197,23 @@ test_hostile(void **state)
 }
 
 /* head, then unit repeated count times, then tail, into an answer. */
-static enum openai_verdict
+static enum wire_verdict
 repeat(const char *head, const char *unit, size_t count, const char *tail,
-    struct seen *seen, enum openai_class *cls)
+    struct seen *seen, enum wire_class *cls)
 {
-	enum openai_verdict v;
-	struct openai o;
+	enum wire_verdict v;
+	struct wire o;
 
-	openai_init(&o, &cb, seen);
-	if (openai_feed(&o, head, strlen(head)) == 0) {
+	wire_init(&o, TYPE, &cb, seen);
+	if (wire_feed(&o, head, strlen(head)) == 0) {
 		for (size_t i = 0; i < count; i++)
-			if (openai_feed(&o, unit, strlen(unit)) != 0)
+			if (wire_feed(&o, unit, strlen(unit)) != 0)
 				break;
-		(void)openai_feed(&o, tail, strlen(tail));
+		(void)wire_feed(&o, tail, strlen(tail));
 	}
-	v = openai_end(&o);
+	v = wire_end(&o);
 	*cls = o.error.cls;
-	openai_free(&o);
+	wire_free(&o);
 	return v;
 }
 
@@ -324,32 +225,32 @@ test_bounds(void **state)
 	static const char body[] = "{\"choices\":[{\"finish_reason\":"
 	    "\"stop\",\"message\":{\"content\":\"x";
 	struct seen seen = { BUF_INIT(8 << 20), BUF_INIT(64), 0 };
-	enum openai_class cls;
+	enum wire_class cls;
 
 	(void)state;
 	/* 300000 bytes of three-byte characters, handed out in whole ones. */
 	assert_int_equal(repeat(open, "\xe2\x82\xac", 100000, "\"}}]}\n\n",
-	    &seen, &cls), OPENAI_COMPLETE);
+	    &seen, &cls), WIRE_COMPLETE);
 	assert_int_equal(seen.text.n, 300001);
-	assert_int_equal(seen.calls, 300001 / (OPENAI_DELTA_MAX - 4) + 1);
+	assert_int_equal(seen.calls, 300001 / (WIRE_DELTA_MAX - 4) + 1);
 	buf_reset(&seen.text);
 	assert_int_equal(repeat(open, "12345678", 131072, "\"}}]}\n\n", &seen,
-	    &cls), OPENAI_FAILED);
-	assert_int_equal(cls, OPENAI_E_PROTOCOL);
+	    &cls), WIRE_FAILED);
+	assert_int_equal(cls, WIRE_E_PROTOCOL);
 	assert_int_equal(seen.text.n, 0);
 	assert_int_equal(repeat(body, "12345678", 262144, "\"}}]}", &seen,
-	    &cls), OPENAI_COMPLETE);
+	    &cls), WIRE_COMPLETE);
 	assert_int_equal(seen.text.n, 2097153);
 	buf_reset(&seen.text);
 	assert_int_equal(repeat(body, "12345678", 524288, "\"}}]}", &seen,
-	    &cls), OPENAI_FAILED);
-	assert_int_equal(cls, OPENAI_E_PROTOCOL);
+	    &cls), WIRE_FAILED);
+	assert_int_equal(cls, WIRE_E_PROTOCOL);
 	assert_int_equal(seen.text.n, 0);
 	/* Many small values cost more memory than their text. */
 	assert_int_equal(repeat("data: {\"x\":[1", ",1", JSON_ITEMS_MAX - 3,
-	    "]}\n\n" STOP, &seen, &cls), OPENAI_COMPLETE);
+	    "]}\n\n" STOP, &seen, &cls), WIRE_COMPLETE);
 	assert_int_equal(repeat("data: {\"x\":[1", ",1", JSON_ITEMS_MAX - 2,
-	    "]}\n\n" STOP, &seen, &cls), OPENAI_FAILED);
+	    "]}\n\n" STOP, &seen, &cls), WIRE_FAILED);
 	buf_free(&seen.text);
 }
 
@@ -358,23 +259,23 @@ test_errors_in_streams(void **state)
 {
 	static const struct want t[] = {
 		{ TEXT("a") "data: {\"error\":{\"message\":\"m\",\"type\":"
-		    "\"server_error\",\"code\":500}}\n\n" STOP, OPENAI_FAILED, 0,
-		    "a", "", -1, -1, OPENAI_E_SERVER, false },
+		    "\"server_error\",\"code\":500}}\n\n" STOP, WIRE_FAILED, 0,
+		    "a", "", -1, -1, WIRE_E_SERVER, false },
 		{ "data: {\"error\":{\"code\":\"context_length_exceeded\"}}\n\n",
-		    OPENAI_FAILED, 0, "", "", -1, -1, OPENAI_E_CONTEXT, false },
-		{ "data: {\"error\":\"text\"}\n\n", OPENAI_FAILED, 0, "", "", -1,
-		    -1, OPENAI_E_SERVER, false },
+		    WIRE_FAILED, 0, "", "", -1, -1, WIRE_E_CONTEXT, false },
+		{ "data: {\"error\":\"text\"}\n\n", WIRE_FAILED, 0, "", "", -1,
+		    -1, WIRE_E_SERVER, false },
 		{ "data: {\"object\":\"error\",\"message\":\"m\",\"code\":429}\n\n",
-		    OPENAI_FAILED, 0, "", "", -1, -1, OPENAI_E_RATE, false },
+		    WIRE_FAILED, 0, "", "", -1, -1, WIRE_E_RATE, false },
 		{ "event: error\ndata: {\"message\":\"m\",\"code\":503}\n\n",
-		    OPENAI_FAILED, 0, "", "", -1, -1, OPENAI_E_OVERLOADED,
+		    WIRE_FAILED, 0, "", "", -1, -1, WIRE_E_OVERLOADED,
 		    false },
-		{ "event: error\ndata: not JSON\n\n", OPENAI_FAILED, 0, "", "",
-		    -1, -1, OPENAI_E_SERVER, false },
+		{ "event: error\ndata: not JSON\n\n", WIRE_FAILED, 0, "", "",
+		    -1, -1, WIRE_E_SERVER, false },
 		/* Also after the finish, and beside choices. */
 		{ STOP "data: {\"error\":{\"code\":502},\"choices\":[{\"delta\":"
-		    "{\"content\":\"x\"}}]}\n\n", OPENAI_FAILED, OPENAI_F_STOP,
-		    "", "", -1, -1, OPENAI_E_SERVER, false },
+		    "{\"content\":\"x\"}}]}\n\n", WIRE_FAILED, WIRE_F_STOP,
+		    "", "", -1, -1, WIRE_E_SERVER, false },
 	};
 
 	(void)state;
@@ -387,67 +288,67 @@ test_error_bodies(void **state)
 	static const struct {
 		int		 status;
 		const char	*body;
-		enum openai_class cls;
+		enum wire_class cls;
 		bool		 retry;
 		const char	*code, *message;
 	} t[] = {
 		{ 400, "{\"error\":{\"code\":400,\"message\":\"too big\",\"type\":"
 		    "\"exceed_context_size_error\",\"n_prompt_tokens\":9000,"
-		    "\"n_ctx\":4096}}", OPENAI_E_CONTEXT, false,
+		    "\"n_ctx\":4096}}", WIRE_E_CONTEXT, false,
 		    "exceed_context_size_error", "too big" },
 		{ 400, "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_"
 		    "error\",\"param\":null,\"code\":\"context_length_exceeded\"}}",
-		    OPENAI_E_CONTEXT, false, "context_length_exceeded", "m" },
+		    WIRE_E_CONTEXT, false, "context_length_exceeded", "m" },
 		{ 400, "{\"object\":\"error\",\"message\":\"This model's maximum "
 		    "context length is 9\",\"type\":\"BadRequestError\",\"code\":"
-		    "400}", OPENAI_E_CONTEXT, false, "BadRequestError",
+		    "400}", WIRE_E_CONTEXT, false, "BadRequestError",
 		    "This model's maximum context length is 9" },
 		{ 400, "{\"error\":\"a\\nplain\\ttext\\u0007\\u0000 \"}",
-		    OPENAI_E_REQUEST, false, "", "a plain text" },
+		    WIRE_E_REQUEST, false, "", "a plain text" },
 		{ 401, "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_"
-		    "error\",\"code\":null}}", OPENAI_E_AUTH, false,
+		    "error\",\"code\":null}}", WIRE_E_AUTH, false,
 		    "invalid_request_error", "no" },
-		{ 403, "", OPENAI_E_AUTH, false, "", NULL },
+		{ 403, "", WIRE_E_AUTH, false, "", NULL },
 		{ 402, "{\"error\":{\"code\":402,\"message\":\"pay\"}}",
-		    OPENAI_E_QUOTA, false, "402", "pay" },
-		{ 404, "{\"detail\":\"Not Found\"}", OPENAI_E_NOTFOUND, false, "",
+		    WIRE_E_QUOTA, false, "402", "pay" },
+		{ 404, "{\"detail\":\"Not Found\"}", WIRE_E_NOTFOUND, false, "",
 		    "Not Found" },
 		{ 400, "{\"error\":{\"code\":\"model_not_found\"}}",
-		    OPENAI_E_NOTFOUND, false, "model_not_found", NULL },
-		{ 413, "too large", OPENAI_E_CONTEXT, false, "", "too large" },
+		    WIRE_E_NOTFOUND, false, "model_not_found", NULL },
+		{ 413, "too large", WIRE_E_CONTEXT, false, "", "too large" },
 		{ 429, "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":"
-		    "\"slow\"}}", OPENAI_E_RATE, true, "rate_limit_exceeded",
+		    "\"slow\"}}", WIRE_E_RATE, true, "rate_limit_exceeded",
 		    "slow" },
 		{ 429, "{\"error\":{\"type\":\"insufficient_quota\",\"message\":"
-		    "\"pay\"}}", OPENAI_E_QUOTA, false, "insufficient_quota",
+		    "\"pay\"}}", WIRE_E_QUOTA, false, "insufficient_quota",
 		    "pay" },
-		{ 408, "", OPENAI_E_SERVER, true, "", NULL },
-		{ 409, "{}", OPENAI_E_SERVER, true, "", NULL },
+		{ 408, "", WIRE_E_SERVER, true, "", NULL },
+		{ 409, "{}", WIRE_E_SERVER, true, "", NULL },
 		{ 500, "[{\"error\":{\"message\":\"in a list\"}}]",
-		    OPENAI_E_SERVER, true, "", "in a list" },
-		{ 500, "[]", OPENAI_E_SERVER, true, "", NULL },
-		{ 502, "<html>Bad Gateway</html>", OPENAI_E_SERVER, true, "",
+		    WIRE_E_SERVER, true, "", "in a list" },
+		{ 500, "[]", WIRE_E_SERVER, true, "", NULL },
+		{ 502, "<html>Bad Gateway</html>", WIRE_E_SERVER, true, "",
 		    "the model's server failed (HTTP status 502)" },
 		{ 503, "{\"error\":{\"code\":503,\"message\":\"Loading model\","
-		    "\"type\":\"unavailable_error\"}}", OPENAI_E_OVERLOADED, true,
+		    "\"type\":\"unavailable_error\"}}", WIRE_E_OVERLOADED, true,
 		    "unavailable_error", "Loading model" },
-		{ 529, "\"overloaded\"", OPENAI_E_OVERLOADED, true, "",
+		{ 529, "\"overloaded\"", WIRE_E_OVERLOADED, true, "",
 		    "overloaded" },
-		{ 500, "\xff\xfe", OPENAI_E_SERVER, true, "", NULL },
-		{ 500, "{\"error\":", OPENAI_E_SERVER, true, "", NULL },
+		{ 500, "\xff\xfe", WIRE_E_SERVER, true, "", NULL },
+		{ 500, "{\"error\":", WIRE_E_SERVER, true, "", NULL },
 		{ 500, "{\"error\":{\"message\":7,\"code\":[],\"type\":{}}}",
-		    OPENAI_E_SERVER, true, "", NULL },
+		    WIRE_E_SERVER, true, "", NULL },
 		{ 500, "{\"error\":{\"code\":\"a b\\u0007\xc3\xa4" "c\"}}",
-		    OPENAI_E_SERVER, true, "abc", NULL },
-		{ 302, "", OPENAI_E_PROTOCOL, false, "", NULL },
+		    WIRE_E_SERVER, true, "abc", NULL },
+		{ 302, "", WIRE_E_PROTOCOL, false, "", NULL },
 		{ 400, "{\"error\":\"\\u202eevil\\u2028\\u2066x\\u0085\\u009by\"}",
-		    OPENAI_E_REQUEST, false, "", "evil x y" },
+		    WIRE_E_REQUEST, false, "", "evil x y" },
 	};
-	struct openai_error e;
+	struct wire_error e;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		openai_error_body(&e, t[i].status, bytes_str(t[i].body));
+		wire_error_body(&e, t[i].status, bytes_str(t[i].body));
 		assert_int_equal(e.cls, t[i].cls);
 		assert_int_equal(e.retry, t[i].retry);
 		assert_int_equal(e.status, t[i].status);
@@ -457,7 +358,7 @@ test_error_bodies(void **state)
 		assert_true(e.message[0] != '\0');
 		assert_int_equal(e.prompt_tokens, i == 0 ? 9000 : -1);
 		assert_int_equal(e.context_tokens, i == 0 ? 4096 : -1);
-		assert_true(strlen(openai_class_name(e.cls)) > 0);
+		assert_true(strlen(wire_class_name(e.cls)) > 0);
 	}
 }
 
@@ -468,7 +369,7 @@ test_error_message_is_clean(void **state)
 	static const char body[] = "{\"error\":{\"message\":\"\xe2\x82\xac\\n\x7f"
 	    "\\u001b[31m\",\"code\":null,\"type\":\"t\"}}";
 	char big[1024] = "";
-	struct openai_error e;
+	struct wire_error e;
 
 	(void)state;
 	for (size_t n = 0; n < sizeof(body); n++)
@@ -479,7 +380,7 @@ test_error_message_is_clean(void **state)
 			memcpy(b, body, n);
 			if (n > 0)
 				b[n / 2] = (char)flip;
-			openai_error_body(&e, 500, bytes_of(b, n));
+			wire_error_body(&e, 500, bytes_of(b, n));
 			assert_true(e.message[0] != '\0');
 			assert_true(bytes_utf8(bytes_str(e.message)));
 			for (const char *p = e.message; *p != '\0'; p++)
@@ -488,7 +389,7 @@ test_error_message_is_clean(void **state)
 		}
 	for (size_t i = 0; i < 300; i++)
 		(void)strlcat(big, "\xe2\x82\xac", sizeof(big));
-	openai_error_body(&e, 500, bytes_str(big));
+	wire_error_body(&e, 500, bytes_str(big));
 	assert_int_equal(strlen(e.message), 399);
 	assert_true(bytes_utf8(bytes_str(e.message)));
 }
@@ -497,17 +398,17 @@ static void
 test_redact(void **state)
 {
 	static const char key[] = "sk-secret-0123456789";
-	struct openai_error e;
+	struct wire_error e;
 
 	(void)state;
-	openai_error_body(&e, 401, bytes_str("{\"error\":{\"code\":"
+	wire_error_body(&e, 401, bytes_str("{\"error\":{\"code\":"
 	    "\"sk-secret-0123456789\",\"message\":\"key sk-secret-0123456789, "
 	    "sk-secret-...; sk-sec\"}}"));
-	openai_error_redact(&e, bytes_str(key));
+	wire_error_redact(&e, bytes_str(key));
 	assert_string_equal(e.code, "********************");
 	assert_string_equal(e.message,
 	    "key ********************, **********...; sk-sec");
-	openai_error_redact(&e, bytes_str(""));
+	wire_error_redact(&e, bytes_str(""));
 	assert_string_equal(e.code, "********************");
 }
 
@@ -516,48 +417,48 @@ test_retry_after(void **state)
 {
 	/* Sun, 06 Nov 1994 08:49:37 GMT */
 	const time_t t = 784111777;
-	const long never = OPENAI_RETRY_MAX + 1;
+	const long never = WIRE_RETRY_MAX + 1;
 	const char *date = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 	(void)state;
-	assert_int_equal(openai_retry_after(NULL, NULL, t), -1);
-	assert_int_equal(openai_retry_after("1500", "9", t), 1500);
-	assert_int_equal(openai_retry_after("12.7", NULL, t), 12);
-	assert_int_equal(openai_retry_after("x", "9", t), 9000);
-	assert_int_equal(openai_retry_after(NULL, "0", t), 0);
-	assert_int_equal(openai_retry_after(NULL, "0.25", t), 250);
-	assert_int_equal(openai_retry_after(NULL, "1.23456789", t), 1234);
-	assert_int_equal(openai_retry_after(NULL, "120", t), 120000);
-	assert_int_equal(openai_retry_after(NULL, "120.5", t), never);
-	assert_int_equal(openai_retry_after(NULL, "121", t), never);
-	assert_int_equal(openai_retry_after("99999999999999999999999", NULL, t),
+	assert_int_equal(wire_retry_after(NULL, NULL, t), -1);
+	assert_int_equal(wire_retry_after("1500", "9", t), 1500);
+	assert_int_equal(wire_retry_after("12.7", NULL, t), 12);
+	assert_int_equal(wire_retry_after("x", "9", t), 9000);
+	assert_int_equal(wire_retry_after(NULL, "0", t), 0);
+	assert_int_equal(wire_retry_after(NULL, "0.25", t), 250);
+	assert_int_equal(wire_retry_after(NULL, "1.23456789", t), 1234);
+	assert_int_equal(wire_retry_after(NULL, "120", t), 120000);
+	assert_int_equal(wire_retry_after(NULL, "120.5", t), never);
+	assert_int_equal(wire_retry_after(NULL, "121", t), never);
+	assert_int_equal(wire_retry_after("99999999999999999999999", NULL, t),
 	    never);
-	assert_int_equal(openai_retry_after(NULL, "-1", t), -1);
-	assert_int_equal(openai_retry_after(NULL, "", t), -1);
-	assert_int_equal(openai_retry_after(NULL, "1 s", t), -1);
-	assert_int_equal(openai_retry_after(NULL, date, t - 30), 30000);
-	assert_int_equal(openai_retry_after(NULL, date, t - 120), 120000);
-	assert_int_equal(openai_retry_after(NULL, date, t - 121), never);
-	assert_int_equal(openai_retry_after(NULL, date, t), 0);
-	assert_int_equal(openai_retry_after(NULL, date, t + 99), 0);
-	assert_int_equal(openai_retry_after(NULL,
+	assert_int_equal(wire_retry_after(NULL, "-1", t), -1);
+	assert_int_equal(wire_retry_after(NULL, "", t), -1);
+	assert_int_equal(wire_retry_after(NULL, "1 s", t), -1);
+	assert_int_equal(wire_retry_after(NULL, date, t - 30), 30000);
+	assert_int_equal(wire_retry_after(NULL, date, t - 120), 120000);
+	assert_int_equal(wire_retry_after(NULL, date, t - 121), never);
+	assert_int_equal(wire_retry_after(NULL, date, t), 0);
+	assert_int_equal(wire_retry_after(NULL, date, t + 99), 0);
+	assert_int_equal(wire_retry_after(NULL,
 	    "Sun, 06 Nov 1994 08:49:37 GMT+1", t), -1);
-	assert_int_equal(openai_retry_after(NULL, "tomorrow", t), -1);
+	assert_int_equal(wire_retry_after(NULL, "tomorrow", t), -1);
 }
 
 static void
 test_request(void **state)
 {
-	struct openai_msg m[] = {
-		{ OPENAI_SYSTEM, bytes_str("be\nkind") },
-		{ OPENAI_USER, bytes_str("\"\xc3\xa4\\") },
-		{ OPENAI_ASSISTANT, bytes_str("") },
+	struct wire_msg m[] = {
+		{ WIRE_SYSTEM, bytes_str("be\nkind") },
+		{ WIRE_USER, bytes_str("\"\xc3\xa4\\") },
+		{ WIRE_ASSISTANT, bytes_str("") },
 	};
-	struct openai_req r = { .model = "m", .msgs = m, .nmsgs = 3 };
+	struct wire_req r = { .model = "m", .msgs = m, .nmsgs = 3 };
 	struct buf out = BUF_INIT(4096), tiny = BUF_INIT(40);
 
 	(void)state;
-	assert_int_equal(openai_request(&out, &r), 0);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"messages\":["
 	    "{\"role\":\"system\",\"content\":\"be\\nkind\"},"
@@ -569,7 +470,7 @@ test_request(void **state)
 	r.max_tokens = UINT32_MAX;
 	r.has_temperature = true;
 	r.temperature = 0.7;
-	assert_int_equal(openai_request(&out, &r), 0);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"messages\":[],"
 	    "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
@@ -577,22 +478,22 @@ test_request(void **state)
 	buf_reset(&out);
 	buf_str(&out, "before");
 	r.temperature = (double)NAN;
-	assert_int_equal(openai_request(&out, &r), -1);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), -1);
 	r.has_temperature = false;
 	r.nmsgs = 3;
 	m[1].text = bytes_of("a\0b", 3);
-	assert_int_equal(openai_request(&out, &r), -1);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), -1);
 	m[1].text = bytes_of("a\xff", 2);
-	assert_int_equal(openai_request(&out, &r), -1);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), -1);
 	m[1].text = bytes_of(NULL, 0);
 	r.model = "\xff";
-	assert_int_equal(openai_request(&out, &r), -1);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), -1);
 	assert_int_equal(out.n, 6);
 	r.model = "m";
-	assert_int_equal(openai_request(&out, &r), 0);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), 0);
 	assert_true(out.n > 6);
 	buf_str(&tiny, "12345");
-	assert_int_equal(openai_request(&tiny, &r), -1);
+	assert_int_equal(wire_request(&tiny, PROVIDER_OPENAI, &r), -1);
 	assert_int_equal(tiny.n, 5);
 	buf_free(&out);
 	buf_free(&tiny);
@@ -602,11 +503,11 @@ static void
 test_names(void **state)
 {
 	(void)state;
-	assert_string_equal(openai_finish_name(OPENAI_F_NONE), "none");
-	assert_string_equal(openai_finish_name(OPENAI_F_FUNCTION_CALL),
+	assert_string_equal(wire_finish_name(WIRE_F_NONE), "none");
+	assert_string_equal(wire_finish_name(WIRE_F_FUNCTION_CALL),
 	    "function_call");
-	assert_string_equal(openai_class_name(OPENAI_E_PROTOCOL), "protocol");
-	assert_string_equal(openai_class_name(OPENAI_E_CONTEXT), "context");
+	assert_string_equal(wire_class_name(WIRE_E_PROTOCOL), "protocol");
+	assert_string_equal(wire_class_name(WIRE_E_CONTEXT), "context");
 }
 
 /* Nothing but white space may follow, and a NUL is none, wherever it is. */

@@ -30,45 +30,45 @@ who_does_not_come_in(void **state)
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask(&p, &eve, &eve.wrap_spki, s1);
-	refused(&r, &p, "auth.refuse||unknown key, from 127.0.0.1");
+	refused(&r, &p, "auth.refuse||reason=\"unknown key\" source=\"127.0.0.1");
 	/* Another's wrap key. */
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask(&p, &alice, &bob.wrap_spki, s1);
-	refused(&r, &p, "auth.refuse|alice|another wrap key");
+	refused(&r, &p, "auth.refuse|alice|reason=\"another wrap key");
 	/* A signature over another nonce: an old handshake. */
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask(&p, &alice, &alice.wrap_spki, s2);
-	refused(&r, &p, "auth.refuse|alice|bad signature");
+	refused(&r, &p, "auth.refuse|alice|reason=\"bad signature");
 	/* Another suite than the signed one, and one that there is not. */
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask_suite(&p, &alice, &alice.wrap_spki, s1, 2, 1);
-	refused(&r, &p, "auth.refuse|alice|bad signature");
+	refused(&r, &p, "auth.refuse|alice|reason=\"bad signature");
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask_suite(&p, &alice, &alice.wrap_spki, s1, HS_SUITE_BEST + 1,
 	    HS_SUITE_BEST + 1);
-	refused(&r, &p, "auth.refuse|alice|suite not allowed");
+	refused(&r, &p, "auth.refuse|alice|reason=\"suite not allowed");
 	/* A suite below the server's policy. */
 	r.v->lowest_suite = HS_SUITE_HYBRID;
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask_suite(&p, &alice, &alice.wrap_spki, s1, 1, 1);
-	refused(&r, &p, "auth.refuse|alice|suite not allowed");
+	refused(&r, &p, "auth.refuse|alice|reason=\"suite not allowed");
 	r.v->lowest_suite = 0;
 	/* No nonce from keyd, whatever the worker says it was. */
 	pair_new(&r, &p);
 	ask(&p, &alice, &alice.wrap_spki, (const uint8_t[32]){ 0 });
-	refused(&r, &p, "auth.refuse|alice|no nonce");
+	refused(&r, &p, "auth.refuse|alice|reason=\"no nonce");
 	/* More sessions than allowed. */
 	for (int i = 0; i < 3; i++)
 		login(&r, &live[i], &alice, "alice");
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask(&p, &alice, &alice.wrap_spki, s1);
-	refused(&r, &p, "auth.refuse|alice|too many sessions");
+	refused(&r, &p, "auth.refuse|alice|reason=\"too many sessions");
 	/* Another user is not concerned, and one that ends makes room. */
 	login(&r, &p, &bob, "bob");
 	pair_close(&p);
@@ -83,7 +83,7 @@ who_does_not_come_in(void **state)
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask(&p, &bob, &bob.wrap_spki, s1);
-	refused(&r, &p, "auth.refuse|bob|user disabled");
+	refused(&r, &p, "auth.refuse|bob|reason=\"user disabled");
 	rig_stop(&r, true);
 	rig_free(&r);
 	EVP_PKEY_free(eve.sign);
@@ -151,7 +151,7 @@ anothers_conversation(void **state)
 	/* The same answer for one that is another's and one that is not. */
 	read_send(&p, 1, conv, 0, 0);
 	expect_error(&r, &p, 1, ERR_NO_CONV);
-	assert_non_null(strstr(logged, "storage.denied|bob|conversation"));
+	assert_non_null(strstr(logged, "storage.denied|bob|conversation="));
 	read_send(&p, 2, none, 0, 0);
 	expect_error(&r, &p, 2, ERR_NO_CONV);
 	put_send(&p, 3, conv, 2, bytes_str("forged"));
@@ -466,8 +466,8 @@ administration(void **state)
 	for (; infos < 9; infos++)
 		expect(&r, c, MSG_va_info, &m);
 	expect(&r, c, MSG_va_done, &m);
-	assert_non_null(strstr(logged, "admin.user.add|alice|by uid 1000"));
-	assert_non_null(strstr(logged, "admin.key.add|bob|SHA256:"));
+	assert_non_null(strstr(logged, "admin.user.add|alice|uid=1000"));
+	assert_non_null(strstr(logged, "admin.key.add|bob|key=\"SHA256:"));
 	/* A change that the disk has no room for leaves everything as it was. */
 	u.name = bytes_str("carol");
 	r.store->next_write = KV_FULL;

@@ -101,13 +101,13 @@ why_not(void **state)
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	ask_suite(&p, &alice, &alice.wrap_spki, s1, 9, 9);
-	refused(&r, &p, "auth.refuse|alice|suite not allowed");
+	refused(&r, &p, "auth.refuse|alice|reason=\"suite not allowed");
 	pair_new(&r, &p);
 	nonce(&r, p.n, s1);
 	assert_int_equal(chan_send(p.kex, MSG_xv_auth, &junk, -1), 0);
-	refused(&r, &p, "auth.refuse||unknown key");
+	refused(&r, &p, "auth.refuse||reason=\"unknown key");
 	r.v->stopping = true;
-	attempt(&r, &alice, "auth.refuse|alice|stopping");
+	attempt(&r, &alice, "auth.refuse|alice|reason=\"stopping");
 	r.v->stopping = false;
 	for (size_t i = 0; i < 3; i++) {
 		reseal(&r, changes[i]);

@@ -141,8 +141,8 @@ users(void **state)
 	set_state(&r, c, "alice", 2, false, "disk is full");
 	lives(&r, &a);
 	set_state(&r, c, "alice", 2, true, "2 sessions ended");
-	assert_non_null(strstr(logged, "admin.user.disable|alice|by uid 1000"));
-	assert_non_null(strstr(logged, "session.revoke|alice|its user was"));
+	assert_non_null(strstr(logged, "admin.user.disable|alice|uid=1000"));
+	assert_non_null(strstr(logged, "session.revoke|alice|reason=\"its user was"));
 	expect_eof(&r, a2.sess);
 	pair_close(&a2);
 	ended(&r, &a, 1);
@@ -197,7 +197,7 @@ a_key(void **state)
 	key_revoke(&r, c, "alice", hex, false, "disk is full");
 	lives(&r, &a);
 	key_revoke(&r, c, "alice", hex, true, "1 session ended");
-	assert_non_null(strstr(logged, "admin.key.revoke|alice|SHA256:"));
+	assert_non_null(strstr(logged, "admin.key.revoke|alice|key=\"SHA256:"));
 	ended(&r, &a, 0);
 	lives(&r, &b);
 	refused(&r, &alice, "key revoked");
@@ -334,7 +334,7 @@ sessions(void **state)
 	session_kill(&r, c, "99999999999999999999999", false, "no user");
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)a.n);
 	session_kill(&r, c, text, true, "1 session ended");
-	assert_non_null(strstr(logged, "admin.session.kill|alice|by uid 1000"));
+	assert_non_null(strstr(logged, "admin.session.kill|alice|uid=1000"));
 	ended(&r, &a, 0);
 	session_kill(&r, c, text, false, "no session");
 	lives(&r, &a2);

@@ -34,29 +34,32 @@ static unsigned attempts, breaches;
 
 /* ---- is it still serving? ------------------------------------------------- */
 
-/* The answer to a question of this kind and number, among whatever else comes. */
+/*
+ * The answer to a question of this kind and number, among whatever else comes;
+ * none will, once the role has ended or accused who asks.
+ */
 static bool
 answered(struct rig *r, enum link_id link, enum msg_type type, uint64_t number)
 {
 	const struct msg_desc *d = msg_desc(type);
 	enum chan_end end = d->dir == AB ? END_B : END_A;
-	uint64_t got = 0;
+	uint64_t until = mono_ms() + END_MS, got = 0;
+	uint32_t got32;
 	struct msg m;
 
-	while (rig_recv(r, r->link[link], d->kind, end, d->states, &m,
-	    END_MS) == 0) {
+	while (r->offenders == 0 && !rig_ended(r, 0) && mono_ms() < until) {
+		if (rig_recv(r, r->link[link], d->kind, end, d->states, &m,
+		    20) == -1)
+			continue;
 		if (m.fd != -1)
 			(void)close(m.fd);
-		if (m.type != type)
-			continue;
 		/* Its first field, a generation or a number. */
-		if (d->fields[0].kind == MF_U32)
-			got = *(const uint32_t *)((const uint8_t *)&m.u +
-			    d->fields[0].offset);
-		else
-			memcpy(&got, (const uint8_t *)&m.u +
-			    d->fields[0].offset, sizeof(got));
-		if (got == number)
+		memcpy(&got, (const uint8_t *)&m.u + d->fields[0].offset,
+		    sizeof(got));
+		memcpy(&got32, (const uint8_t *)&m.u + d->fields[0].offset,
+		    sizeof(got32));
+		if (m.type == type && number ==
+		    (d->fields[0].kind == MF_U32 ? got32 : got))
 			return true;
 	}
 	return false;
@@ -88,6 +91,17 @@ ping_connector(struct rig *r)
 
 	rig_send(r, r->link[LINK_LLM_CONN], MSG_lc_hello, &m, -1);
 	return answered(r, LINK_LLM_CONN, MSG_cl_welcome, m.generation);
+}
+
+/* Once it was welcomed, which it forgets when it dislikes something. */
+static bool
+ping_hasher(struct rig *r)
+{
+	struct m_vh_hash m = { .id = (1u << 20) + ++r->id, .memory_kib = 19456,
+	    .passes = 1 };
+
+	rig_send(r, r->link[LINK_HASHER_VAULT], MSG_vh_hash, &m, -1);
+	return answered(r, LINK_HASHER_VAULT, MSG_hv_hash, m.id);
 }
 
 /* A grant whose owner misbehaves is closed. */
@@ -135,38 +149,77 @@ ping_sessiond(struct rig *r)
 	return got;
 }
 
+/* A line by that socket. */
+static bool
+ping_log(struct rig *r, int who)
+{
+	uint64_t end = mono_ms() + END_MS;
+	struct m_log_event m = { .level = LOG_L_INFO, .is_audit = 1,
+	    .event = bytes_str("ping") };
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "ping %u of %u", (unsigned)++r->id,
+	    r->generation);
+	m.text = bytes_str(text);
+	rig_send(r, r->logs[who], MSG_log_event, &m, -1);
+	while (!rig_audited(r, text)) {
+		if (mono_ms() >= end || rig_ended(r, 0))
+			return false;
+		rig_drain(r);
+		(void)poll(NULL, 0, 1);
+	}
+	return true;
+}
+
 /* ---- the attempts --------------------------------------------------------- */
 
-static const struct target {
+struct target {
 	enum role_id	role;
 	enum link_id	link;
 	bool		(*ping)(struct rig *);	/* NULL: a stop tells */
 	bool		fresh;	/* what it was told lasts: start anew each time */
 	struct cell	cell;
-} targets[] = {
-	{ ROLE_KEYD, LINK_BOOT, ping_keyd, false,
-	    { CH_BOOT, END_B, BOOT_ASK, false, true } },
-	{ ROLE_KEYD, LINK_KEYD_VAULT, ping_keyd, false,
-	    { CH_KEYD_VAULT, END_A, KEYD_VAULT_UP, false, true } },
-	{ ROLE_KEYD, LINK_KEYD_ZYG, ping_keyd, false,
-	    { CH_KEYD_ZYG, END_A, KEYD_ZYG_UP, false, true } },
-	{ ROLE_ENGINE, LINK_VAULT_ENGINE, ping_engine, false,
-	    { CH_VAULT_ENGINE, END_B, VAULT_ENGINE_UP, false, true } },
-	{ ROLE_CONNECTOR, LINK_LLM_CONN, ping_connector, false,
-	    { CH_LLM_CONN, END_B, LLM_CONN_UP, false, true } },
-	{ ROLE_LLMPROXY, LINK_VAULT_LLM, ping_llmproxy, true,
-	    { CH_VAULT_LLM, END_B, VAULT_LLM_UP, true, true } },
-	{ ROLE_LLMPROXY, LINK_LLM_CONN, ping_llmproxy, true,
-	    { CH_LLM_CONN, END_A, LLM_CONN_UP, true, true } },
-	{ ROLE_ZYGOTE, LINK_KEYD_ZYG, NULL, true,
-	    { CH_KEYD_ZYG, END_B, KEYD_ZYG_UP, true, true } },
-	{ ROLE_ZYGOTE, LINK_VAULT_ZYG, NULL, true,
-	    { CH_VAULT_ZYG, END_B, VAULT_ZYG_UP, true, true } },
-	{ ROLE_ZYGOTE, LINK_SESSD_ZYG, NULL, true,
-	    { CH_SESSD_ZYG, END_B, SESSD_ZYG_UP, true, true } },
-	{ ROLE_SESSIOND, LINK_SESSD_ZYG, ping_sessiond, false,
-	    { CH_SESSD_ZYG, END_A, SESSD_ZYG_UP, false, true } },
+	int		who;	/* CH_LOG: whose socket, as role_index() */
+	size_t		first, step;	/* each step-th attempt; 0: all */
 };
+
+/* How each role is asked whether it still serves; a new one is just stopped. */
+static const struct {
+	bool		(*ping)(struct rig *);
+	bool		lasts;	/* what it was told changes what it answers */
+} manners[ROLES] = {
+	[ROLE_KEYD] = { ping_keyd, false },
+	[ROLE_ENGINE] = { ping_engine, false },
+	[ROLE_HASHER] = { ping_hasher, true },
+	[ROLE_CONNECTOR] = { ping_connector, false },
+	[ROLE_LLMPROXY] = { ping_llmproxy, true },
+	[ROLE_SESSIOND] = { ping_sessiond, false },
+};
+
+/*
+ * One end of a link, as roles.def and messages.def have it: whoever may be sent
+ * a descriptor there can receive them.
+ */
+static struct target
+target_of(enum role_id role, enum link_id link)
+{
+	const struct link_decl *d = &link_decls[link];
+	struct target t = { .role = role, .link = link,
+	    .ping = manners[role].ping,
+	    .fresh = manners[role].lasts || manners[role].ping == NULL,
+	    .cell = { d->kind, d->a == role ? END_A : END_B, 0, false, true } };
+
+	for (int m = 0; m < MSG_TYPES; m++) {
+		const struct msg_desc *e = msg_desc((enum msg_type)m);
+
+		if (e->kind != d->kind || (e->dir == AB) !=
+		    (t.cell.end == END_B))
+			continue;
+		t.cell.state |= e->states;
+		t.cell.recv_fd |= e->has_fd;
+	}
+	return t;
+}
 
 static void
 breach(const struct target *t, const char *name, const char *why)
@@ -211,6 +264,71 @@ verdict(struct rig *r, const struct target *t, const struct attack *a, int fds)
 	return NULL;
 }
 
+/*
+ * Of a log socket.  The logger goes on, for it serves all others; who wrote that
+ * is to be ended.  The monitor is nobody's to accuse.
+ */
+static const char *
+log_verdict(struct rig *r, const struct target *t, const struct attack *a)
+{
+	uint64_t end = mono_ms() + END_MS;
+	int monitor = role_total(1);
+	bool accused = t->who != monitor;
+
+	/* Behind what was sent, and of somebody else. */
+	if (!ping_log(r, t->who) || !ping_log(r, monitor))
+		return "it does not serve any more";
+	rig_drain(r);
+	if (a->must_die && r->violations == 0)
+		return "no reason in the audit log";
+	while (r->violations > 0 && accused && r->offenders == 0 &&
+	    mono_ms() < end) {
+		(void)poll(NULL, 0, 1);
+		rig_drain(r);
+	}
+	if (!accused)
+		return r->offenders > 0 ? "the monitor is accused" : NULL;
+	return r->violations > 0 && (r->offenders == 0 ||
+	    r->offender != t->who) ? "it is not accused, or another is" : NULL;
+}
+
+/*
+ * Of a control channel.  A monitor that breaks the rules, or has gone, ends the
+ * role; that is no violation by a peer, but an error in the log (nothing in the
+ * log before the start message, which says what to log).
+ */
+static const char *
+ctl_verdict(struct rig *r, const struct target *t, const struct attack *a)
+{
+	/* What was taken is read before the end.  A vault that starts waits for
+	 * keyd and the engine, which would have gone, too. */
+	for (int l = 0; l < LINKS && !a->must_die && t->role == ROLE_VAULT; l++)
+		if (r->link[l] != -1)
+			(void)shutdown(r->link[l], SHUT_WR);
+	if (!a->must_die)
+		(void)shutdown(r->ctl, SHUT_WR);
+	if (!rig_ended(r, END_MS))
+		return a->must_die ? "it was taken" :
+		    "it lives on without its monitor";
+	if (WIFSIGNALED(r->status))
+		return "killed by a signal";
+	if (WEXITSTATUS(r->status) > 1)
+		return "it did not end by itself";
+	if (!a->must_die)
+		return NULL;
+	if (WEXITSTATUS(r->status) != 1)
+		return "it ended without a complaint";
+	return r->errors > 0 || t->role == ROLE_LOGGER ||
+	    t->cell.state == CTL_START ? NULL : "no reason in the log";
+}
+
+static int
+sock_of(const struct rig *r, const struct target *t)
+{
+	return t->cell.kind == CH_LOG ? r->logs[t->who] :
+	    t->cell.kind == CH_CTL ? r->ctl : r->link[t->link];
+}
+
 static void
 one(struct rig *r, const struct target *t, size_t i)
 {
@@ -218,6 +336,7 @@ one(struct rig *r, const struct target *t, size_t i)
 	struct attack a;
 	int fds;
 
+	r->until = t->cell.kind == CH_CTL ? t->cell.state : CTL_RUN;
 	if (r->pid == 0)
 		rig_start(r);
 	attack_n = (uint64_t)r->generation << 32 | (1 + i);
@@ -225,8 +344,11 @@ one(struct rig *r, const struct target *t, size_t i)
 	rig_drain(r);
 	fds = rig_fds(r);
 	r->leak = false;
-	attack_send(r->link[t->link], &a);
-	why = verdict(r, t, &a, fds);
+	r->violations = r->errors = r->offenders = 0;
+	attack_send(sock_of(r, t), &a);
+	why = t->cell.kind == CH_LOG ? log_verdict(r, t, &a) :
+	    t->cell.kind == CH_CTL ? ctl_verdict(r, t, &a) :
+	    verdict(r, t, &a, fds);
 	rig_drain(r);
 	if (why == NULL && r->leak)
 		why = "a secret in the answer";
@@ -234,8 +356,8 @@ one(struct rig *r, const struct target *t, size_t i)
 	if (why != NULL)
 		breach(t, a.name, why);
 	/* What it was made to believe is not the next attempt's. */
-	if (r->pid != 0 && (why != NULL || a.times > 1 || r->offenders > 0 ||
-	    t->fresh) && !rig_stop(r))
+	if (r->pid != 0 && (why != NULL || (t->cell.kind != CH_LOG &&
+	    (a.times > 1 || r->offenders > 0 || t->fresh))) && !rig_stop(r))
 		breach(t, a.name, "it does not stop");
 	attack_free(&a);
 }
@@ -271,13 +393,13 @@ at_limit(struct rig *r, const struct target *t, enum msg_type type)
 static void
 no_connection(struct rig *r)
 {
-	const struct target *t = &targets[0];
+	const struct target tgt = target_of(ROLE_LLMPROXY, LINK_LLM_CONN);
+	const struct target *t = &tgt;
 	struct m_cl_connected m = { .id = 1 };
 	const char *why;
 
-	while (t->role != ROLE_LLMPROXY || t->link != LINK_LLM_CONN)
-		t++;
 	r->role = t->role;
+	r->until = CTL_RUN;
 	rig_start(r);
 	rig_send(r, r->link[t->link], MSG_cl_connected, &m, 0);
 	why = rig_refused(r, END_MS) ? bad_end(r) : "it was taken";
@@ -383,22 +505,79 @@ attack_target(struct rig *r, const struct target *t)
 	size_t n = attack_count(&t->cell);
 
 	r->role = t->role;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = t->first; i < n; i += t->step > 0 ? t->step : 1)
 		one(r, t, i);
 	for (int m = 0; m < MSG_TYPES; m++) {
 		const struct msg_desc *d = msg_desc((enum msg_type)m);
 
 		if (d->kind == t->cell.kind && d->has_fd &&
-		    (d->dir == AB) == (t->cell.end == END_B))
+		    t->cell.kind != CH_CTL && (d->dir == AB) == (t->cell.end == END_B))
 			at_limit(r, t, (enum msg_type)m);
 	}
 	if (r->pid != 0 && !rig_stop(r))
 		breach(t, "at the end", "it does not stop");
 	(void)fflush(stdout);
-	printf("count hostile %s on %s: attempts %u, breaches %u\n",
-	    chan_end_name(t->cell.kind,
-	    t->cell.end == END_A ? END_B : END_A),
-	    role_decls[t->role].name, attempts - a, breaches - b);
+	printf("count hostile %s on %s%s: attempts %u, breaches %u\n",
+	    t->cell.kind != CH_LOG ? chan_end_name(t->cell.kind,
+	    t->cell.end == END_A ? END_B : END_A) :
+	    t->who < ROLES ? role_decls[t->who].name : "cloisterd",
+	    role_decls[t->role].name, t->cell.kind == CH_LOG ?
+	    " (log socket)" : "", attempts - a, breaches - b);
+}
+
+/* Both ends of each, but for the vault's: it does not run without the others. */
+static void
+attack_links(struct rig *r, const char *only)
+{
+	for (int l = 0; l < LINKS; l++)
+		for (int end = 0; end < 2; end++) {
+			enum role_id role = end == 0 ? link_decls[l].a :
+			    link_decls[l].b;
+			struct target t = target_of(role, (enum link_id)l);
+
+			if (role != ROLE_VAULT && (only == NULL || strcmp(only,
+			    role_decls[role].name) == 0))
+				attack_target(r, &t);
+		}
+}
+
+/* Everybody's log socket; every attempt on one of them, fewer on the others. */
+static void
+attack_logs(struct rig *r)
+{
+	struct target t = { .role = ROLE_LOGGER,
+	    .cell = { CH_LOG, END_B, LOG_OPEN, false, false } };
+
+	for (t.who = 0; t.who <= role_total(1); t.who++) {
+		t.cell.lean = t.who != ROLE_SESSIOND;
+		attack_target(r, &t);
+	}
+}
+
+/*
+ * The control channel, as a hostile monitor would.  All roles have one code for
+ * it, so they share the attempts.  (The vault runs only with keyd and the engine.)
+ */
+static void
+attack_controls(struct rig *r, const char *only)
+{
+	static const unsigned states[] = { CTL_START, CTL_CONF, CTL_RUN };
+	struct target t = { .cell = { CH_CTL, END_B, 0, false, true },
+	    .step = ROLES };
+
+	for (int role = 0; role < ROLES; role++)
+		for (size_t s = 0; s < 3; s++) {
+			t.role = (enum role_id)role;
+			t.first = (t.step + s + (size_t)role) % t.step;
+			t.cell.state = states[s];
+			t.cell.recv_fd = states[s] != CTL_START &&
+			    (role == ROLE_VAULT || role == ROLE_LOGGER);
+			if ((role != ROLE_VAULT || states[s] != CTL_RUN) &&
+			    (only == NULL || strcmp(only,
+			    role_decls[role].name) == 0 ||
+			    strcmp(only, "control") == 0))
+				attack_target(r, &t);
+		}
 }
 
 int
@@ -421,10 +600,10 @@ main(int argc, char **argv)
 	r.libexec = argv[2];
 	r.state = argv[3];
 	r.uid = (uid_t)atoi(argv[4]);
-	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
-		if (only == NULL || strcmp(only,
-		    role_decls[targets[i].role].name) == 0)
-			attack_target(&r, &targets[i]);
+	attack_links(&r, only);
+	if (only == NULL || strcmp(only, "logger") == 0)
+		attack_logs(&r);
+	attack_controls(&r, only);
 	if (only == NULL || strcmp(only, "llmproxy") == 0)
 		no_connection(&r);
 	if (only == NULL || strcmp(only, "client") == 0)

@@ -88,7 +88,9 @@ become(const struct rig *r, struct places *p)
 	struct rlimit rl = { r->nofile, r->nofile };
 	static char room[] = "CLOISTER_TITLE="
 	    "................................................................";
-	static char asan[] = "ASAN_OPTIONS=detect_leaks=0:abort_on_error=0";
+	/* A sanitizer's end is none of its own. */
+	static char asan[] = "ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:"
+	    "exitcode=99";
 	char path[4096], *argv[] = { path, NULL }, *envp[] = { room, asan,
 	    NULL };
 
@@ -112,6 +114,9 @@ close_all(struct rig *r)
 	for (int l = 0; l < LINKS; l++)
 		if (r->link[l] != -1)
 			(void)close(r->link[l]);
+	for (int i = 0; i <= role_total(1); i++)
+		if (r->logs[i] != -1)
+			(void)close(r->logs[i]);
 	if (r->listener != -1)
 		(void)close(r->listener);
 }
@@ -153,14 +158,13 @@ equip(struct rig *r, struct places *p, int *theirs, int *n)
 	if (r->role == ROLE_SESSIOND)
 		place(p, extra, r->listener = tcp_listener());
 	/* The logger has a socket of every process: we are all of them. */
-	for (int i = 0; r->role == ROLE_LOGGER && i <= role_total(1); i++) {
+	for (int i = 0; i <= role_total(1); i++) {
+		r->logs[i] = -1;
+		if (r->role != ROLE_LOGGER)
+			continue;
 		if (chan_pair(pair, false) == -1)
 			fatal("socketpair");
-		if (i == 0) {
-			(void)close(r->log);
-			r->log = pair[0];
-		} else
-			(void)close(pair[0]);
+		r->logs[i] = pair[0];
 		place(p, extra + i, theirs[(*n)++] = pair[1]);
 	}
 }
@@ -205,10 +209,57 @@ hear_log(struct rig *r)
 	struct msg m;
 	bool over;
 
-	while (take(r, r->log, CH_LOG, END_B, LOG_OPEN, &m, &over) == 0)
-		if (m.u.log_event.is_audit && bytes_eq(m.u.log_event.event,
-		    bytes_str("violation")) && m.u.log_event.text.n > 0)
-			r->violations++;
+	while (take(r, r->log, CH_LOG, END_B, LOG_OPEN, &m, &over) == 0) {
+		r->violations += m.u.log_event.is_audit &&
+		    bytes_eq(m.u.log_event.event, bytes_str("violation")) &&
+		    m.u.log_event.text.n > 0;
+		r->errors += m.u.log_event.level <= LOG_L_ERR &&
+		    m.u.log_event.text.n > 0;
+	}
+}
+
+/* What the logger has written since `at', whole lines; the caller frees. */
+static char *
+audit_from(const struct rig *r, off_t at, size_t *n)
+{
+	struct buf b = BUF_INIT(1u << 28);
+	int fd = open_file(r, FILE_AUDIT_LOG);
+
+	if (lseek(fd, at, SEEK_SET) == -1 || read_all(fd, &b) == -1)
+		fatal("the audit log");
+	(void)close(fd);
+	buf_u8(&b, 0);
+	*n = b.n - 1;
+	while (*n > 0 && b.p[*n - 1] != '\n')
+		(*n)--;
+	b.p[*n] = '\0';
+	return (char *)b.p;
+}
+
+static void
+read_audit(struct rig *r)
+{
+	size_t n;
+	char *log = audit_from(r, r->audit_at, &n);
+
+	for (char *p = log; (p = strstr(p, "\"event\":\"violation\"")) != NULL;
+	    p++)
+		r->violations++;
+	r->audit_at += (off_t)n;
+	free(log);
+}
+
+bool
+rig_audited(const struct rig *r, const char *text)
+{
+	size_t n;
+	/* A ping is among the last lines. */
+	char *log = audit_from(r, r->audit_at > 4096 ? r->audit_at - 4096 : 0,
+	    &n);
+	bool found = strstr(log, text) != NULL;
+
+	free(log);
+	return found;
 }
 
 /* Read what it said on every socket but one: it must never wait for us. */
@@ -218,7 +269,9 @@ drain(struct rig *r, int except)
 	static uint8_t junk[2 * MSG_MAX_BYTES];
 	ssize_t n;
 
-	if (r->role != ROLE_LOGGER)
+	if (r->role == ROLE_LOGGER)
+		read_audit(r);
+	else
 		hear_log(r);
 	for (int l = 0; l < LINKS; l++)
 		while (r->link[l] != -1 && r->link[l] != except &&
@@ -228,8 +281,11 @@ drain(struct rig *r, int except)
 	while (r->ctl != except && (n = recv(r->ctl, junk, sizeof(junk),
 	    MSG_DONTWAIT)) > 0) {
 		r->leak |= board_leak(r->board, junk, (size_t)n);
-		r->offenders += n >= 2 &&
-		    get_be16(junk) == msg_desc(MSG_ctl_offender)->number;
+		if (n < 3 || get_be16(junk) !=
+		    msg_desc(MSG_ctl_offender)->number)
+			continue;
+		r->offenders++;
+		r->offender = junk[2];
 	}
 }
 
@@ -339,6 +395,11 @@ welcome(struct rig *r)
 	struct m_vz_welcome vz = { .generation = r->generation };
 	struct m_vl_welcome vl = { .generation = r->generation };
 	struct m_cl_welcome cl = { .generation = r->generation };
+	struct m_vh_welcome vh = { .generation = r->generation };
+
+	if (r->role == ROLE_HASHER)
+		rig_send(r, r->link[LINK_HASHER_VAULT], MSG_vh_welcome, &vh,
+		    -1);
 
 	if (r->role == ROLE_ZYGOTE) {
 		rig_send(r, r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
@@ -354,7 +415,7 @@ void
 rig_start(struct rig *r)
 {
 	struct places p = { .n = 0 };
-	int theirs[64], n = 0;
+	int fd, theirs[64], n = 0;
 	char dir[4096];
 	struct m_ctl_start s = {
 		.role = (uint8_t)r->role, .providers = 1, .listeners = 1,
@@ -367,6 +428,10 @@ rig_start(struct rig *r)
 	s.dir = bytes_str(r->role == ROLE_ENGINE ? dir : "");
 	s.generation = ++r->generation;
 	equip(r, &p, theirs, &n);
+	if ((fd = open_file(r, FILE_AUDIT_LOG)) == -1 ||
+	    (r->audit_at = lseek(fd, 0, SEEK_END)) == -1)
+		fatal("the audit log");
+	(void)close(fd);
 	if ((r->pid = fork()) == -1)
 		fatal("fork");
 	if (r->pid == 0)
@@ -376,11 +441,15 @@ rig_start(struct rig *r)
 	for (int i = 0; i < p.n; i++)
 		if (p.source[i] != -1)
 			(void)close(p.source[i]);
-	r->violations = 0;
+	r->violations = r->errors = 0;
 	r->offenders = 0;
 	r->id = 0;
+	if (r->until == CTL_START)
+		return;
 	rig_send(r, r->ctl, MSG_ctl_start, &s, -1);
 	want(r, MSG_ctl_ready, CTL_START);
+	if (r->until == CTL_CONF)
+		return;
 	configure(r);
 	rig_send(r, r->ctl, MSG_ctl_go, NULL, -1);
 	want(r, MSG_ctl_running, CTL_CONF);

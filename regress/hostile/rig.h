@@ -18,25 +18,38 @@ struct rig {
 	uid_t			 uid;		/* when root */
 	enum role_id		 role;
 	unsigned		 nofile;	/* limit; 0: the role's own */
+	unsigned		 until;		/* CTL_: how far rig_start() goes */
 
 	/* what rig_start() sets */
 	pid_t			 pid;		/* 0: not running */
 	int			 status;	/* wait(2), once it has ended */
 	int			 ctl;
 	int			 log;		/* the logger's end */
+	int			 logs[ROLES + 1]; /* of the logger: others' ends */
 	int			 link[LINKS];	/* the peers' ends, or -1 */
 	int			 listener;	/* sessiond's */
 	uint32_t		 generation;
 	uint64_t		 id;		/* for requests that count */
+	off_t			 audit_at;	/* of the logger: read up to */
 	unsigned		 violations;	/* audit events that came */
-	unsigned		 offenders;	/* peers it asked to be ended */
+	unsigned		 errors;	/* other lines that say why it ends */
+	unsigned		 offenders;	/* peers it asked to be ended ... */
+	uint8_t			 offender;	/* ... and who the last one was */
 	bool			 leak;		/* a secret came, anywhere */
 };
 
-/* Start it, with its configuration, until it runs.  Fatal when it does not. */
+/*
+ * Start it, with its configuration, until it runs (or waits for what leads out of
+ * the state `until').  Fatal when it does not.
+ */
 void rig_start(struct rig *r);
-/* Read everything that it said, on every link: violations and leaks. */
+/*
+ * Read everything that it said, on every link: violations and leaks.  What the
+ * logger has to say is in the audit log.
+ */
 void rig_drain(struct rig *r);
+/* Whether the audit log, written since rig_start(), has this text. */
+bool rig_audited(const struct rig *r, const char *text);
 /* Wait for its end, at most ms; whether it has ended. */
 bool rig_ended(struct rig *r, int ms);
 /* The same, or until it has accused a peer. */

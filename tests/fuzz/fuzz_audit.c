@@ -21,7 +21,7 @@ fuzz_setup(void)
 {
 	struct audit_event ev = { .time_us = 1700000000000000, .role = "keyd",
 	    .pid = 7, .session = 9, .user = "alice", .event = "auth.accept",
-	    .detail = "from \"127.0.0.1\"" };
+	    .fields = "from \"127.0.0.1\"" };
 
 	audit_chain_init(&head, initial);
 	for (int i = 0; i < LINES; i++) {
@@ -86,7 +86,7 @@ check_verify(struct bytes in)
 static void
 check_open(struct bytes log, struct bytes state)
 {
-	struct audit_event ev = { .role = "keyd", .event = "e", .detail = "" };
+	struct audit_event ev = { .role = "keyd", .event = "e", .fields = "" };
 	struct audit_report rep;
 	struct audit_log l;
 	int rv;
@@ -125,7 +125,7 @@ event(struct rd *in)
 	ev.role = s[0];
 	ev.user = s[1];
 	ev.event = s[2];
-	ev.detail = s[3];
+	ev.fields = s[3];
 	audit_chain_init(&c, initial);
 	if (audit_line(&c, &ev, &out) == 0) {
 		need(out.n <= AUDIT_LINE_MAX && out.p[out.n - 1] == '\n');

@@ -1,11 +1,13 @@
 /*
- * A provider's answer: event streams and JSON in any split, error bodies and
- * the headers that ask to wait.
+ * A provider's answer in each protocol: event streams, lines and JSON in any
+ * split, error bodies and the headers that ask to wait.
  */
 #include "fuzz.h"
 
 #include "jsonin.h"
-#include "openai.h"
+#include "wire.h"
+
+#define MODES	(PROVIDER_TYPES + 4)
 
 struct got {
 	struct buf	text, reasoning;
@@ -14,7 +16,7 @@ struct got {
 static void
 take(struct buf *b, struct bytes t)
 {
-	need(t.n > 0 && t.n <= OPENAI_DELTA_MAX && bytes_utf8(t));
+	need(t.n > 0 && t.n <= WIRE_DELTA_MAX && bytes_utf8(t));
 	buf_put(b, t.p, t.n);
 }
 
@@ -30,7 +32,7 @@ on_reasoning(void *arg, struct bytes t)
 	take(&((struct got *)arg)->reasoning, t);
 }
 
-static const struct openai_cb cb = { on_text, on_reasoning };
+static const struct wire_cb cb = { on_text, on_reasoning };
 
 static void
 fuzz_setup(void)
@@ -63,71 +65,87 @@ fuzz_seeds(void)
 		"{\"detail\":[{\"msg\":\"x\"}]}", "{\"error\":\"plain\"}",
 		"<html><title>502</title>", "data:\ndata: x\rdata\n\r\n",
 		"1.5", "Wed, 21 Oct 2026 07:28:00 GMT", "120",
-		"[[[[{\"a\":[1,-2e5,null,true,\"\\ud83d\"]}]]]]"
+		"[[[[{\"a\":[1,-2e5,null,true,\"\\ud83d\"]}]]]]",
+		"event: message_start\ndata: {\"type\":\"message_start\","
+		"\"message\":{\"content\":[],\"usage\":{\"input_tokens\":2,"
+		"\"cache_read_input_tokens\":9223372036854775807}}}\n\n"
+		"data: {\"type\":\"content_block_start\",\"content_block\":"
+		"{\"type\":\"tool_use\"}}\n\ndata: {\"type\":"
+		"\"content_block_delta\",\"delta\":{\"type\":\"text_delta\","
+		"\"text\":\"x\"}}\n\ndata: {\"type\":\"message_delta\","
+		"\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":"
+		"{\"output_tokens\":3}}\n\ndata: {\"type\":\"message_stop\"}"
+		"\n\n",
+		"{\"type\":\"message\",\"content\":[{\"type\":\"thinking\","
+		"\"thinking\":\"t\"}],\"stop_reason\":\"refusal\"}",
+		"{\"message\":{\"content\":\"a\",\"thinking\":\"b\"},"
+		"\"done\":false}\n{\"done\":true,\"done_reason\":\"length\","
+		"\"eval_count\":7}\n"
 	};
 
-	for (uint8_t mode = 0; mode < 5; mode++)
+	for (uint8_t mode = 0; mode < MODES; mode++)
 		for (size_t i = 0; i < sizeof(s) / sizeof(s[0]); i++)
 			fuzz_seed((uint8_t[]){ mode, 7 }, 2, bytes_str(s[i]));
 }
 
 /* Feed the body in pieces of that size; what comes must not depend on it. */
-static enum openai_verdict
-answer(struct bytes body, size_t piece, struct got *g, struct openai *o)
+static enum wire_verdict
+answer(enum provider_type type, struct bytes body, size_t piece, struct got *g,
+    struct wire *o)
 {
 	int rv = 0;
 
 	buf_init(&g->text, 1 << 20);
 	buf_init(&g->reasoning, 1 << 20);
-	openai_init(o, &cb, g);
+	wire_init(o, type, &cb, g);
 	while (rv == 0 && body.n > 0) {
 		size_t n = body.n < piece ? body.n : piece;
 		uint8_t *copy = malloc(n);
 
 		memcpy(copy, body.p, n);
-		rv = openai_feed(o, copy, n);
+		rv = wire_feed(o, copy, n);
 		free(copy);
 		body.p += n;
 		body.n -= n;
 	}
-	return openai_end(o);
+	return wire_end(o);
 }
 
 static void
-check_error(const struct openai_error *e)
+check_error(const struct wire_error *e)
 {
 	size_t n = strlen(e->message);
 
-	need(n > 0 && n <= OPENAI_MESSAGE_MAX);
+	need(n > 0 && n <= WIRE_MESSAGE_MAX);
 	need(bytes_utf8(bytes_str(e->message)));
 	for (size_t i = 0; i < n; i++)
 		need((uint8_t)e->message[i] >= 0x20 && e->message[i] != 0x7f);
 	for (const char *p = e->code; *p != '\0'; p++)
 		need(*p >= 0x20 && *p < 0x7f);
-	need(e->cls != OPENAI_E_NONE && openai_class_name(e->cls) != NULL);
+	need(e->cls != WIRE_E_NONE && wire_class_name(e->cls) != NULL);
 }
 
 static void
-answers(struct bytes body, size_t piece)
+answers(enum provider_type type, struct bytes body, size_t piece)
 {
-	struct openai a, b;
+	struct wire a, b;
 	struct got ga, gb;
-	enum openai_verdict v = answer(body, body.n + 1, &ga, &a);
+	enum wire_verdict v = answer(type, body, body.n + 1, &ga, &a);
 
-	need(v == answer(body, piece, &gb, &b));
+	need(v == answer(type, body, piece, &gb, &b));
 	need(bytes_eq(buf_bytes(&ga.text), buf_bytes(&gb.text)));
 	need(bytes_eq(buf_bytes(&ga.reasoning), buf_bytes(&gb.reasoning)));
 	need(a.finish == b.finish && a.done == b.done);
 	need(a.delivered == (ga.text.n > 0 || ga.reasoning.n > 0));
 	need(a.prompt_tokens == b.prompt_tokens && a.prompt_tokens >= -1);
 	need(a.completion_tokens >= -1);
-	need(openai_finish_name(a.finish) != NULL);
-	if (v == OPENAI_COMPLETE)
-		need(a.finish != OPENAI_F_NONE);
-	if (v == OPENAI_FAILED)
+	need(wire_finish_name(a.finish) != NULL);
+	if (v == WIRE_COMPLETE)
+		need(a.finish != WIRE_F_NONE);
+	if (v == WIRE_FAILED)
 		check_error(&a.error);
-	openai_free(&a);
-	openai_free(&b);
+	wire_free(&a);
+	wire_free(&b);
 	buf_free(&ga.text);
 	buf_free(&ga.reasoning);
 	buf_free(&gb.text);
@@ -138,11 +156,11 @@ static void
 error(struct bytes body, int status)
 {
 	const struct bytes key = bytes_str("sk-0123456789abcdef");
-	struct openai_error e;
+	struct wire_error e;
 
-	openai_error_body(&e, status, body);
+	wire_error_body(&e, status, body);
 	check_error(&e);
-	openai_error_redact(&e, key);
+	wire_error_redact(&e, key);
 	check_error(&e);
 	need(strstr(e.message, "sk-01234") == NULL);
 	need(strstr(e.code, "sk-01234") == NULL);
@@ -152,24 +170,24 @@ static void
 retry_after(struct bytes body)
 {
 	char *s = strndup((const char *)body.p, body.n);
-	long ms[3] = { openai_retry_after(s, NULL, 1700000000),
-	    openai_retry_after(NULL, s, 1700000000),
-	    openai_retry_after(s, s, 0) };
+	long ms[3] = { wire_retry_after(s, NULL, 1700000000),
+	    wire_retry_after(NULL, s, 1700000000),
+	    wire_retry_after(s, s, 0) };
 
 	for (int i = 0; i < 3; i++)
-		need(ms[i] >= -1 && ms[i] <= OPENAI_RETRY_MAX + 1);
+		need(ms[i] >= -1 && ms[i] <= WIRE_RETRY_MAX + 1);
 	free(s);
 }
 
 static void
-request(struct bytes text)
+request(enum provider_type type, struct bytes text)
 {
 	struct buf out = BUF_INIT(1 << 20);
-	struct openai_msg msg = { OPENAI_USER, text };
-	struct openai_req req = { .model = "m", .msgs = &msg, .nmsgs = 1 };
+	struct wire_msg msg = { WIRE_USER, text };
+	struct wire_req req = { .model = "m", .msgs = &msg, .nmsgs = 1 };
 	json_t *j, *t;
 
-	if (openai_request(&out, &req) == 0) {
+	if (wire_request(&out, type, &req) == 0) {
 		need((j = jsonin_parse(buf_bytes(&out), NULL)) != NULL);
 		t = json_object_get(json_array_get(json_object_get(j,
 		    "messages"), 0), "content");
@@ -184,19 +202,19 @@ static void
 fuzz_one(struct bytes input)
 {
 	struct rd in = rd_of(input);
-	uint8_t mode = rd_u8(&in) % 5, arg = rd_u8(&in);
+	uint8_t mode = rd_u8(&in) % MODES, arg = rd_u8(&in);
 	struct bytes body = { in.p, in.n };
 	json_t *j;
 	bool cut;
 
-	if (mode == 0)
-		answers(body, 1 + arg % 32);
-	else if (mode == 1)
+	if (mode < PROVIDER_TYPES)
+		answers(mode, body, 1 + arg % 32);
+	else if (mode == PROVIDER_TYPES)
 		error(body, 400 + arg % 200);
-	else if (mode == 2)
+	else if (mode == PROVIDER_TYPES + 1)
 		retry_after(body);
-	else if (mode == 3)
-		request(body);
+	else if (mode == PROVIDER_TYPES + 2)
+		request(arg % PROVIDER_TYPES, body);
 	else if ((j = jsonin_parse(body, &cut)) != NULL) {
 		need(bytes_utf8(body));
 		json_decref(j);

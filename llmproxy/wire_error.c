@@ -1,4 +1,4 @@
-#include "openai_error.h"
+#include "wire_error.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,41 +10,52 @@
 
 static const struct {
 	const char	*word;
-	enum openai_class cls;
+	enum wire_class cls;
 } words[] = {
-	{ "exceed_context_size_error", OPENAI_E_CONTEXT },
-	{ "context_length_exceeded", OPENAI_E_CONTEXT },
-	{ "insufficient_quota", OPENAI_E_QUOTA },
-	{ "billing_hard_limit_reached", OPENAI_E_QUOTA },
-	{ "invalid_api_key", OPENAI_E_AUTH },
-	{ "authentication_error", OPENAI_E_AUTH },
-	{ "permission_error", OPENAI_E_AUTH },
-	{ "model_not_found", OPENAI_E_NOTFOUND },
-	{ "not_found_error", OPENAI_E_NOTFOUND },
-	{ "rate_limit_exceeded", OPENAI_E_RATE },
-	{ "rate_limit_error", OPENAI_E_RATE },
-	{ "overloaded_error", OPENAI_E_OVERLOADED },
-	{ "unavailable_error", OPENAI_E_OVERLOADED },
+	{ "exceed_context_size_error", WIRE_E_CONTEXT },
+	{ "context_length_exceeded", WIRE_E_CONTEXT },
+	{ "request_too_large", WIRE_E_CONTEXT },
+	{ "insufficient_quota", WIRE_E_QUOTA },
+	{ "billing_error", WIRE_E_QUOTA },
+	{ "billing_hard_limit_reached", WIRE_E_QUOTA },
+	{ "invalid_api_key", WIRE_E_AUTH },
+	{ "authentication_error", WIRE_E_AUTH },
+	{ "permission_error", WIRE_E_AUTH },
+	{ "model_not_found", WIRE_E_NOTFOUND },
+	{ "not_found_error", WIRE_E_NOTFOUND },
+	{ "rate_limit_exceeded", WIRE_E_RATE },
+	{ "rate_limit_error", WIRE_E_RATE },
+	{ "overloaded_error", WIRE_E_OVERLOADED },
+	{ "unavailable_error", WIRE_E_OVERLOADED },
+};
+
+/* What says in words alone that the conversation does not fit. */
+static const char *const too_long[] = {
+	"maximum context length",
+	"exceeds the available context size",
+	"exceeds the context length",
+	"exceed context limit",
+	"prompt is too long",
 };
 
 static const struct {
 	const char	*name;
 	const char	*message;
 } classes[] = {
-	[OPENAI_E_NONE] = { "none", "no error" },
-	[OPENAI_E_REQUEST] = { "request", "the model's server refused the request" },
-	[OPENAI_E_AUTH] = { "auth", "the model's server refused our key" },
-	[OPENAI_E_NOTFOUND] = { "not-found", "the model's server does not know the model" },
-	[OPENAI_E_CONTEXT] = { "context", "the conversation is too long for the model" },
-	[OPENAI_E_RATE] = { "rate", "the model's server asks for fewer requests" },
-	[OPENAI_E_QUOTA] = { "quota", "the quota at the model's server is used up" },
-	[OPENAI_E_OVERLOADED] = { "overloaded", "the model's server is not ready" },
-	[OPENAI_E_SERVER] = { "server", "the model's server failed" },
-	[OPENAI_E_PROTOCOL] = { "protocol", "the model's server gave no usable answer" },
+	[WIRE_E_NONE] = { "none", "no error" },
+	[WIRE_E_REQUEST] = { "request", "the model's server refused the request" },
+	[WIRE_E_AUTH] = { "auth", "the model's server refused our key" },
+	[WIRE_E_NOTFOUND] = { "not-found", "the model's server does not know the model" },
+	[WIRE_E_CONTEXT] = { "context", "the conversation is too long for the model" },
+	[WIRE_E_RATE] = { "rate", "the model's server asks for fewer requests" },
+	[WIRE_E_QUOTA] = { "quota", "the quota at the model's server is used up" },
+	[WIRE_E_OVERLOADED] = { "overloaded", "the model's server is not ready" },
+	[WIRE_E_SERVER] = { "server", "the model's server failed" },
+	[WIRE_E_PROTOCOL] = { "protocol", "the model's server gave no usable answer" },
 };
 
 const char *
-openai_class_name(enum openai_class cls)
+wire_class_name(enum wire_class cls)
 {
 	return classes[cls].name;
 }
@@ -98,7 +109,7 @@ one_line(char *dst, size_t max, struct bytes t)
 
 /* The code is for logs and comparisons: printable ASCII without spaces. */
 static void
-set_code(struct openai_error *e, const json_t *v)
+set_code(struct wire_error *e, const json_t *v)
 {
 	struct bytes t = jsonin_text(v);
 	size_t n = 0;
@@ -114,40 +125,40 @@ set_code(struct openai_error *e, const json_t *v)
 	e->code[n] = '\0';
 }
 
-static enum openai_class
+static enum wire_class
 class_of_word(const json_t *v)
 {
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (jsonin_is(v, words[i].word))
 			return words[i].cls;
-	return OPENAI_E_NONE;
+	return WIRE_E_NONE;
 }
 
-static enum openai_class
+static enum wire_class
 class_of_status(int status)
 {
 	switch (status) {
 	case 401:
 	case 403:
-		return OPENAI_E_AUTH;
+		return WIRE_E_AUTH;
 	case 402:
-		return OPENAI_E_QUOTA;
+		return WIRE_E_QUOTA;
 	case 404:
-		return OPENAI_E_NOTFOUND;
+		return WIRE_E_NOTFOUND;
 	case 413:
-		return OPENAI_E_CONTEXT;
+		return WIRE_E_CONTEXT;
 	case 408:
 	case 409:
-		return OPENAI_E_SERVER;
+		return WIRE_E_SERVER;
 	case 429:
-		return OPENAI_E_RATE;
+		return WIRE_E_RATE;
 	case 503:
 	case 529:
-		return OPENAI_E_OVERLOADED;
+		return WIRE_E_OVERLOADED;
 	default:
 		if (status >= 500 || status == 200)
-			return OPENAI_E_SERVER;
-		return status >= 400 ? OPENAI_E_REQUEST : OPENAI_E_PROTOCOL;
+			return WIRE_E_SERVER;
+		return status >= 400 ? WIRE_E_REQUEST : WIRE_E_PROTOCOL;
 	}
 }
 
@@ -167,16 +178,16 @@ count_of(const json_t *v)
 
 /* Set the class when nothing did, what follows from it, and some message. */
 static void
-settle(struct openai_error *e)
+settle(struct wire_error *e)
 {
-	if (e->cls == OPENAI_E_NONE)
+	if (e->cls == WIRE_E_NONE)
 		e->cls = class_of_status(e->status);
-	e->retry = e->cls == OPENAI_E_RATE || e->cls == OPENAI_E_OVERLOADED ||
-	    e->cls == OPENAI_E_SERVER;
+	e->retry = e->cls == WIRE_E_RATE || e->cls == WIRE_E_OVERLOADED ||
+	    e->cls == WIRE_E_SERVER;
 	if (e->message[0] != '\0')
 		return;
 	if (e->status == 200 || e->status == 0)
-		one_line(e->message, OPENAI_MESSAGE_MAX,
+		one_line(e->message, WIRE_MESSAGE_MAX,
 		    bytes_str(classes[e->cls].message));
 	else
 		(void)snprintf(e->message, sizeof(e->message),
@@ -184,7 +195,7 @@ settle(struct openai_error *e)
 }
 
 static void
-start(struct openai_error *e, int status)
+start(struct wire_error *e, int status)
 {
 	memset(e, 0, sizeof(*e));
 	e->status = status;
@@ -193,18 +204,19 @@ start(struct openai_error *e, int status)
 
 /* A message, and what those words say that put no code beside them. */
 static void
-set_message(struct openai_error *e, struct bytes t)
+set_message(struct wire_error *e, struct bytes t)
 {
-	one_line(e->message, OPENAI_MESSAGE_MAX, t);
-	if (e->cls == OPENAI_E_NONE && (e->status == 400 || e->status == 200) &&
-	    (contains(t, "maximum context length") ||
-	    contains(t, "exceeds the available context size")))
-		e->cls = OPENAI_E_CONTEXT;
+	one_line(e->message, WIRE_MESSAGE_MAX, t);
+	if (e->cls != WIRE_E_NONE || (e->status != 400 && e->status != 200))
+		return;
+	for (size_t i = 0; i < sizeof(too_long) / sizeof(too_long[0]); i++)
+		if (contains(t, too_long[i]))
+			e->cls = WIRE_E_CONTEXT;
 }
 
 /* err is the object that has the members, or just a text. */
 static void
-read_members(struct openai_error *e, const json_t *err)
+read_members(struct wire_error *e, const json_t *err)
 {
 	const json_t *code = json_object_get(err, "code");
 	const json_t *type = json_object_get(err, "type");
@@ -217,11 +229,11 @@ read_members(struct openai_error *e, const json_t *err)
 		set_code(e, type);
 	if (e->status == 200 && n >= 400 && n <= 599)
 		e->status = (int)n;
-	if ((e->cls = class_of_word(code)) == OPENAI_E_NONE)
+	if ((e->cls = class_of_word(code)) == WIRE_E_NONE)
 		e->cls = class_of_word(type);
-	if (e->cls == OPENAI_E_NONE && e->status == 200 &&
+	if (e->cls == WIRE_E_NONE && e->status == 200 &&
 	    jsonin_is(type, "invalid_request_error"))
-		e->cls = OPENAI_E_REQUEST;
+		e->cls = WIRE_E_REQUEST;
 	e->prompt_tokens = count_of(json_object_get(err, "n_prompt_tokens"));
 	e->context_tokens = count_of(json_object_get(err, "n_ctx"));
 	if (message == NULL)
@@ -230,7 +242,7 @@ read_members(struct openai_error *e, const json_t *err)
 }
 
 bool
-openai_error_is(const json_t *root)
+wire_error_is(const json_t *root)
 {
 	const json_t *err = json_object_get(root, "error");
 
@@ -240,7 +252,7 @@ openai_error_is(const json_t *root)
 }
 
 void
-openai_error_json(struct openai_error *e, int status, const json_t *root)
+wire_error_json(struct wire_error *e, int status, const json_t *root)
 {
 	const json_t *err;
 
@@ -253,12 +265,12 @@ openai_error_json(struct openai_error *e, int status, const json_t *root)
 }
 
 void
-openai_error_body(struct openai_error *e, int status, struct bytes body)
+wire_error_body(struct wire_error *e, int status, struct bytes body)
 {
 	json_t *root = jsonin_parse(body, NULL);
 
 	if (root != NULL) {
-		openai_error_json(e, status, root);
+		wire_error_json(e, status, root);
 		json_decref(root);
 		return;
 	}
@@ -271,10 +283,10 @@ openai_error_body(struct openai_error *e, int status, struct bytes body)
 }
 
 void
-openai_error_protocol(struct openai_error *e, const char *message)
+wire_error_protocol(struct wire_error *e, const char *message)
 {
 	start(e, 0);
-	e->cls = OPENAI_E_PROTOCOL;
+	e->cls = WIRE_E_PROTOCOL;
 	set_message(e, bytes_str(message));
 	settle(e);
 }
@@ -296,7 +308,7 @@ redact(char *s, struct bytes secret)
 }
 
 void
-openai_error_redact(struct openai_error *e, struct bytes secret)
+wire_error_redact(struct wire_error *e, struct bytes secret)
 {
 	redact(e->code, secret);
 	redact(e->message, secret);
@@ -311,17 +323,17 @@ decimal(const char *s, long scale)
 	if (*s < '0' || *s > '9')
 		return -1;
 	for (; *s >= '0' && *s <= '9'; s++)
-		if ((v = v * 10 + (*s - '0') * scale) > OPENAI_RETRY_MAX)
-			v = OPENAI_RETRY_MAX + 1;
+		if ((v = v * 10 + (*s - '0') * scale) > WIRE_RETRY_MAX)
+			v = WIRE_RETRY_MAX + 1;
 	if (*s == '.')
 		for (s++; *s >= '0' && *s <= '9'; s++)
 			v += (*s - '0') * (scale /= 10);
 	return *s != '\0' ? -1 :
-	    v > OPENAI_RETRY_MAX ? OPENAI_RETRY_MAX + 1 : v;
+	    v > WIRE_RETRY_MAX ? WIRE_RETRY_MAX + 1 : v;
 }
 
 long
-openai_retry_after(const char *retry_after_ms, const char *retry_after,
+wire_retry_after(const char *retry_after_ms, const char *retry_after,
     time_t now)
 {
 	struct tm tm;
@@ -341,6 +353,6 @@ openai_retry_after(const char *retry_after_ms, const char *retry_after,
 		return -1;
 	if (t <= now)
 		return 0;
-	return t - now > OPENAI_RETRY_MAX / 1000 ? OPENAI_RETRY_MAX + 1 :
+	return t - now > WIRE_RETRY_MAX / 1000 ? WIRE_RETRY_MAX + 1 :
 	    (long)(t - now) * 1000;
 }
