@@ -52,7 +52,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(LDHARDEN) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 LIBS	:= $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
-DIRS	 = common keyd sessiond storaged llmproxy monitor ctl client
+DIRS	 = common keyd certd sessiond storaged llmproxy monitor ctl client
 SRCS	 = $(foreach d,$(DIRS),$(wildcard $(d)/*.c))
 MAINS	 = $(filter $(addsuffix /main_%,$(DIRS)),$(SRCS))
 PROGS	 = $(foreach m,$(MAINS),$(B)/$(patsubst main_%.c,%,$(notdir $(m))))
@@ -152,10 +152,12 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
-$(B)/memscan $(B)/secrets $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
+$(B)/secrets $(B)/carve: $(B)/obj/regress/vaultkeys.o
+$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_storaged) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	    $(LIBS_storaged) $(LIBS)
 $(B)/obj/regress/%.o: ALL_CFLAGS += -Istoraged -Iclient
 $(B)/obj/tests/%.o: ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
@@ -207,7 +209,7 @@ $(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
 helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
+    $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -254,7 +256,8 @@ classify: deps
 	@$(MAKE) -s all helpers
 	@B=$(B) sh regress/classify.sh
 
-ROLES	 = logger keyd engine hasher storaged connector llmproxy zygote sessiond
+ROLES	 = logger keyd engine hasher storaged certd connector llmproxy zygote \
+	   sessiond
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) \
 	    $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SYSCONFDIR)

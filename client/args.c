@@ -11,12 +11,13 @@
 
 #define BIT(c)		(1u << (c))
 #define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
-			 BIT(CMD_SHOW) | BIT(CMD_MODELS) | BIT(CMD_KEYS) | \
-			 BIT(CMD_PASSWD))
+			 BIT(CMD_SHOW) | BIT(CMD_MODELS) | BIT(CMD_DELETE) | \
+			 BIT(CMD_RENAME) | BIT(CMD_SEARCH) | BIT(CMD_EXPORT) | \
+			 BIT(CMD_IMPORT) | BIT(CMD_KEYS) | BIT(CMD_PASSWD))
 #define TALK		(BIT(CMD_ASK) | BIT(CMD_CHAT))
 #define ANY		(~0u)
 
-enum { OPT_CID = 256, OPT_NO_STORE };
+enum { OPT_CID = 256, OPT_NO_STORE, OPT_JSON, OPT_MARKDOWN };
 
 static const struct {
 	const char	*name;
@@ -36,8 +37,24 @@ static const struct {
 	    "print a conversation; ID may be shortened to 4 digits" },
 	[CMD_MODELS] = { "models", 0, 0, "models",
 	    "list the models that you may use" },
+	[CMD_DELETE] = { "delete", 1, -1, "delete ID...",
+	    "delete conversations for ever" },
+	[CMD_RENAME] = { "rename", 2, -1, "rename ID TITLE...",
+	    "give a conversation another title" },
+	[CMD_SEARCH] = { "search", 1, -1, "search [-n N] WORDS...",
+	    "find messages of yours that have all the words" },
+	[CMD_EXPORT] = { "export", 1, 1, "export [--json | --markdown] ID",
+	    "write a conversation to standard output" },
+	[CMD_IMPORT] = { "import", 1, 1, "import FILE",
+	    "make a new conversation of an exported one (JSON; - is standard "
+	    "input)" },
 	[CMD_KEYGEN] = { "keygen", 0, 0, "keygen [-N]",
 	    "make your keys (-N: without a passphrase)" },
+	[CMD_CSR] = { "csr", 1, 1, "csr USER",
+	    "make a certificate request of your signing key" },
+	[CMD_KNOWN_SERVERS] = { "known-servers", 0, 2, "known-servers [list | "
+	    "find HOST | remove HOST | hash]",
+	    "the servers' keys that you have accepted" },
 	[CMD_FINGERPRINT] = { "fingerprint", 0, 0, "fingerprint",
 	    "show the fingerprints of the server's key and yours" },
 	[CMD_LOGIN] = { "login", 1, 1, "login [-N] [-S] [-u USER] LINK | HOST",
@@ -68,8 +85,12 @@ static const struct {
 	{ OPT_CID, TALK, "--cid", "ID", "go on with this conversation" },
 	{ OPT_NO_STORE, TALK, "--no-store", "",
 	    "do not keep question and answer" },
-	{ 'n', BIT(CMD_LIST), "-n, --number", "N",
-	    "list N conversations at most" },
+	{ 'n', BIT(CMD_LIST) | BIT(CMD_SEARCH), "-n, --number", "N",
+	    "list N conversations, find N messages at most" },
+	{ OPT_JSON, BIT(CMD_EXPORT), "--json", "",
+	    "export what import takes (the default)" },
+	{ OPT_MARKDOWN, BIT(CMD_EXPORT), "--markdown", "",
+	    "export for reading" },
 	{ 'N', BIT(CMD_KEYGEN) | BIT(CMD_LOGIN), "-N, --no-passphrase", "",
 	    "store the keys in clear" },
 	{ 'S', SESSION | BIT(CMD_LOGIN), "-S, --stdin", "",
@@ -90,6 +111,8 @@ static const struct option long_options[] = {
 	{ "cid", required_argument, NULL, OPT_CID },
 	{ "no-store", no_argument, NULL, OPT_NO_STORE },
 	{ "number", required_argument, NULL, 'n' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "markdown", no_argument, NULL, OPT_MARKDOWN },
 	{ "no-passphrase", no_argument, NULL, 'N' },
 	{ "stdin", no_argument, NULL, 'S' },
 	{ "user", required_argument, NULL, 'u' },
@@ -135,6 +158,12 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 		return 0;
 	case 'n':
 		return set_number(a, optarg, err, errlen);
+	case OPT_JSON:
+		a->json = true;
+		return 0;
+	case OPT_MARKDOWN:
+		a->markdown = true;
+		return 0;
 	case 'N':
 		a->nopass = true;
 		return 0;
@@ -197,6 +226,11 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 	    strcmp(a->words[0], "revoke") != 0 || a->nwords != 2)) {
 		(void)snprintf(err, errlen, "usage: cloister %s",
 		    commands[a->command].usage);
+		return -1;
+	}
+	if (a->json && a->markdown) {
+		(void)snprintf(err, errlen, "--json and --markdown exclude "
+		    "each other");
 		return -1;
 	}
 	if (a->nwords < commands[a->command].min_words ||

@@ -9,7 +9,10 @@
 #include <stdio.h>
 
 enum command {
-	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_KEYGEN,
+	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_DELETE,
+	CMD_RENAME, CMD_SEARCH, CMD_EXPORT, CMD_IMPORT, CMD_KEYGEN,
+	CMD_CSR,
+	CMD_KNOWN_SERVERS,
 	CMD_FINGERPRINT, CMD_LOGIN, CMD_KEYS, CMD_PASSWD, CMD_HELP,
 	CMD_VERSION
 };
@@ -28,6 +31,8 @@ struct args {
 	bool		 nopass;	/* -N */
 	bool		 from_stdin;	/* -S */
 	const char	*user;		/* -u USER */
+	bool		 json;		/* --json: the default */
+	bool		 markdown;	/* --markdown */
 	char		**words;	/* what follows the command */
 	int		 nwords;
 };

@@ -21,6 +21,11 @@ static cfg_opt_t client_opts[] = {
 	CFG_STR("model", NULL, CFGF_NONE),
 	CFG_STR("first_contact", "ask", CFGF_NONE),
 	CFG_STR("keyd", NULL, CFGF_NONE),
+	CFG_STR("trust", NULL, CFGF_NONE),
+	CFG_STR("ca_file", NULL, CFGF_NONE),
+	CFG_STR("crl_file", NULL, CFGF_NONE),
+	CFG_STR("cert_file", NULL, CFGF_NONE),
+	CFG_BOOL("hash_known_servers", cfg_false, CFGF_NONE),
 	CFG_END()
 };
 
@@ -159,6 +164,57 @@ take_options(struct cconf *c, struct conf *f)
 	return 0;
 }
 
+/* A path that may be missing. */
+static int
+take_path(struct cconf *c, struct conf *f, const char *name, char **out)
+{
+	const char *s = cfg_getstr(f->cfg, name);
+
+	if (s == NULL)
+		return 0;
+	if (s[0] == '\0' || strlen(s) >= PATH_MAX - 16)
+		return conf_fail(f, f->cfg, name, "%s must be a path", name);
+	if ((*out = resolve(c->dir, s)) == NULL)
+		return conf_fail(f, f->cfg, NULL, "no memory");
+	return 0;
+}
+
+/* How a server's identity is proved, and what for. */
+static int
+take_trust(struct cconf *c, struct conf *f)
+{
+	static const char *const names[] = {
+		[CCONF_TRUST_PINNED] = "pinned",
+		[CCONF_TRUST_CERTIFICATE] = "certificate",
+		[CCONF_TRUST_EITHER] = "either", [CCONF_TRUST_BOTH] = "both"
+	};
+	const char *trust = cfg_getstr(f->cfg, "trust");
+	int i = CCONF_TRUST_BOTH;
+
+	if (take_path(c, f, "ca_file", &c->ca_file) == -1 ||
+	    take_path(c, f, "crl_file", &c->crl_file) == -1 ||
+	    take_path(c, f, "cert_file", &c->cert_file) == -1)
+		return -1;
+	c->hash_known_servers =
+	    cfg_getbool(f->cfg, "hash_known_servers") == cfg_true;
+	if (trust == NULL)
+		trust = names[c->ca_file != NULL ? CCONF_TRUST_CERTIFICATE :
+		    CCONF_TRUST_PINNED];
+	while (i >= 0 && strcmp(trust, names[i]) != 0)
+		i--;
+	if (i < 0)
+		return conf_fail(f, f->cfg, "trust", "trust must be pinned, "
+		    "certificate, either or both");
+	c->trust = (enum cconf_trust)i;
+	if (c->trust != CCONF_TRUST_PINNED && c->ca_file == NULL)
+		return conf_fail(f, f->cfg, "trust", "trust = %s needs ca_file",
+		    trust);
+	if (c->crl_file != NULL && c->ca_file == NULL)
+		return conf_fail(f, f->cfg, "crl_file",
+		    "crl_file needs ca_file");
+	return 0;
+}
+
 int
 cconf_load(struct cconf *c, char *err, size_t errlen)
 {
@@ -186,7 +242,7 @@ cconf_load(struct cconf *c, char *err, size_t errlen)
 			goto out;
 		}
 	}
-	rv = take_options(c, &f);
+	rv = take_options(c, &f) == -1 ? -1 : take_trust(c, &f);
 out:
 	conf_free(&f);
 	free(path);
@@ -202,6 +258,9 @@ cconf_free(struct cconf *c)
 	free(c->key);
 	free(c->model);
 	free(c->keyd);
+	free(c->ca_file);
+	free(c->crl_file);
+	free(c->cert_file);
 	free(c->known_servers);
 	free(c->history);
 	free(c->last);

@@ -41,6 +41,14 @@ enum cconf_first {
 	CCONF_FIRST_REFUSE	/* only keys in known_servers */
 };
 
+/* Which proof of a server's identity is enough. */
+enum cconf_trust {
+	CCONF_TRUST_PINNED,	/* a key in known_servers */
+	CCONF_TRUST_CERTIFICATE,	/* a certificate of an authority in ca_file */
+	CCONF_TRUST_EITHER,	/* a known key, or without one a certificate */
+	CCONF_TRUST_BOTH
+};
+
 struct cconf {
 	char			*dir;		/* absolute */
 	bool			 has_server;
@@ -49,6 +57,11 @@ struct cconf {
 	char			*model;		/* alias, or NULL */
 	enum cconf_first	 first_contact;
 	char			*keyd;		/* program, or NULL: as built */
+	enum cconf_trust	 trust;
+	char			*ca_file;	/* paths, or NULL */
+	char			*crl_file;
+	char			*cert_file;	/* of our signing key */
+	bool			 hash_known_servers;
 	char			*known_servers;	/* paths of the files */
 	char			*history;
 	char			*last;
@@ -79,7 +92,7 @@ int cconf_server_parse(struct cconf_server *s, const char *text);
 void cconf_fingerprint(char text[CCONF_FP_TEXT],
     const uint8_t fp[CCONF_FP_BYTES]);
 /*
- * Look the server's key up.  *min_suite is 2 when suite 2 was once spoken with
+ * Look the server's key up among the pins.  *min_suite is 2 when suite 2 was once spoken with
  * this server under this key, and 1 else.  A missing file knows nothing.
  * Returns an enum cconf_known, or -1 with err (a file that others can write, a
  * line that cannot be understood).
@@ -105,6 +118,33 @@ int cconf_known_add(const struct cconf *c, const struct cconf_server *s,
  */
 int cconf_set_server(struct cconf *c, const struct cconf_server *s, char *err,
     size_t errlen);
+
+/*
+ * Remember, without pinning the key, that a server whose certificate was believed
+ * spoke suite 2 under it.  Returns 0 or -1 with err.
+ */
+int cconf_known_note(const struct cconf *c, const struct cconf_server *s,
+    const uint8_t fp[CCONF_FP_BYTES], char *err, size_t errlen);
+
+/* A line of known_servers, for people. */
+struct cconf_line {
+	int		 number;
+	const char	*name;		/* as the line has it, or as it was asked */
+	const char	*fingerprint;
+	bool		 hashed;
+	bool		 suite2;
+	bool		 certificate;	/* no pin: remembered for the suite alone */
+};
+/* 0 to go on, -1 to stop. */
+typedef int cconf_known_cb(const struct cconf_line *, void *arg);
+/* Each line, or each about s; how many, or -1 with err. */
+int cconf_known_each(const struct cconf *c, const struct cconf_server *s,
+    cconf_known_cb *cb, void *arg, char *err, size_t errlen);
+/* Remove all lines about s; how many, or -1 with err.  Comments go as well. */
+int cconf_known_remove(const struct cconf *c, const struct cconf_server *s,
+    char *err, size_t errlen);
+/* Hash every name that is in clear; how many, or -1 with err. */
+int cconf_known_hash(const struct cconf *c, char *err, size_t errlen);
 
 /*
  * Open a private key file for reading, which nobody but its owner, the user,

@@ -10,8 +10,10 @@
 #include <openssl/crypto.h>
 
 #include "appconn.h"
+#include "certs.h"
 #include "codes.h"
 #include "convs.h"
+#include "conf.h"
 #include "exits.h"
 #include "handshake.h"
 #include "linger.h"
@@ -382,6 +384,37 @@ connect_and_shake(struct conn **c, struct handshake *h, const struct trust *t)
 	return rc;
 }
 
+/* Our certificate, if one is configured; it has to be our key's. */
+static int
+take_cert(struct certs *cert, const struct cconf *conf, struct bytes spki)
+{
+	struct buf text = BUF_INIT(CERTS_FILE_MAX);
+	const char *why = "it is of another key (`cloister csr' makes the "
+	    "request for this one)";
+	char err[512] = "";
+	int fd, rv = -1;
+
+	memset(cert, 0, sizeof(*cert));
+	if (conf->cert_file == NULL)
+		return RC_OK;
+	if ((fd = conf_open(conf->cert_file, 022, err, sizeof(err))) != -1 &&
+	    conf_read(fd, conf->cert_file, &text, err, sizeof(err)) == 0)
+		rv = certs_pem(cert, buf_bytes(&text), &why);
+	buf_free(&text);
+	if (rv == 0 && cert->n > 0 && cert->cert[0].n <= CERT_USER_MAX &&
+	    cert_holds(cert->cert[0], spki))
+		return RC_OK;
+	if (rv == 0 && cert->n == 0)
+		why = "it is empty";
+	else if (rv == 0 && cert->cert[0].n > CERT_USER_MAX)
+		why = "it is longer than 2048 bytes";
+	if (err[0] != '\0')
+		ui_err("%s", err);
+	else
+		ui_err("%s: %s", conf->cert_file, why);
+	return RC_USAGE;
+}
+
 static int
 open_session(struct conn **c, const struct cconf *conf,
     const struct cconf_server *server, const char *key, bool login,
@@ -392,16 +425,19 @@ open_session(struct conn **c, const struct cconf *conf,
 	struct handshake h = { .server = server->text, .keyd = &keyd,
 	    .trust = trust_decide, .arg = &trust };
 	uint8_t pin[HASH_LEN];
+	struct certs cert;
 	char err[512];
 	int known, rc;
 
 	*c = NULL;
+	memset(&cert, 0, sizeof(cert));
 	known = cconf_known_get(conf, server, pin, err, sizeof(err));
 	if (known == -1) {
 		ui_err("%s", err);
 		return RC_SERVER_KEY;
 	}
-	if (known == 1)
+	/* A certificate may be for a new key: no CH for the old one alone. */
+	if (known == 1 && conf->trust != CCONF_TRUST_CERTIFICATE)
 		h.pin = pin;
 	else if (link != NULL)
 		h.pin = link;
@@ -410,8 +446,13 @@ open_session(struct conn **c, const struct cconf *conf,
 	if (rc == RC_OK)
 		rc = keyd_open(&keyd);
 	if (rc == RC_OK)
+		rc = take_cert(&cert, conf, buf_bytes(&keyd.spki));
+	if (rc == RC_OK && cert.n > 0)
+		h.cert = cert.cert[0];
+	if (rc == RC_OK)
 		rc = connect_and_shake(c, &h, &trust);
 	keyd_stop(&keyd);
+	certs_free(&cert);
 	if (rc == RC_OK)
 		rc = welcome(*c, login);
 	if (rc != RC_OK) {

@@ -6,7 +6,8 @@
 #include "exits.h"
 #include "ui.h"
 
-#define PAGE	100	/* conversations asked for at once */
+#define PAGE		100	/* conversations asked for at once */
+#define PAGE_MSGS	50	/* messages asked for at once */
 
 int
 server_error(const struct m_s_error *e)
@@ -70,6 +71,47 @@ convs_each(struct conn *c, convs_cb *cb, void *arg)
 	while (rc == RC_OK && more)
 		rc = page(c, &token, &more, cb, arg);
 	buf_free(&token);
+	return rc;
+}
+
+/* A page from *from on; *from is then the next message, 0 at the end. */
+static int
+page_messages(struct conn *c, const uint8_t conv[CONV_LEN], uint64_t *from,
+    convs_msg_cb *cb, void *arg)
+{
+	struct m_c_show q = { .req = conn_request(c), .from = *from,
+	    .limit = PAGE_MSGS };
+	uint64_t next;
+	struct msg m;
+	int rc;
+
+	memcpy(q.conv, conv, CONV_LEN);
+	rc = conn_send(c, MSG_c_show, &q);
+	while (rc == RC_OK && (rc = conn_next(c, &m)) == RC_OK) {
+		if (m.type == MSG_s_msg && m.u.s_msg.req == q.req) {
+			rc = cb(&m.u.s_msg, arg);
+			continue;
+		}
+		if (m.type != MSG_s_done || m.u.s_done.req != q.req)
+			return other_reply(c, &m, q.req);
+		next = m.u.s_done.token.n == sizeof(next) ?
+		    get_be64(m.u.s_done.token.p) : 0;
+		/* A server must not keep us here for ever. */
+		*from = next > *from ? next : 0;
+		return RC_OK;
+	}
+	return rc;
+}
+
+int
+convs_messages(struct conn *c, const uint8_t conv[CONV_LEN], convs_msg_cb *cb,
+    void *arg)
+{
+	uint64_t from = 1;
+	int rc = RC_OK;
+
+	while (rc == RC_OK && from != 0)
+		rc = page_messages(c, conv, &from, cb, arg);
 	return rc;
 }
 

@@ -17,6 +17,15 @@ typedef bool convs_cb(const struct m_s_conv *conv, void *arg);
 int convs_each(struct conn *c, convs_cb *cb, void *arg);
 
 /*
+ * Called for each message of a conversation, in order; RC_OK to go on, or the
+ * exit code of what went wrong.
+ */
+typedef int convs_msg_cb(const struct m_s_msg *m, void *arg);
+/* Read them all.  Returns an exit code. */
+int convs_messages(struct conn *c, const uint8_t conv[CONV_LEN],
+    convs_msg_cb *cb, void *arg);
+
+/*
  * The conversation that the user names: id is an id or at least CONV_PREFIX_MIN
  * digits of its beginning.  None, or more than one, is an error.
  */

@@ -69,6 +69,12 @@ refused(const struct run *r, bool after_ca)
 		    r->h->server);
 		return RC_LOST;
 	}
+	if (r->h->cert.n > 0) {
+		ui_err("%s: the server refused this certificate; its "
+		    "administrator finds the reason in the audit log "
+		    "(auth.refuse)", r->h->server);
+		return RC_REFUSED;
+	}
 	ui_err("%s: the server refused this key; ask its administrator to run: "
 	    "cloisterctl key add USER FILE (FILE is your .pub file)",
 	    r->h->server);
@@ -163,6 +169,7 @@ static int
 identify(struct run *r)
 {
 	char text[RSA_FP_TEXT];
+	struct server_id id = { .suite = r->hs.suite };
 	struct bytes flight;
 	struct hs_sa sa;
 	int rc;
@@ -178,15 +185,15 @@ identify(struct run *r)
 		    r->h->server);
 		return RC_SERVER_KEY;
 	}
-	if (sa.ncerts > 0)
-		return violation(r, "the server shows certificates, which this "
-		    "version cannot check");
 	r->h->seal_n = sa.seal.n;	/* its length was checked */
 	if (sa.seal.n > 0)
 		memcpy(r->h->seal, sa.seal.p, sa.seal.n);
 	rsa_fingerprint_text(text, r->hs.server_hash);
 	ui_step("the server proved that it holds key %s", text);
-	rc = r->h->trust(r->hs.server_hash, r->hs.suite, r->h->arg);
+	memcpy(id.fp, r->hs.server_hash, sizeof(id.fp));
+	id.spki = sa.spki;
+	id.chain = sa.chain;
+	rc = r->h->trust(&id, r->h->arg);
 	if (rc != RC_OK)
 		return rc;
 	if (hs_client_trust(&r->hs, r->hs.server_hash) == -1)
@@ -204,8 +211,9 @@ authenticate(struct run *r)
 	struct keyd *k = r->h->keyd;
 	int rc;
 
+	hs_client_cert(&r->hs, r->h->cert);
 	rc = keyd_sign(k, r->hs.suite, r->hs.random_s, r->hs.th_sf,
-	    r->hs.server_hash, &sig);
+	    r->hs.server_hash, r->hs.cert_hash, &sig);
 	if (rc != RC_OK)
 		goto out;
 	if (hs_client_make_ca(&r->hs, buf_bytes(&k->spki),
@@ -216,7 +224,7 @@ authenticate(struct run *r)
 		    "sending your key");
 	hs_login_bind(r->h->bind, r->hs.suite, r->hs.random_c, r->hs.random_s,
 	    r->hs.th_sf, r->hs.client_hash, r->hs.wrap_hash,
-	    r->hs.server_hash);
+	    r->hs.server_hash, r->hs.cert_hash);
 	ui_step("sent your key and its signature");
 out:
 	buf_free(&sig);

@@ -10,19 +10,27 @@
 
 #define HANDSHAKE_MS	30000	/* without the time in which a user is asked */
 
+/* What a server showed. */
+struct server_id {
+	uint8_t		 fp[HASH_LEN];	/* of its key, which it proved to hold */
+	int		 suite;		/* that was agreed */
+	struct bytes	 spki;
+	struct bytes	 chain;		/* its certificates (certs.h) */
+};
+
 /*
- * Whether the server's key with this fingerprint is to be trusted, under the suite
- * that was agreed.  The server has proved that it holds the key.  Returns RC_OK, or
+ * Whether the server's key is to be trusted, under this suite.  Returns RC_OK, or
  * another exit code after telling the user: then nothing of the client's
  * identity is sent.
  */
-typedef int handshake_trust(const uint8_t fp[HASH_LEN], int suite, void *arg);
+typedef int handshake_trust(const struct server_id *id, void *arg);
 
 struct handshake {
 	int		 fd;		/* connected, non-blocking; the caller's */
 	const char	*server;	/* its name, for messages */
 	struct keyd	*keyd;		/* opened; NULL: only see the server's key */
 	const uint8_t	*pin;		/* the key to expect, or NULL */
+	struct bytes	 cert;		/* of our signing key, or empty */
 	handshake_trust	*trust;
 	void		*arg;		/* of trust */
 	/* results */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "exits.h"
 #include "log.h"
 #include "ui.h"
@@ -32,54 +33,6 @@ keyd_program(const struct cconf *c)
 	return path;
 }
 
-/* In the child: become the program with a at 3, b at 4 and nothing else. */
-static void
-become(const char *program, char *const argv[], int a, int b)
-{
-	int null;
-
-	null = open("/dev/null", O_RDWR);
-	a = fcntl(a, F_DUPFD, 10);
-	b = fcntl(b, F_DUPFD, 10);
-	if (null == -1 || a == -1 || b == -1 ||
-	    dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 ||
-	    dup2(a, 3) == -1 || dup2(b, 4) == -1)
-		_exit(126);
-	closefrom(5);
-	(void)signal(SIGPIPE, SIG_DFL);
-	(void)signal(SIGINT, SIG_DFL);
-	(void)execv(program, argv);
-	ui_err("cannot run %s: %s; `keyd' in config or $CLOISTER_LIBEXEC says "
-	    "where it is", program, strerror(errno));
-	_exit(127);
-}
-
-static pid_t
-spawn(const char *program, char *const argv[], int a, int b)
-{
-	pid_t pid;
-
-	ui_step("running %s %s", program, argv[1]);
-	pid = fork();
-	if (pid == -1)
-		fatal("fork");
-	if (pid == 0)
-		become(program, argv, a, b);
-	return pid;
-}
-
-/* Wait for pid's end; its status, as waitpid(2) has it. */
-static int
-reap(pid_t pid)
-{
-	int status = -1;
-
-	while (waitpid(pid, &status, 0) == -1)
-		if (errno != EINTR)
-			fatal("waitpid");
-	return status;
-}
-
 int
 keyd_start(struct keyd *k, const struct cconf *c, const char *path)
 {
@@ -87,11 +40,11 @@ keyd_start(struct keyd *k, const struct cconf *c, const char *path)
 	char *argv[] = { prog_name, opt_c, NULL };
 	char *program;
 	pid_t pid;
-	int file, pair[2];
+	int fd[2], pair[2];
 
 	memset(k, 0, sizeof(*k));
-	file = cconf_key_open(path, err, sizeof(err));
-	if (file == -1) {
+	fd[1] = cconf_key_open(path, err, sizeof(err));
+	if (fd[1] == -1) {
 		ui_err("%s", err);
 		if (access(path, F_OK) == -1 && errno == ENOENT)
 			ui_err("make your keys with `cloister keygen', and "
@@ -101,10 +54,11 @@ keyd_start(struct keyd *k, const struct cconf *c, const char *path)
 	if (chan_pair(pair, false) == -1)
 		fatal("socketpair");
 	program = keyd_program(c);
-	pid = spawn(program, argv, pair[1], file);
+	fd[0] = pair[1];
+	pid = child_spawn(program, argv, fd, 2);
 	free(program);
-	(void)close(pair[1]);
-	(void)close(file);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
 	keyd_attach(k, pair[0], pid);
 	return RC_OK;
 }
@@ -129,7 +83,7 @@ keyd_stop(struct keyd *k)
 	chan_free(k->chan);
 	k->chan = NULL;
 	if (k->pid != -1)
-		(void)reap(k->pid);
+		(void)child_reap(k->pid);
 	buf_free(&k->spki);
 	buf_free(&k->wrap_spki);
 	buf_free(&k->msg_spki);
@@ -177,7 +131,7 @@ keyd_open(struct keyd *k)
 int
 keyd_sign(struct keyd *k, uint8_t suite, const uint8_t random_s[HASH_LEN],
     const uint8_t th_sf[HASH_LEN], const uint8_t server_hash[HASH_LEN],
-    struct buf *sig)
+    const uint8_t cert_hash[HASH_LEN], struct buf *sig)
 {
 	struct m_ck_sign q = { .suite = suite };
 	const char *why;
@@ -186,6 +140,7 @@ keyd_sign(struct keyd *k, uint8_t suite, const uint8_t random_s[HASH_LEN],
 	memcpy(q.random_s, random_s, sizeof(q.random_s));
 	memcpy(q.th_sf, th_sf, sizeof(q.th_sf));
 	memcpy(q.server_hash, server_hash, sizeof(q.server_hash));
+	memcpy(q.cert_hash, cert_hash, sizeof(q.cert_hash));
 	why = call(k, MSG_ck_sign, &q, CLI_KEYD_SIGNED, REPLY_MS, &m);
 	if (why == NULL) {
 		buf_put(sig, m.u.kc_sig.sig.p, m.u.kc_sig.sig.n);
@@ -221,6 +176,7 @@ keyd_generate(const struct cconf *c, int private_fd, int public_fd, bool nopass)
 {
 	char prog_name[] = "keyd", opt_g[] = "-g", opt_n[] = "-N";
 	char *argv[] = { prog_name, opt_g, nopass ? opt_n : NULL, NULL };
+	const int fd[2] = { private_fd, public_fd };
 	char *program = keyd_program(c);
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
 	int status;
@@ -228,7 +184,7 @@ keyd_generate(const struct cconf *c, int private_fd, int public_fd, bool nopass)
 	/* keyd ends at ^C; we then have files to remove. */
 	if (sigaction(SIGINT, &ignore, &old) == -1)
 		fatal("sigaction");
-	status = reap(spawn(program, argv, private_fd, public_fd));
+	status = child_reap(child_spawn(program, argv, fd, 2));
 	if (sigaction(SIGINT, &old, NULL) == -1)
 		fatal("sigaction");
 	free(program);

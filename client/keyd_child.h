@@ -47,7 +47,7 @@ int keyd_open(struct keyd *k);
 /* Append the signature of this handshake (hs_tbs_client()) to sig. */
 int keyd_sign(struct keyd *k, uint8_t suite, const uint8_t random_s[HASH_LEN],
     const uint8_t th_sf[HASH_LEN], const uint8_t server_hash[HASH_LEN],
-    struct buf *sig);
+    const uint8_t cert_hash[HASH_LEN], struct buf *sig);
 /* Wd from the server's wrapping (hs_wrap_derive()). */
 int keyd_unwrap(struct keyd *k, const uint8_t th_cf[HASH_LEN], struct bytes ct,
     uint8_t wd[HASH_LEN]);

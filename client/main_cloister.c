@@ -68,7 +68,8 @@ configure(struct client *cl)
 		cl->server = cl->conf.server;
 	if (a->host == NULL && !cl->conf.has_server &&
 	    a->command != CMD_KEYGEN && a->command != CMD_FINGERPRINT &&
-	    a->command != CMD_LOGIN) {
+	    a->command != CMD_LOGIN && a->command != CMD_CSR &&
+	    a->command != CMD_KNOWN_SERVERS) {
 		ui_err("which server? say -H HOST, or put `server = \"HOST\"' "
 		    "into %s/config", cl->conf.dir);
 		return RC_USAGE;
@@ -90,6 +91,16 @@ run(struct client *cl)
 		return cmd_show(cl);
 	case CMD_MODELS:
 		return cmd_models(cl);
+	case CMD_DELETE:
+		return cmd_delete(cl);
+	case CMD_RENAME:
+		return cmd_rename(cl);
+	case CMD_SEARCH:
+		return cmd_search(cl);
+	case CMD_EXPORT:
+		return cmd_export(cl);
+	case CMD_IMPORT:
+		return cmd_import(cl);
 	case CMD_KEYGEN:
 		return cmd_keygen(cl);
 	case CMD_FINGERPRINT:
@@ -100,6 +111,10 @@ run(struct client *cl)
 		return cmd_keys(cl);
 	case CMD_PASSWD:
 		return cmd_passwd(cl);
+	case CMD_CSR:
+		return cmd_csr(cl);
+	case CMD_KNOWN_SERVERS:
+		return cmd_known_servers(cl);
 	case CMD_HELP:
 		args_help(stdout);
 		break;

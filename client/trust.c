@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "certd_child.h"
 #include "exits.h"
 #include "hs.h"
 #include "ui.h"
@@ -122,41 +124,111 @@ first_contact(const struct trust *t, const char *fp)
 	return rc;
 }
 
+/* "YYYY-MM-DD" of a time in seconds. */
+static void
+date_text(char dst[16], uint64_t when)
+{
+	time_t t = (time_t)when;
+	struct tm tm;
+
+	if (when == 0 || gmtime_r(&t, &tm) == NULL ||
+	    strftime(dst, 16, "%Y-%m-%d", &tm) == 0)
+		(void)strlcpy(dst, "?", 16);
+}
+
+/* What is wrong with the certificate, its particulars, what to do next. */
+static void
+explain(const struct trust *t, const struct certd_verdict *v)
+{
+	char from[16], to[16];
+
+	ui_err("%s: not connected: %s", t->server->text, cert_what(v->verdict));
+	date_text(from, v->not_before);
+	date_text(to, v->not_after);
+	if (v->detail[0] != '\0')
+		ui_err("the certificate is %s, valid from %s to %s", v->detail,
+		    from, to);
+	ui_err("your key was not sent. %s", cert_next_server(v->verdict));
+}
+
+/* Whether an authority in ca_file vouches for the key. */
+static int
+certified(const struct trust *t, const struct server_id *id)
+{
+	struct certd_verdict v;
+	int rc;
+
+	rc = certd_ask(&v, t->conf, t->server, id->spki, id->chain);
+	if (rc != RC_OK)
+		return rc;
+	if (v.verdict != CERT_OK) {
+		explain(t, &v);
+		return RC_SERVER_KEY;
+	}
+	ui_step("the server's certificate is good: %s", v.detail);
+	return RC_OK;
+}
+
+/* The suite that is spoken from now on is remembered for this key. */
+static int
+remember(const struct trust *t, const struct server_id *id, bool pin)
+{
+	char err[512];
+	int rv;
+
+	rv = pin ? cconf_known_add(t->conf, t->server, id->fp, id->suite, err,
+	    sizeof(err)) : cconf_known_note(t->conf, t->server, id->fp, err,
+	    sizeof(err));
+	if (rv == 0)
+		return RC_OK;
+	ui_err("%s", err);
+	return RC_ERROR;
+}
+
 int
-trust_decide(const uint8_t fp[HASH_LEN], int suite, void *arg)
+trust_decide(const struct server_id *id, void *arg)
 {
 	const struct trust *t = arg;
+	enum cconf_trust how = t->conf->trust;
 	char text[CCONF_FP_TEXT], err[512];
-	int known, min_suite, rc;
+	int known, min_suite, rc = RC_OK;
+	bool cert, pin;
 
-	cconf_fingerprint(text, fp);
-	known = cconf_known_lookup(t->conf, t->server, fp, &min_suite, err,
+	cconf_fingerprint(text, id->fp);
+	known = cconf_known_lookup(t->conf, t->server, id->fp, &min_suite, err,
 	    sizeof(err));
 	if (known == -1) {
 		ui_err("%s", err);
 		return RC_SERVER_KEY;
 	}
-	if (known == CCONF_CHANGED)
+	/* Which proofs are asked for; a pin may be made by asking the user. */
+	cert = how == CCONF_TRUST_CERTIFICATE || how == CCONF_TRUST_BOTH ||
+	    (how == CCONF_TRUST_EITHER && known == CCONF_UNKNOWN);
+	pin = how == CCONF_TRUST_PINNED || how == CCONF_TRUST_BOTH;
+	if (known == CCONF_CHANGED && how != CCONF_TRUST_CERTIFICATE)
 		return changed(t, text);
-	if (known == CCONF_MATCH && suite < min_suite)
-		return downgraded(t, suite, min_suite);
-	if (t->link != NULL && !bytes_eq_ct(fp, t->link, HASH_LEN)) {
+	/* Who sent the link has vouched for this key, and for no other. */
+	if (t->link != NULL && !bytes_eq_ct(id->fp, t->link, HASH_LEN)) {
 		ui_err("%s shows the key\n    %s\nwhich is not the one in the "
 		    "link: not connected, and your key was not sent. Ask "
 		    "whoever sent the link", t->server->text, text);
 		return RC_SERVER_KEY;
 	}
-	if (known == CCONF_UNKNOWN && t->link == NULL) {
+	if (t->link != NULL) {
+		cert = false;
+		pin = true;
+	}
+	if (id->suite < min_suite)
+		return downgraded(t, id->suite, min_suite);
+	if (cert)
+		rc = certified(t, id);
+	if (rc == RC_OK && pin && known == CCONF_UNKNOWN && t->link == NULL)
 		rc = first_contact(t, text);
-		if (rc != RC_OK)
-			return rc;
-	}
+	if (rc != RC_OK)
+		return rc;
+	pin = pin || known == CCONF_MATCH;
 	/* A new key, or a known one that has now spoken a higher suite. */
-	if ((known == CCONF_UNKNOWN || suite > min_suite) &&
-	    cconf_known_add(t->conf, t->server, fp, suite, err,
-	    sizeof(err)) == -1) {
-		ui_err("%s", err);
-		return RC_ERROR;
-	}
+	if ((pin && known == CCONF_UNKNOWN) || id->suite > min_suite)
+		return remember(t, id, pin);
 	return RC_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -178,4 +179,18 @@ ui_printf(const char *fmt, ...)
 	rv = ui_out(bytes_str(s));
 	free(s);
 	return rv;
+}
+
+void
+ui_time(char text[UI_TIME], uint64_t us)
+{
+	time_t t = (time_t)(us / 1000000);
+	struct tm tm;
+
+	if (isatty(STDOUT_FILENO) ? localtime_r(&t, &tm) == NULL :
+	    gmtime_r(&t, &tm) == NULL)
+		(void)strlcpy(text, "?", UI_TIME);
+	else if (strftime(text, UI_TIME, isatty(STDOUT_FILENO) ?
+	    "%Y-%m-%d %H:%M" : "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		(void)strlcpy(text, "?", UI_TIME);
 }

@@ -31,6 +31,12 @@ int ui_newline(void);
 void ui_aside(struct bytes b);
 /* ui_out(), formatted. */
 int ui_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * A time as text: local time for people; for programs (standard output is no
+ * terminal) UTC as ISO 8601.
+ */
+#define UI_TIME		32
+void ui_time(char text[UI_TIME], uint64_t us);
 /* Whether standard output is a terminal that takes attributes (bold). */
 bool ui_fancy(void);
 

@@ -10,6 +10,12 @@
 
 static const struct bytes none = { NULL, 0 };
 
+const uint8_t hs_no_cert[HASH_LEN] = {
+	0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8,
+	0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c,
+	0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55
+};
+
 static struct bytes
 h32(const uint8_t p[HASH_LEN])
 {
@@ -27,6 +33,7 @@ init(struct hs *hs, enum hs_state state, int flags)
 	hs->flags = flags;
 	hs->lowest = HS_SUITE_X25519;
 	hs->highest = HS_SUITE_BEST;
+	memcpy(hs->cert_hash, hs_no_cert, HASH_LEN);
 	if ((hs->transcript = EVP_MD_CTX_new()) == NULL ||
 	    EVP_DigestInit_ex2(hs->transcript, sha256_md(), NULL) != 1)
 		crypto_fatalx("transcript");
@@ -362,7 +369,8 @@ void
 hs_tbs_client(struct buf *out, uint8_t suite,
     const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
     const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
-    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN])
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN])
 {
 	tbs_head(out, "Cloister v1 client handshake", suite);
 	buf_put(out, random_c, HS_RANDOM);
@@ -371,19 +379,21 @@ hs_tbs_client(struct buf *out, uint8_t suite,
 	buf_put(out, spki_hash, HASH_LEN);
 	buf_put(out, wrap_hash, HASH_LEN);
 	buf_put(out, server_hash, HASH_LEN);
+	buf_put(out, cert_hash, HASH_LEN);
 }
 
 void
 hs_login_bind(uint8_t bind[HASH_LEN], uint8_t suite,
     const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
     const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
-    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN])
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN])
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
 	struct bytes part[2] = { bytes_str("cl1 login") };
 
 	hs_tbs_client(&tbs, suite, random_c, random_s, th_sf, spki_hash,
-	    wrap_hash, server_hash);
+	    wrap_hash, server_hash, cert_hash);
 	if (tbs.err)
 		crypto_fatalx("login bind");
 	part[1] = buf_bytes(&tbs);

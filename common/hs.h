@@ -36,6 +36,7 @@
 #ifndef COMMON_HS_H
 #define COMMON_HS_H
 
+#include "certs.h"
 #include "kdf.h"
 #include "mlkem.h"
 #include "rsa.h"
@@ -62,17 +63,18 @@ enum hs_type {
 #define HS_SH_LEN	75	/* the whole message with suite 1 */
 #define HS_SH_LEN_S2	1163	/* and with suite 2 */
 #define HS_SEAL		32	/* the vault's X25519 sealing key */
-#define HS_CERTS_MAX	4
-#define HS_CERT_MAX	2560	/* bytes of one certificate */
 #define HS_FLIGHT_MAX	12288	/* a buf with this bound holds any flight */
-#define HS_CA_PAD	2304	/* inner plaintext of the CA, CF record */
-#define HS_TBS_MAX	320	/* bytes to be signed, at most */
+#define HS_CA_PAD	3840	/* inner plaintext of the CA, CF record */
+#define HS_TBS_MAX	352	/* bytes to be signed, at most */
 
 /*
  * hs->why when the server showed another key than hs_client_make_ch() was
  * given.
  */
 #define HS_WHY_PIN	"SA: not the pinned server key"
+
+/* H(certificate) of a client without one: SHA-256 of nothing. */
+extern const uint8_t hs_no_cert[HASH_LEN];
 
 /* What to do with the peer after a message. */
 enum hs_verdict {
@@ -110,6 +112,7 @@ struct hs {
 	uint8_t		 server_hash[HASH_LEN];	/* H(server SPKI) */
 	uint8_t		 client_hash[HASH_LEN];	/* H(client SPKI), after CA */
 	uint8_t		 wrap_hash[HASH_LEN];	/* H(wrap SPKI), after CA */
+	uint8_t		 cert_hash[HASH_LEN];	/* H(the client's certificate) */
 	uint8_t		 th_sh[HASH_LEN];	/* the server signs it */
 	uint8_t		 th_sf[HASH_LEN];	/* the client signs it */
 	uint8_t		 th_cf[HASH_LEN];	/* in OAEP label and Wd */
@@ -122,6 +125,8 @@ struct hs {
 	int		 flags;
 	uint8_t		 lowest, highest;	/* suites */
 	bool		 pinned;
+	const struct certs *chain;	/* the server's, or NULL */
+	struct bytes	 cert;		/* the client's, or empty */
 	const struct hs_fixed *fixed;
 	uint8_t		 pin[HASH_LEN];
 	uint8_t		 peer_share[HS_X25519];
@@ -178,6 +183,8 @@ enum hs_verdict hs_server_read_ch(struct hs *hs, struct bytes msg,
  */
 int hs_server_make_sh(struct hs *hs, const uint8_t random_s[HS_RANDOM],
     struct buf *out);
+/* Before that: show these certificates, which outlive hs. */
+void hs_server_chain(struct hs *hs, const struct certs *chain);
 /*
  * Append the flight SA, SF to out.  spki must hash to the spki_hash given
  * before.  seal is the sealing key that was signed (HS_SEAL bytes) or empty.
@@ -190,6 +197,7 @@ int hs_server_make_sa(struct hs *hs, struct bytes spki, struct bytes seal,
 struct hs_ca {
 	struct bytes	spki;		/* signing key */
 	struct bytes	wrap_spki;
+	struct bytes	cert;		/* of the signing key, or empty */
 	struct bytes	sig;		/* over hs_tbs_client() */
 };
 
@@ -221,8 +229,9 @@ int hs_client_read_sh(struct hs *hs, struct bytes msg);
 /* A server's SA; the strings point into the flight. */
 struct hs_sa {
 	struct bytes	spki;
-	struct bytes	cert[HS_CERTS_MAX];
+	struct bytes	cert[CERTS_MAX];
 	size_t		ncerts;
+	struct bytes	chain;		/* the same as one string (certs.h) */
 	struct bytes	seal;		/* HS_SEAL bytes or empty */
 };
 
@@ -239,8 +248,14 @@ int hs_client_read_sa(struct hs *hs, struct bytes flight, struct hs_sa *sa);
  */
 int hs_client_trust(struct hs *hs, const uint8_t server_hash[HASH_LEN]);
 /*
+ * Before that: show this certificate, of at most CERT_USER_MAX bytes, which outlives
+ * hs.  hs->cert_hash is its hash afterwards, and that of nothing before.
+ */
+void hs_client_cert(struct hs *hs, struct bytes cert);
+/*
  * Append the flight CA, CF to out; the record is padded to HS_CA_PAD.  sig is
- * keyd's signature over hs_tbs_client() with hs->th_sf and hs->server_hash.
+ * keyd's signature over hs_tbs_client() with hs->th_sf, hs->server_hash and
+ * hs->cert_hash.
  */
 int hs_client_make_ca(struct hs *hs, struct bytes spki, struct bytes wrap_spki,
     struct bytes sig, struct buf *out);
@@ -269,12 +284,13 @@ void hs_tbs_server(struct buf *out, uint8_t suite,
     const uint8_t spki_hash[HASH_LEN], struct bytes seal);
 /*
  * The client: random_c | random_s | TH(SF) | H(SPKI) | H(wrap SPKI) | H(server
- * SPKI).
+ * SPKI) | H(certificate), the last of the empty string where there is none.
  */
 void hs_tbs_client(struct buf *out, uint8_t suite,
     const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
     const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
-    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN]);
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN]);
 /*
  * What a password or an invite of this session is bound to: SHA-256("cl1 login"
  * | the client's signed bytes).  No worker can choose it: it holds random_s,
@@ -283,7 +299,8 @@ void hs_tbs_client(struct buf *out, uint8_t suite,
 void hs_login_bind(uint8_t bind[HASH_LEN], uint8_t suite,
     const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
     const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
-    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN]);
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN]);
 /* The label of OAEP: SHA-256("cl1 wrap" | random_c | random_s | TH(CF)). */
 void hs_wrap_label(uint8_t label[HASH_LEN], const uint8_t random_c[HS_RANDOM],
     const uint8_t random_s[HS_RANDOM], const uint8_t th_cf[HASH_LEN]);

@@ -113,10 +113,12 @@ parse_sa(struct rd r, struct hs_sa *sa, struct bytes *sig)
 {
 	sa->spki = rd_v16(&r, RSA_SPKI_MAX);
 	sa->ncerts = rd_u8(&r);
-	if (sa->ncerts > HS_CERTS_MAX)
+	if (sa->ncerts > CERTS_MAX)
 		return -1;
+	sa->chain = bytes_of(r.p, 0);
 	for (size_t i = 0; i < sa->ncerts; i++)
-		sa->cert[i] = rd_v16(&r, HS_CERT_MAX);
+		sa->cert[i] = rd_v16(&r, CERT_MAX);
+	sa->chain.n = (size_t)(r.p - sa->chain.p);
 	sa->seal = rd_bytes(&r, rd_u8(&r));
 	*sig = rd_v16(&r, RSA_OUT_MAX);
 	if (!rd_done(&r) || (sa->seal.n != 0 && sa->seal.n != HS_SEAL))
@@ -185,6 +187,13 @@ hs_client_trust(struct hs *hs, const uint8_t server_hash[HASH_LEN])
 	return 0;
 }
 
+void
+hs_client_cert(struct hs *hs, struct bytes cert)
+{
+	hs->cert = cert;
+	sha256(hs->cert_hash, cert);
+}
+
 int
 hs_client_make_ca(struct hs *hs, struct bytes spki, struct bytes wrap_spki,
     struct bytes sig, struct buf *out)
@@ -194,11 +203,12 @@ hs_client_make_ca(struct hs *hs, struct bytes spki, struct bytes wrap_spki,
 	if (hs_step(hs, HS_C_MAKE_CA) != 0)
 		return -1;
 	if (spki.n > RSA_SPKI_MAX || wrap_spki.n > RSA_SPKI_MAX ||
-	    sig.n > RSA_OUT_MAX)
-		return hs_fail(hs, "CA: keys too large");
+	    sig.n > RSA_OUT_MAX || hs->cert.n > CERT_USER_MAX)
+		return hs_fail(hs, "CA: keys or certificate too large");
 	start = hs_msg_begin(out, HS_CA);
 	buf_v16(out, spki);
 	buf_v16(out, wrap_spki);
+	buf_v16(out, hs->cert);
 	buf_v16(out, sig);
 	if (hs_msg_end(hs, out, start) != 0 ||
 	    hs_make_mac(hs, out, HS_CF, hs->c_hs, "finished") != 0)

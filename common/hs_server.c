@@ -124,6 +124,12 @@ hs_server_make_sh(struct hs *hs, const uint8_t random_s[HS_RANDOM],
 	return 0;
 }
 
+void
+hs_server_chain(struct hs *hs, const struct certs *chain)
+{
+	hs->chain = chain;
+}
+
 int
 hs_server_make_sa(struct hs *hs, struct bytes spki, struct bytes seal,
     struct bytes sig, struct buf *out)
@@ -139,7 +145,9 @@ hs_server_make_sa(struct hs *hs, struct bytes spki, struct bytes seal,
 		return hs_fail(hs, "SA: not this server's keys");
 	start = hs_msg_begin(out, HS_SA);
 	buf_v16(out, spki);
-	buf_u8(out, 0);				/* certificates */
+	buf_u8(out, (uint8_t)(hs->chain != NULL ? hs->chain->n : 0));
+	if (hs->chain != NULL)
+		buf_put(out, hs->chain->wire.p, hs->chain->wire.n);
 	buf_u8(out, (uint8_t)seal.n);
 	buf_put(out, seal.p, seal.n);
 	buf_v16(out, sig);
@@ -175,6 +183,7 @@ hs_server_read_ca(struct hs *hs, struct bytes flight, struct hs_ca *ca)
 	hs_th(hs, hs->th_cf);
 	ca->spki = rd_v16(&body, RSA_SPKI_MAX);
 	ca->wrap_spki = rd_v16(&body, RSA_SPKI_MAX);
+	ca->cert = rd_v16(&body, CERT_USER_MAX);
 	ca->sig = rd_v16(&body, RSA_OUT_MAX);
 	if (!rd_done(&body))
 		return hs_fail(hs, "CA: malformed");
@@ -183,6 +192,7 @@ hs_server_read_ca(struct hs *hs, struct bytes flight, struct hs_ca *ca)
 		return hs_fail(hs, "CA: wrap key not acceptable");
 	rsa_fingerprint(hs->client_hash, ca->spki);
 	rsa_fingerprint(hs->wrap_hash, ca->wrap_spki);
+	sha256(hs->cert_hash, ca->cert);
 	hs->state = HS_S_MAKE_KW;
 	return 0;
 }

@@ -95,7 +95,7 @@ struct role {
 	char		 dir[1025];	/* the engine's directory, else "" */
 	struct loop	*loop;
 	struct chan	*ctl;
-	chan_msg_cb	*on_conf;	/* ctl_limits, ctl_upstream, ctl_model */
+	chan_msg_cb	*on_conf;	/* what comes before ctl_go */
 	chan_msg_cb	*on_ctl;	/* everything else once it runs */
 	void		(*on_go)(void);	/* configured: start to serve */
 	void		(*on_stop)(void); /* NULL: exit at once */

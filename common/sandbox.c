@@ -34,6 +34,7 @@ static const struct limits cell_limits[CELLS] = {
 	[CELL_LLMPROXY] = { 65536, 0 },
 	[CELL_ZYGOTE] = { 65536, 0 },
 	[CELL_SESSIOND] = { 1024, 0 },
+	[CELL_CERTD] = { 64, 0 },
 	[CELL_KEX] = { 64, 0 },
 	[CELL_SESSION] = { 64, 0 },
 };

@@ -249,6 +249,7 @@ static const struct rule *const policies[CELLS][7] = {
 	[CELL_ZYGOTE] = { base, no_files, receives_fds, makes_pairs, zygote,
 	    ends_clients },
 	[CELL_SESSIOND] = { base, no_files, sessiond },
+	[CELL_CERTD] = { base, no_files },
 	[CELL_KEX] = { base, no_files, receives_fds, ends_clients },
 	[CELL_SESSION] = { base, no_files, receives_fds, ends_clients, session },
 };
@@ -289,7 +290,7 @@ static const char *const cell_names[CELLS] = {
 	[CELL_VAULT] = "vault",
 	[CELL_CONNECTOR] = "connector", [CELL_LLMPROXY] = "llmproxy",
 	[CELL_ZYGOTE] = "zygote", [CELL_SESSIOND] = "sessiond",
-	[CELL_KEX] = "kex", [CELL_SESSION] = "session",
+	[CELL_CERTD] = "certd", [CELL_KEX] = "kex", [CELL_SESSION] = "session",
 };
 static enum cell debug_cell;
 

@@ -39,3 +39,13 @@ cmd_user_disable(int argc, char **argv)
 	(void)argc;
 	return set_state(argv, 2);
 }
+
+int
+cmd_user_remove(int argc, char **argv)
+{
+	struct m_av_user_remove m = { 0 };
+
+	m.erase = ctl_flag(&argc, argv, "--erase", 1);
+	m.name = ctl_user_name(argv[1]);
+	return ctl_ask(MSG_av_user_remove, &m);
+}

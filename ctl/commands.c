@@ -9,6 +9,8 @@ struct ctl ctl = { .conf_path = SYSCONFDIR "/cloisterd.conf" };
 const struct ctl_command ctl_commands[] = {
 	{ "init", "", "make keys and database (offline)", 0, 0, 0, cmd_init },
 	{ "status", "", "roles, sessions, storage", 0, 0, 0, cmd_status },
+	{ "csr", "NAME...", "a certificate request for the host key (offline)",
+	    1, -1, 0, cmd_csr },
 	{ "user add", "NAME", "make a user", 1, 1, 0, cmd_user_add },
 	{ "user list", "", "users and how many keys each has", 0, 0, 0,
 	    cmd_user_list },
@@ -29,6 +31,10 @@ const struct ctl_command ctl_commands[] = {
 	{ "session list", "", "who is connected", 0, 0, 0, cmd_session_list },
 	{ "session kill", "NUMBER|NAME", "end one session, or all of a user's",
 	    1, 1, 0, cmd_session_kill },
+	{ "user remove", "[--erase] NAME", "remove with keys and, with "
+	    "--erase, conversations", 1, 2, 0, cmd_user_remove },
+	{ "storage shred", "[--force]", "destroy the keys of what was deleted, "
+	    "now", 0, 1, 0, cmd_storage_shred },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL }
 };
 
@@ -77,4 +83,18 @@ ctl_usage(const struct ctl_command *cmd)
 	for (const struct ctl_command *c = ctl_commands; c->name != NULL; c++)
 		usage_line(c);
 	exit(CTL_USAGE);
+}
+
+bool
+ctl_flag(int *argc, char **argv, const char *flag, int n)
+{
+	bool is = *argc > 1 && strcmp(argv[1], flag) == 0;
+
+	if (is) {
+		--*argc;
+		memmove(argv + 1, argv + 2, (size_t)*argc * sizeof(*argv));
+	}
+	if (*argc - 1 != n)
+		ctl_usage(ctl.command);
+	return is;
 }

@@ -22,10 +22,13 @@ enum ctl_exit {
 };
 
 /* What every command may use.  cfg is empty for a CTL_OFFLINE command. */
+struct ctl_command;
+
 struct ctl {
 	const char		*conf_path;
 	const char		*libexec;	/* -L, or NULL */
 	bool			 json;
+	const struct ctl_command *command;	/* that runs */
 	struct server_config	 cfg;
 };
 
@@ -59,6 +62,13 @@ const struct ctl_command *ctl_find(int argc, char **argv, int *words);
 /* Say how cloisterctl is used, or one command of it, and exit with CTL_USAGE. */
 __attribute__((noreturn)) void ctl_usage(const struct ctl_command *cmd);
 
+/*
+ * Whether flag is the first argument; it is then taken out.  For the one command
+ * that runs, whose other arguments are then exactly n: else its usage.
+ */
+bool ctl_flag(int *argc, char **argv, const char *flag, int n);
+
+int cmd_csr(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_invite(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
@@ -66,6 +76,7 @@ int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
 int cmd_session_kill(int argc, char **argv);
 int cmd_session_list(int argc, char **argv);
+int cmd_storage_shred(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);
@@ -73,6 +84,7 @@ int cmd_user_enable(int argc, char **argv);
 int cmd_user_list(int argc, char **argv);
 int cmd_user_passwd(int argc, char **argv);
 int cmd_user_policy(int argc, char **argv);
+int cmd_user_remove(int argc, char **argv);
 
 /* ---- ask.c --------------------------------------------------------------- */
 

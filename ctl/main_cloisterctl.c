@@ -54,6 +54,7 @@ main(int argc, char **argv)
 	argv += optind;
 	if ((cmd = ctl_find(argc, argv, &words)) == NULL)
 		ctl_usage(NULL);
+	ctl.command = cmd;
 	argc -= words - 1;
 	argv += words - 1;
 	if (argc - 1 < cmd->min || (cmd->max != -1 && argc - 1 > cmd->max))

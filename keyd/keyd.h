@@ -6,6 +6,7 @@
  *	keyd_boot.c	the server's: the vault's share of the storage key
  *	keyd_client.c	the client's: one handshake after the other
  *	keyd_gen.c	makes a client's keys
+ *	keyd_csr.c	requests for certificates, offline
  */
 #ifndef KEYD_KEYD_H
 #define KEYD_KEYD_H
@@ -113,6 +114,12 @@ const char *keyd_client_request(struct keyd_client *k, struct chan *c,
 /* `keyd -c': serve the client at descriptor 3 with the keys in the file at 4. */
 __attribute__((noreturn)) void keyd_client_main(int argc, char **argv);
 
+/*
+ * Read a client's keys from the file at fd, asking for their passphrase when they
+ * have one; a failure is fatal.
+ */
+void keyd_load_keys(int fd, EVP_PKEY *key[KEYD_KEYS]);
+
 /* ---- new keys ------------------------------------------------------------ */
 
 /*
@@ -120,5 +127,7 @@ __attribute__((noreturn)) void keyd_client_main(int argc, char **argv);
  * descriptor 3, the public ones (pubkey.h) to 4.
  */
 __attribute__((noreturn)) void keyd_gen_main(int argc, char **argv);
+/* `keyd --csr ...': see keyd_csr.c. */
+__attribute__((noreturn)) void keyd_csr_main(int argc, char **argv);
 
 #endif

@@ -121,7 +121,8 @@ on_sign(struct keyd_client *k, struct chan *c, const struct m_ck_sign *q)
 	memcpy(k->random_s, q->random_s, sizeof(k->random_s));
 	chan_set_state(c, CLI_KEYD_SIGNED);
 	hs_tbs_client(&tbs, q->suite, k->random_c, k->random_s, q->th_sf,
-	    k->hash[KEYD_SIGN], k->hash[KEYD_WRAP], q->server_hash);
+	    k->hash[KEYD_SIGN], k->hash[KEYD_WRAP], q->server_hash,
+	    q->cert_hash);
 	if (tbs.err || rsa_pss_sign(&sig, k->key[KEYD_SIGN],
 	    buf_bytes(&tbs)) == -1)
 		fatalx("the key does not sign");
@@ -163,15 +164,14 @@ keyd_client_request(struct keyd_client *k, struct chan *c, const struct msg *m)
 	}
 }
 
-/* Read the keys, asking for their passphrase when they have one. */
-static void
-load_keys(EVP_PKEY *key[KEYD_KEYS])
+void
+keyd_load_keys(int fd, EVP_PKEY *key[KEYD_KEYS])
 {
 	struct buf file = BUF_INIT(KEYD_FILE_MAX);
 	char pass[PASSPHRASE_MAX];
 	int r;
 
-	if (read_all(FD_KEYS, &file) == -1)
+	if (read_all(fd, &file) == -1)
 		fatalx("the private key file cannot be read");
 	r = keyd_keys_decode(key, buf_bytes(&file), NULL);
 	for (int i = 0; i < TRIES && r == RSA_E_PASS; i++) {
@@ -212,7 +212,7 @@ keyd_client_main(int argc, char **argv)
 		fatal("PR_SET_DUMPABLE");
 	(void)msg_desc(0);	/* its table is complete before any sandbox */
 	crypto_warmup();
-	load_keys(key);
+	keyd_load_keys(FD_KEYS, key);
 	(void)close(FD_KEYS);
 	keyd_client_init(&k, key);
 	/* ^C is for the client; a line to a file would be a signal. */

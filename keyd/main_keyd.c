@@ -1,7 +1,7 @@
 /*
  * keyd: RSA private keys.  cloisterd starts it without an argument and it holds
  * the server's; `cloister' starts it with -c and it holds the user's, or with
- * -g to make them.
+ * -g to make them; with --csr it makes a certificate request of either.
  */
 #include <sys/stat.h>
 
@@ -186,6 +186,8 @@ main(int argc, char **argv)
 		keyd_client_main(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "-g") == 0)
 		keyd_gen_main(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "--csr") == 0)
+		keyd_csr_main(argc, argv);
 	role_start(&self, ROLE_KEYD, argc, argv, prepare);
 	init = (self.flags & START_INIT) != 0;
 	if (!init) {

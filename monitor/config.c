@@ -28,7 +28,8 @@ static const char *const role_names[CONFIG_ROLES] = {
 	[CONFIG_ENGINE] = "engine",
 	[CONFIG_HASHER] = "hasher",
 	[CONFIG_LLMPROXY] = "llmproxy",
-	[CONFIG_CONNECTOR] = "connector"
+	[CONFIG_CONNECTOR] = "connector",
+	[CONFIG_CERTD] = "certd"
 };
 
 static cfg_opt_t role_opts[] = {
@@ -41,6 +42,7 @@ static cfg_opt_t role_opts[] = {
 	CFG_STR("hasher", NULL, CFGF_NONE),
 	CFG_STR("llmproxy", NULL, CFGF_NONE),
 	CFG_STR("connector", NULL, CFGF_NONE),
+	CFG_STR("certd", NULL, CFGF_NONE),
 	CFG_END()
 };
 
@@ -95,6 +97,9 @@ static cfg_opt_t server_opts[] = {
 	CFG_STR("control_socket", NULL, CFGF_NONE),
 	CFG_STR("control_group", NULL, CFGF_NONE),
 	CFG_STR("log_level", "info", CFGF_NONE),
+	CFG_STR("certificate", NULL, CFGF_NONE),
+	CFG_STR("client_ca", NULL, CFGF_NONE),
+	CFG_STR("client_crl", NULL, CFGF_NONE),
 	CFG_BOOL("first_contact", cfg_true, CFGF_NONE),
 	CFG_BOOL("require_pq", cfg_false, CFGF_NONE),
 	CFG_BOOL("enrolment", cfg_true, CFGF_NONE),
@@ -361,6 +366,22 @@ load_control(struct conf *c, struct server_config *cfg)
 		return conf_fail(c, c->cfg, "control_group",
 		    "unknown group \"%s\"", s);
 	cfg->control_group = gr->gr_gid;
+	return 0;
+}
+
+static int
+load_certificates(struct conf *c, struct server_config *cfg)
+{
+	if (get_path(c, c->cfg, "certificate", PATH_MAX - 1,
+	    &cfg->certificate) == -1 ||
+	    get_path(c, c->cfg, "client_ca", PATH_MAX - 1,
+	    &cfg->client_ca) == -1 ||
+	    get_path(c, c->cfg, "client_crl", PATH_MAX - 1,
+	    &cfg->client_crl) == -1)
+		return -1;
+	if (cfg->client_crl != NULL && cfg->client_ca == NULL)
+		return conf_fail(c, c->cfg, "client_crl",
+		    "client_crl needs client_ca");
 	return 0;
 }
 
@@ -647,6 +668,7 @@ config_load(const char *path, struct server_config *cfg, char *err,
 	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
 	    load_shaping(&c, cfg) == -1 || load_policy(&c, cfg) == -1 ||
+	    load_certificates(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 ||
 	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1 ||
 	    load_providers(&c, cfg) == -1 || load_models(&c, cfg) == -1)
@@ -679,6 +701,9 @@ config_free(struct server_config *cfg)
 	free(cfg->state_dir);
 	free(cfg->control_socket);
 	free(cfg->public_address);
+	free(cfg->certificate);
+	free(cfg->client_ca);
+	free(cfg->client_crl);
 	memset(cfg, 0, sizeof(*cfg));
 }
 

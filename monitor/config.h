@@ -35,6 +35,7 @@ enum config_role {
 	CONFIG_HASHER,
 	CONFIG_LLMPROXY,	/* the first; see config_provider.user */
 	CONFIG_CONNECTOR,
+	CONFIG_CERTD,
 	CONFIG_ROLES
 };
 
@@ -106,6 +107,9 @@ struct server_config {
 	char			*control_socket; /* absolute */
 	gid_t			 control_group;	/* (gid_t)-1 when not set */
 	enum log_level		 log_level;
+	char			*certificate;	/* absolute, or NULL */
+	char			*client_ca;	/* absolute, or NULL */
+	char			*client_crl;	/* only with client_ca */
 	bool			 first_contact;
 	bool			 require_pq;	/* no suite without ML-KEM */
 	bool			 enrolment;	/* by invite and password */

@@ -192,6 +192,11 @@ main(int argc, char **argv)
 		(void)fprintf(stderr, "%s\n", err);
 		return 1;
 	}
+	if (!m.init && certs_test(&m) == -1) {
+		(void)fprintf(stderr, "%s: its certificates are not in order\n",
+		    conf);
+		return 1;
+	}
 	if (test) {
 		printf("%s: ok\n", conf);
 		return 0;

@@ -92,6 +92,14 @@ void proc_name(const struct proc *p, char *dst, size_t size);
 /* Start all roles, serve until a signal or a failure; the exit status. */
 int supervise(struct monitor *m);
 
+/* certs_test.c: certificates, before the service starts */
+
+/*
+ * Have certd look whether the certificates that the configuration names can be
+ * read and belong here.  0, or -1 after somebody said on standard error why.
+ */
+int certs_test(const struct monitor *m);
+
 /* control.c: cloisterctl's socket */
 
 /* Make the listening socket; fatal on failure. */

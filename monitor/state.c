@@ -28,6 +28,9 @@ static const struct {
 	[FILE_KEYFILE] = { "vault/storage.key", 0600, false, O_RDWR },
 	[FILE_API_KEY] = { NULL, 0, false, O_RDONLY },
 	[FILE_CA] = { NULL, 0, false, O_RDONLY },
+	[FILE_CLIENT_CA] = { NULL, 0, false, O_RDONLY },
+	[FILE_CLIENT_CRL] = { NULL, 0, false, O_RDONLY },
+	[FILE_CHAIN] = { NULL, 0, false, O_RDONLY },
 };
 
 static const char *const dirs[] = { "keys", "vault", "audit", "db" };
@@ -86,6 +89,24 @@ open_secret(const struct monitor *m, const char *path)
 	return cannot(m, path, why);
 }
 
+/* A file that is named in the configuration and no secret, or NULL. */
+static const char *
+configured_file(const struct monitor *m, enum file_id file, int instance)
+{
+	switch (file) {
+	case FILE_CA:
+		return m->cfg.providers[instance].ca_file;
+	case FILE_CLIENT_CA:
+		return m->cfg.client_ca;
+	case FILE_CLIENT_CRL:
+		return m->cfg.client_crl;
+	case FILE_CHAIN:
+		return m->cfg.certificate;
+	default:
+		return NULL;
+	}
+}
+
 int
 state_open_file(struct monitor *m, enum file_id file, int instance)
 {
@@ -96,8 +117,8 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 
 	if (file == FILE_API_KEY && !m->init && pr->key_file != NULL)
 		return open_secret(m, pr->key_file);
-	if (file == FILE_CA && !m->init && pr->ca_file != NULL)
-		name = pr->ca_file;
+	if (!m->init && configured_file(m, file, instance) != NULL)
+		name = configured_file(m, file, instance);
 	if (files[file].path != NULL && (m->init || !files[file].init_only)) {
 		state_path(m, files[file].path, path, sizeof(path));
 		name = path;

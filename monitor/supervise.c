@@ -98,6 +98,18 @@ send_model(struct proc *p, const struct config_model *mo)
 	(void)chan_send(p->ctl, MSG_ctl_model, &m, -1);
 }
 
+static void
+send_certs(struct proc *p)
+{
+	struct m_ctl_certs m = {
+		.has_chain = mon->cfg.certificate != NULL,
+		.has_ca = mon->cfg.client_ca != NULL,
+		.has_crl = mon->cfg.client_crl != NULL,
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_certs, &m, -1);
+}
+
 /* Each role is told what it needs and no more. */
 static void
 configure(struct proc *p)
@@ -107,6 +119,9 @@ configure(struct proc *p)
 	if (p->role == ROLE_SESSIOND || p->role == ROLE_ZYGOTE ||
 	    p->role == ROLE_VAULT)
 		send_limits(p);
+	if (p->role == ROLE_CERTD || p->role == ROLE_ZYGOTE ||
+	    p->role == ROLE_VAULT)
+		send_certs(p);
 	if (p->role == ROLE_VAULT || p->role == ROLE_CONNECTOR || llm)
 		for (int i = 0; i < mon->providers; i++)
 			if (!llm || i == p->instance)
@@ -461,8 +476,8 @@ static void
 stop_next(void)
 {
 	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
-	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_VAULT, ROLE_HASHER, ROLE_ENGINE,
-	    ROLE_KEYD, ROLE_LOGGER };
+	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_CERTD, ROLE_VAULT, ROLE_HASHER,
+	    ROLE_ENGINE, ROLE_KEYD, ROLE_LOGGER };
 	bool any = false;
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
@@ -578,6 +593,29 @@ reap(void)
 	}
 }
 
+/*
+ * The certificates, authorities and revocation lists are read again: by a new
+ * zygote, while the old one keeps its sessions, and by a new certd, which the vault
+ * has look at the certificates of live sessions.
+ */
+static void
+reload_certs(void)
+{
+	struct proc *certd = find_role(ROLE_CERTD, 0);
+
+	if (!mon->serving || certs_test(mon) == -1) {
+		log_err("the certificates are not in order: those that were "
+		    "read before stay in force");
+		return;
+	}
+	if (mon->cfg.certificate != NULL)
+		replace_zygote(find_role(ROLE_ZYGOTE, 0));
+	if (mon->cfg.client_ca != NULL && certd->running)
+		(void)chan_send(certd->ctl, MSG_ctl_stop, NULL, -1);
+	audit(EV_certs_reload, 0, NULL, "certificates and revocation lists are "
+	    "read again");
+}
+
 static void
 on_signal(uint32_t events, void *arg)
 {
@@ -591,8 +629,10 @@ on_signal(uint32_t events, void *arg)
 			reap();
 			break;
 		case SIGHUP:
-			log_warn("reload is not available in this version; "
-			    "restart the service instead");
+			log_warn("only certificates and revocation lists are "
+			    "read again in this version; restart the service "
+			    "for the rest");
+			reload_certs();
 			break;
 		default:
 			log_notice("stopping (signal %u)", si.ssi_signo);

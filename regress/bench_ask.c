@@ -50,10 +50,9 @@ identity_close(struct identity *id)
 }
 
 static int
-trust_pinned(const uint8_t fp[HASH_LEN], int suite, void *arg)
+trust_pinned(const struct server_id *id, void *arg)
 {
-	(void)suite;
-	return memcmp(fp, arg, HASH_LEN) == 0 ? RC_OK : RC_SERVER_KEY;
+	return memcmp(id->fp, arg, HASH_LEN) == 0 ? RC_OK : RC_SERVER_KEY;
 }
 
 static int

@@ -64,7 +64,7 @@ service_config() {
 			echo "roles {"
 			_u=$UID_BASE
 			for _r in logger keyd sessiond zygote vault engine \
-			    hasher connector llmproxy; do
+			    hasher connector certd llmproxy; do
 				echo "	$_r = \"$_u\""
 				_u=$((_u + 1))
 			done

@@ -248,10 +248,9 @@ print_session(const struct hs_session *s)
 /* ---- the session --------------------------------------------------------- */
 
 static int
-trust_all(const uint8_t fp[HASH_LEN], int suite, void *arg)
+trust_all(const struct server_id *id, void *arg)
 {
-	(void)fp;
-	(void)suite;
+	(void)id;
 	(void)arg;
 	return RC_OK;
 }

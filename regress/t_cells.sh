@@ -11,8 +11,8 @@ HOSTILE=$B/hostile/driver
 # roles_dir NAME ROLE MODE: the real roles but one, and a board, in $T/NAME.
 roles_dir() {
 	mkdir -m 711 "$T/$1"
-	for _r in logger keyd engine hasher storaged connector llmproxy zygote \
-	    sessiond; do
+	for _r in logger keyd engine hasher storaged certd connector llmproxy \
+	    zygote sessiond; do
 		ln -s "$B/$_r" "$T/$1/$_r"
 	done
 	ln -sf "$B/hostile/$2" "$T/$1/$2"

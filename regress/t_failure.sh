@@ -55,7 +55,7 @@ fallen() {
 
 for step in connect sh kw; do
 	for role in logger keyd engine hasher storaged zygote sessiond llmproxy \
-	    connector; do
+	    connector certd; do
 		: >"$T/cloisterd.log"
 		peer_start --stop-after $step "127.0.0.1:$PORT"
 		wait_for grep -q "^stopped" "$T/peer.out" ||
@@ -72,7 +72,7 @@ for step in connect sh kw; do
 		echo go >&9
 		exec 9>&-
 		case $role in
-		hasher | sessiond | llmproxy | connector)
+		hasher | sessiond | llmproxy | connector | certd)
 			peer_ends && good "killed after $step: $role: goes on" ||
 			    bad "killed after $step: $role: goes on" ;;
 		zygote)
@@ -90,7 +90,8 @@ for step in connect sh kw; do
 	done
 done
 
-for role in logger keyd engine hasher storaged zygote sessiond llmproxy connector; do
+for role in logger keyd engine hasher storaged zygote sessiond llmproxy connector \
+    certd; do
 	: >"$T/cloisterd.log"
 	rm -f "$T/flight.out"
 	CLOISTER_HOME="$T/alice" "$B/cloister" ask -m long \
@@ -101,7 +102,7 @@ for role in logger keyd engine hasher storaged zygote sessiond llmproxy connecto
 	BEFORE=$(service_pids)
 	kill -SYS "$(role_pid $role)"
 	case $role in
-	hasher | sessiond | connector)
+	hasher | sessiond | connector | certd)
 		wait $CLIENT && good "SIGSYS: $role: the answer goes on" ||
 		    bad "SIGSYS: $role: the answer goes on" ;;
 	*)

@@ -16,7 +16,7 @@ user_new alice
 
 n=0
 for role in logger keyd engine hasher storaged zygote sessiond llmproxy connector \
-    monitor; do
+    certd monitor; do
 	n=$((n + 1))
 	as alice ask -m echo "acknowledged before $role" >/dev/null
 	rm -f "$T/flight.out"

@@ -117,7 +117,7 @@ else
 fi
 ctl status >"$T/status"
 n=$(grep -c 'landlock [1-9]' "$T/status" || true)
-[ "$n" = 9 ] && good "Landlock holds every role" ||
+[ "$n" = 10 ] && good "Landlock holds every role" ||
     bad "Landlock holds every role: $n"
 echo "count processes audited $(wc -l <"$T/seen")"
 end_session
@@ -125,7 +125,8 @@ service_stop || bad "a clean stop"
 
 # The audit must see a leak: one descriptor more, in one role.
 mkdir -m 711 "$T/leaky"
-for r in logger keyd engine hasher storaged connector llmproxy zygote sessiond; do
+for r in logger keyd engine hasher storaged certd connector llmproxy zygote \
+    sessiond; do
 	ln -s "$B/$r" "$T/leaky/$r"
 done
 rm "$T/leaky/connector"

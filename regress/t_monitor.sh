@@ -30,7 +30,7 @@ service_config
 
 # An init without the engine's program leaves nothing, and can be repeated.
 mkdir "$T/libexec"
-for p in logger keyd hasher storaged connector llmproxy zygote sessiond; do
+for p in logger keyd hasher storaged certd connector llmproxy zygote sessiond; do
 	ln -s "$B/$p" "$T/libexec/$p"
 done
 check "an init without an engine fails" fails_monitor "$T/libexec" -i

@@ -85,7 +85,7 @@ if [ "$(id -u)" = 0 ]; then
 	else
 		bad "llmproxy's sockets lead to: $got, not: $want"
 	fi
-	for r in connector keyd engine hasher storaged zygote logger; do
+	for r in connector keyd engine hasher storaged certd zygote logger; do
 		got=$(leads_to "$(role_pid $r)")
 		if [ -z "$got" ]; then
 			good "$r has no internet socket"

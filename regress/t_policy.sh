@@ -20,8 +20,8 @@ silent() {
 }
 silent "release, a role" ""
 silent "release, a worker" -w
-for p in logger keyd engine hasher storaged connector llmproxy zygote sessiond \
-    cloisterd cloister; do
+for p in logger keyd engine hasher storaged certd connector llmproxy zygote \
+    sessiond cloisterd cloister; do
 	if grep -qa "caught system call" "$B/$p" ||
 	    nm "$B/$p" | grep -q "on_sigsys"; then
 		bad "release: $p has no handler"

@@ -228,7 +228,8 @@ for p in $(service_pids); do
 	[ "$(stat -c %u "/proc/$p/environ")" = 0 ] ||
 	    bad "$(title "$p") is dumpable"
 done
-for r in logger keyd engine hasher storaged zygote sessiond llmproxy connector; do
+for r in logger keyd engine hasher storaged zygote sessiond llmproxy connector \
+    certd; do
 	kill -SEGV "$(role_pid $r)"
 	case $r in
 	logger | keyd | engine | storaged)

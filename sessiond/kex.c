@@ -236,6 +236,7 @@ show_identity(struct hand *h)
 	chan_set_state(keyd, KEX_KEYD_SIGNED);
 	if (expect(h, keyd, &m, "keyd: no signature") != 0)
 		goto out;
+	hs_server_chain(&h->hs, h->k->chain);
 	if (hs_server_make_sa(&h->hs, h->k->spki, m.u.kx_sig.seal,
 	    m.u.kx_sig.sig, &out) != 0)
 		(void)fail(h, h->hs.why);
@@ -264,6 +265,7 @@ authenticate(struct hand *h)
 	memcpy(auth.th_sf, h->hs.th_sf, sizeof(auth.th_sf));
 	auth.spki = ca.spki;
 	auth.wrap_spki = ca.wrap_spki;
+	auth.cert = ca.cert;
 	auth.sig = ca.sig;
 	if (chan_send(vault, MSG_xv_auth, &auth, -1) != 0)
 		return fail(h, "vault: no channel");

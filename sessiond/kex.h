@@ -8,6 +8,7 @@
 #define SESSIOND_KEX_H
 
 #include "bytes.h"
+#include "certs.h"
 #include "chan.h"
 
 /* Bytes that are read from a client before it is authenticated, at most. */
@@ -21,6 +22,7 @@ struct kex {
 	struct chan	*vault;		/* KEX_VAULT, END_A, NEW */
 	struct chan	*twin;		/* TWIN, END_A */
 	struct bytes	 spki;		/* the server's signing key */
+	const struct certs *chain;	/* its certificates, maybe none */
 	uint32_t	 grace_s;	/* for the whole handshake */
 	bool		 first_contact;	/* serve clients that know no key */
 	uint8_t		 lowest_suite;	/* take none below this one */

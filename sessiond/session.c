@@ -53,6 +53,20 @@ session_vault(struct session *s, enum msg_type type, const void *body)
 		(void)chan_send(s->vault, type, body, -1);
 }
 
+void
+session_vault_data(struct session *s, const struct req *r, struct bytes text)
+{
+	struct m_sv_data d = { .req = r->rid };
+
+	while (text.n > 0) {
+		d.data = bytes_of(text.p,
+		    text.n < DATA_MAX_BYTES ? text.n : DATA_MAX_BYTES);
+		session_vault(s, MSG_sv_data, &d);
+		text.p += d.data.n;
+		text.n -= d.data.n;
+	}
+}
+
 static struct req *
 req_by_id(struct session *s, uint32_t id)
 {
@@ -151,6 +165,8 @@ session_message(struct session *s, struct msg *m)
 		r = req_by_id(s, m->u.c_cancel.req);
 		if (r != NULL && r->kind == REQ_CHAT)
 			chat_cancel(s, r);
+		else if (r != NULL && r->kind == REQ_SEARCH)
+			edit_cancel(s, r);
 		break;
 	case MSG_c_list:
 		read_list(s, &m->u.c_list);
@@ -160,6 +176,18 @@ session_message(struct session *s, struct msg *m)
 		break;
 	case MSG_c_models:
 		read_models(s, &m->u.c_models);
+		break;
+	case MSG_c_delete:
+		edit_delete(s, &m->u.c_delete);
+		break;
+	case MSG_c_rename:
+		edit_rename(s, &m->u.c_rename);
+		break;
+	case MSG_c_search:
+		edit_search(s, &m->u.c_search);
+		break;
+	case MSG_c_import:
+		edit_import(s, &m->u.c_import);
 		break;
 	case MSG_c_ping:
 		pong.req = m->u.c_ping.req;
@@ -383,6 +411,10 @@ answered(const struct msg *m)
 		return m->u.vs_key.req;
 	case MSG_vs_enrolled:
 		return m->u.vs_enrolled.req;
+	case MSG_vs_deleted:
+		return m->u.vs_deleted.req;
+	case MSG_vs_found:
+		return m->u.vs_found.req;
 	default:
 		return m->u.vs_open_model.req;
 	}
@@ -421,7 +453,6 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 	struct session *s = arg;
 	struct req *r;
 	uint32_t rid;
-	bool chat;
 
 	(void)c;
 	if (m->type == MSG_vs_user || m->type == MSG_vs_gate) {
@@ -433,19 +464,22 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 	}
 	rid = answered(m);
 	r = req_by_rid(s, rid);
-	chat = m->type == MSG_vs_open_model || m->type == MSG_vs_stored;
-	if (!req_known(s, rid) || (chat && r != NULL && r->kind != REQ_CHAT))
+	if (!req_known(s, rid) || (m->type == MSG_vs_open_model && r != NULL &&
+	    r->kind != REQ_CHAT))
 		session_violation(s, "vault: answers what it was not asked");
 	else if (m->type == MSG_vs_open_model)
 		take_model(s, r, m);
 	else if (r == NULL)
 		;		/* for a request that is over */
-	else if (m->type == MSG_vs_stored)
+	else if (m->type == MSG_vs_stored && r->kind == REQ_CHAT)
 		chat_stored(s, r, &m->u.vs_stored);
 	else if (m->type == MSG_vs_error)
 		take_error(s, r, &m->u.vs_error);
 	else if (r->kind == REQ_GATE)
 		gate_answer(s, r, m);
+	else if (m->type == MSG_vs_stored || m->type == MSG_vs_deleted ||
+	    m->type == MSG_vs_found)
+		edit_answer(s, r, m);
 	else
 		read_answer(s, r, m);
 }

@@ -82,7 +82,6 @@ put(struct session *s, const struct req *r, uint8_t kind, const uint8_t *mac)
 		.req = r->rid, .kind = kind, .len = (uint32_t)text.n,
 		.model = bytes_str(kind == KIND_USER ? c->asked : c->model)
 	};
-	struct m_sv_data d = { .req = r->rid };
 
 	memcpy(m.conv, c->conv, sizeof(m.conv));
 	if (mac != NULL)
@@ -93,13 +92,7 @@ put(struct session *s, const struct req *r, uint8_t kind, const uint8_t *mac)
 		m.completion_tokens = c->completion_tokens;
 	}
 	session_vault(s, MSG_sv_put, &m);
-	while (text.n > 0) {
-		d.data = bytes_of(text.p,
-		    text.n < DATA_MAX_BYTES ? text.n : DATA_MAX_BYTES);
-		session_vault(s, MSG_sv_data, &d);
-		text.p += d.data.n;
-		text.n -= d.data.n;
-	}
+	session_vault_data(s, r, text);
 }
 
 static void

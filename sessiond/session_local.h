@@ -8,6 +8,7 @@
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
  *	session_gate.c	enrolment, passwords, the user's own keys
+ *	session_edit.c	c_delete, c_rename, c_search, c_import
  */
 #ifndef SESSIOND_SESSION_LOCAL_H
 #define SESSIOND_SESSION_LOCAL_H
@@ -28,7 +29,10 @@
 #define DATA_MAX_BYTES	32768		/* of one sv_data, vs_data, sl_data */
 #define CONV_LEN	16
 
-enum req_kind { REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS, REQ_GATE };
+enum req_kind {
+	REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS, REQ_DELETE, REQ_RENAME,
+	REQ_SEARCH, REQ_IMPORT, REQ_GATE
+};
 
 struct chat;
 struct session;
@@ -111,6 +115,9 @@ void session_settle(struct session *s);
 void session_violation(struct session *s, const char *why);
 /* Send to the vault, if it is there; its end is noticed by the loop. */
 void session_vault(struct session *s, enum msg_type type, const void *body);
+/* The text that r's message to it has announced. */
+void session_vault_data(struct session *s, const struct req *r,
+    struct bytes text);
 /* Tell the client that request id has failed. */
 void session_error(struct session *s, uint32_t id, enum err code,
     const char *text, const char *hint);
@@ -197,5 +204,15 @@ void read_show(struct session *s, const struct m_c_show *m);
 void read_models(struct session *s, const struct m_c_models *m);
 /* vs_model, vs_conv, vs_msg, vs_data, vs_done, for a request that is not over. */
 void read_answer(struct session *s, struct req *r, const struct msg *m);
+
+/* ---- session_edit.c ---- */
+void edit_delete(struct session *s, const struct m_c_delete *m);
+void edit_rename(struct session *s, const struct m_c_rename *m);
+void edit_search(struct session *s, const struct m_c_search *m);
+void edit_import(struct session *s, const struct m_c_import *m);
+/* A search is to end: it is over at once. */
+void edit_cancel(struct session *s, struct req *r);
+/* vs_deleted, vs_found, vs_stored of an import, for a request that is not over. */
+void edit_answer(struct session *s, struct req *r, const struct msg *m);
 
 #endif

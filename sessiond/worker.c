@@ -42,7 +42,8 @@ static _Noreturn void
 be_kex(const struct birth *b)
 {
 	struct kex k = {
-		.n = b->n, .spki = b->spki, .grace_s = b->grace_s,
+		.n = b->n, .spki = b->spki, .chain = b->chain,
+		.grace_s = b->grace_s,
 		.first_contact = b->first_contact,
 		.lowest_suite = b->lowest_suite
 	};

@@ -8,12 +8,14 @@
 #include <sys/types.h>
 
 #include "bytes.h"
+#include "certs.h"
 
 /* What both workers of a pair are told at birth. */
 struct birth {
 	uint64_t	n;		/* the pair's number */
 	pid_t		zygote;
 	struct bytes	spki;		/* the server's signing key */
+	const struct certs *chain;	/* and its certificates, maybe none */
 	uint32_t	grace_s;
 	bool		first_contact;
 	uint8_t		lowest_suite;

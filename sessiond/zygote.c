@@ -68,6 +68,8 @@ static struct zygote {
 	uint32_t		 spare_workers;
 	uint32_t		 max_connections;
 	struct buf		 spki;
+	bool			 has_chain;
+	struct certs		 chain;
 	TAILQ_HEAD(, pair)	 pairs;
 	unsigned		 wanted;
 	unsigned		 spare;
@@ -345,6 +347,22 @@ pair_channel(struct chan *c, uint64_t n, size_t which, struct msg *m)
 	}
 }
 
+/*
+ * The configured certificates, if they are this host key's: a file that was
+ * exchanged for a wrong one must not keep those out who know the key.  Nothing is
+ * taken apart here; what clients believe is for them to verify.
+ */
+static void
+choose_chain(void)
+{
+	zy.birth.chain = NULL;
+	if (zy.chain.n > 0 && !cert_holds(zy.chain.cert[0], zy.birth.spki))
+		log_err("certificate: the first one is not for this server's "
+		    "host key; no certificate is shown");
+	else if (zy.chain.n > 0)
+		zy.birth.chain = &zy.chain;
+}
+
 static void
 on_keyd(struct chan *c, struct msg *m, void *arg)
 {
@@ -360,6 +378,7 @@ on_keyd(struct chan *c, struct msg *m, void *arg)
 		buf_reset(&zy.spki);
 		buf_put(&zy.spki, w->spki.p, w->spki.n);
 		zy.birth.spki = buf_bytes(&zy.spki);
+		choose_chain();
 		zy.keyd_up = true;
 		refill();
 		break;
@@ -566,6 +585,8 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 {
 	(void)c;
 	(void)arg;
+	if (m->type == MSG_ctl_certs)
+		zy.has_chain = m->u.ctl_certs.has_chain != 0;
 	if (m->type != MSG_ctl_limits)
 		return;
 	zy.max_connections = m->u.ctl_limits.max_connections;
@@ -573,6 +594,21 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 	zy.birth.grace_s = m->u.ctl_limits.login_grace_s;
 	zy.birth.first_contact = m->u.ctl_limits.first_contact != 0;
 	zy.birth.lowest_suite = m->u.ctl_limits.lowest_suite;
+}
+
+/* The administrator's file, before anything else is read. */
+static void
+read_chain(void)
+{
+	struct buf text = BUF_INIT(CERTS_FILE_MAX);
+	int fd = role_file_fd(ROLE_ZYGOTE, zy.role->providers, FILE_CHAIN);
+	const char *why = "it cannot be read, or is too large";
+
+	if (zy.has_chain && (read_all(fd, &text) == -1 ||
+	    certs_pem(&zy.chain, buf_bytes(&text), &why) == -1))
+		log_err("certificate: %s; no certificate is shown", why);
+	close(fd);
+	buf_free(&text);
 }
 
 static void
@@ -583,6 +619,7 @@ on_go(void)
 	struct m_zv_hello v = { .generation = r->generation };
 	struct m_zs_hello s = { .generation = r->generation };
 
+	read_chain();
 	zy.keyd = role_link(r, LINK_KEYD_ZYG, 0, KEYD_ZYG_UP, CHAN_RECV_FD,
 	    on_keyd, role_link_lost, r);
 	zy.vault = role_link(r, LINK_VAULT_ZYG, 0, VAULT_ZYG_UP, CHAN_RECV_FD,

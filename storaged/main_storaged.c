@@ -1,6 +1,7 @@
 /*
  * storaged, the vault: see vault.h.  Here is only how it is wired.
  */
+#include <locale.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -17,6 +18,10 @@ prepare(struct role *r)
 {
 	(void)r;
 	crypto_warmup();
+	/* For a search: which letters are the same but for their case. */
+	if (setlocale(LC_CTYPE, "C.UTF-8") == NULL)
+		log_warn("no locale C.UTF-8: search ignores the case of "
+		    "ASCII letters alone");
 }
 
 static void
@@ -51,6 +56,9 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		    msg_text(mo->provider_name, sizeof(mo->provider_name),
 		    m->u.ctl_model.provider_name) == -1)
 			fatalx("a model's name is too long");
+		break;
+	case MSG_ctl_certs:
+		v->has_client_ca = m->u.ctl_certs.has_ca != 0;
 		break;
 	default:
 		break;		/* how providers are reached is not ours */
@@ -111,6 +119,8 @@ on_go(void)
 	if ((self.flags & START_INIT) != 0)
 		_exit(0);
 	loop_set_idle(self.loop, commit_kick, v);
+	turn_resume(v);
+	erase_resume(v);
 	v->keyd = role_link(&self, LINK_KEYD_VAULT, 0, KEYD_VAULT_WAIT, 0,
 	    vault_on_keyd, role_link_lost, v);
 	v->zygote = role_link(&self, LINK_VAULT_ZYG, 0, VAULT_ZYG_UP, 0,
@@ -120,6 +130,8 @@ on_go(void)
 	/* Before anybody is served: every handshake names its key. */
 	if (vault_wait_hasher(v, HASHER_MS) == -1)
 		fatalx("the hasher does not start");
+	v->certd = role_link(&self, LINK_VAULT_CERT, 0, VAULT_CERT_NEW, 0,
+	    vault_on_certd, vault_certd_lost, v);
 	v->nllm = self.providers;
 	for (int i = 0; i < v->nllm; i++)
 		v->llm[i] = role_link(&self, LINK_VAULT_LLM, i, VAULT_LLM_UP, 0,

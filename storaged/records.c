@@ -73,7 +73,7 @@ decode_user(struct rd *r, void *p)
 	get_text(r, u->name, sizeof(u->name));
 	rd_copy(r, u->uid, sizeof(u->uid));
 	u->created_us = rd_u64(r);
-	u->state = get_enum(r, REC_USER_ENABLED, REC_USER_DISABLED);
+	u->state = get_enum(r, REC_USER_ENABLED, REC_USER_REMOVED);
 	u->flags = rd_u32(r);
 	u->max_sessions = rd_u32(r);
 	hash = rd_v16(r, sizeof(u->pwhash));
@@ -246,6 +246,26 @@ decode_backoff(struct rd *r, void *p)
 }
 
 static void
+encode_tomb(struct buf *b, const void *p)
+{
+	const struct rec_tomb *t = p;
+
+	buf_u32(b, t->epoch);
+	buf_u64(b, t->deleted_us);
+}
+
+static void
+decode_tomb(struct rd *r, void *p)
+{
+	struct rec_tomb *t = p;
+
+	t->epoch = rd_u32(r);
+	t->deleted_us = rd_u64(r);
+	if (t->epoch == 0)
+		r->err = true;
+}
+
+static void
 encode_mset(struct buf *b, const void *p)
 {
 	const struct rec_mset *m = p;
@@ -286,6 +306,8 @@ static const struct kind kind_invite = { REC_INVITE, 1 + HASH_LEN,
     sizeof(struct rec_invite), encode_invite, decode_invite };
 static const struct kind kind_backoff = { REC_BACKOFF, 1 + HASH_LEN,
     sizeof(struct rec_backoff), encode_backoff, decode_backoff };
+static const struct kind kind_tomb = { REC_TOMB, 1 + REC_ID,
+    sizeof(struct rec_tomb), encode_tomb, decode_tomb };
 static const struct kind kind_mset = { REC_MSET, 1,
     sizeof(struct rec_mset), encode_mset, decode_mset };
 
@@ -322,6 +344,7 @@ meta_encode(const struct kind *k, struct buf *frame, const void *rec)
 		struct rec_list		list;
 		struct rec_invite	invite;
 		struct rec_backoff	backoff;
+		struct rec_tomb		tomb;
 		struct rec_mset		mset;
 	} check = { 0 };
 	int rv;
@@ -504,6 +527,20 @@ rec_open_backoff(struct rec_backoff *k, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value)
 {
 	return meta_open(&kind_backoff, k, version, b->meta, key, value);
+}
+
+int
+rec_seal_tomb(struct buf *out, const struct seal_bundle *b, struct bytes key,
+    uint64_t version, const struct rec_tomb *t)
+{
+	return meta_seal(&kind_tomb, out, b->meta, key, version, t);
+}
+
+int
+rec_open_tomb(struct rec_tomb *t, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value)
+{
+	return meta_open(&kind_tomb, t, version, b->meta, key, value);
 }
 
 int

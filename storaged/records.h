@@ -24,7 +24,8 @@
 #define REC_SPKI_MAX	1024	/* RSA-4096 with PSS parameters: about 620 */
 #define REC_PWHASH_MAX	256
 
-enum { REC_USER_ENABLED = 1, REC_USER_DISABLED = 2 };
+/* One that is removed goes when all that is theirs is gone. */
+enum { REC_USER_ENABLED = 1, REC_USER_DISABLED = 2, REC_USER_REMOVED = 3 };
 enum { REC_KEY_ACTIVE = 1, REC_KEY_REVOKED = 2 };
 /* What a session of this user takes. */
 enum { REC_POLICY_DEFAULT, REC_POLICY_KEY, REC_POLICY_KEY_PASSWORD };
@@ -102,7 +103,16 @@ struct rec_backoff {
 	uint64_t	last_us;	/* when the last one, or success, was */
 };
 
-/* H: the state of all heads, users, keys, invites and failures. */
+/*
+ * X: a conversation that was deleted, until its messages are swept out and the
+ * epoch that sealed its data key has ended.
+ */
+struct rec_tomb {
+	uint32_t	epoch;		/* the newest that may have sealed it */
+	uint64_t	deleted_us;
+};
+
+/* H: the state of all heads, users, keys, invites, failures, deletions. */
 struct rec_mset {
 	uint64_t	n;		/* counts commits; never falls */
 	uint8_t		mset[REC_HASH];
@@ -128,6 +138,8 @@ int rec_seal_invite(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_invite *i);
 int rec_seal_backoff(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_backoff *k);
+int rec_seal_tomb(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_tomb *t);
 int rec_seal_mset(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_mset *m);
 
@@ -150,11 +162,13 @@ int rec_open_invite(struct rec_invite *i, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_backoff(struct rec_backoff *k, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
+int rec_open_tomb(struct rec_tomb *t, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_mset(struct rec_mset *m, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 
 /*
- * Multiset hash of the live heads, users and keys: the sum modulo 2^256 of one
+ * Multiset hash of the live heads, users, keys and deletions: the sum modulo 2^256 of one
  * HMAC a record (MSet-Add-Hash: Clarke, Devadas, van Dijk, Gassend, Suh,
  * ASIACRYPT 2003).  The order of additions does not matter and a removal undoes
  * an addition, so a changed record is sub(old), add(new).  The sum is secret: it
@@ -165,9 +179,9 @@ void mset_add(uint8_t mset[REC_HASH], const struct seal_bundle *b,
 void mset_sub(uint8_t mset[REC_HASH], const struct seal_bundle *b,
     struct bytes head_key, uint64_t version, const struct rec_head *h);
 /*
- * The same for a U, K, k, I or B record, so that an old one (a revoked key that
- * was active, an old password, a used invite, a forgotten failure) cannot be put
- * back: its content is bound to its
+ * The same for a U, K, k, I, B or X record, so that an old one (a revoked key
+ * that was active, an old password, a used invite, a forgotten failure) cannot be
+ * put back: its content is bound to its
  * version by its own encryption.
  */
 void mset_add_record(uint8_t mset[REC_HASH], const struct seal_bundle *b,

@@ -168,6 +168,12 @@ rec_key_data(const uint8_t uid[REC_ID], const uint8_t conv[REC_ID])
 }
 
 struct rec_key
+rec_key_tomb(const uint8_t conv[REC_ID])
+{
+	return rec_prefix_id(REC_TOMB, conv);
+}
+
+struct rec_key
 rec_key_mset(void)
 {
 	return rec_prefix(REC_MSET);
@@ -252,6 +258,15 @@ rec_parse_data(struct bytes key, uint8_t uid[REC_ID], uint8_t conv[REC_ID])
 	struct rd r = key_reader(key, REC_DATA);
 
 	rd_copy(&r, uid, REC_ID);
+	rd_copy(&r, conv, REC_ID);
+	return key_done(&r);
+}
+
+int
+rec_parse_tomb(struct bytes key, uint8_t conv[REC_ID])
+{
+	struct rd r = key_reader(key, REC_TOMB);
+
 	rd_copy(&r, conv, REC_ID);
 	return key_done(&r);
 }

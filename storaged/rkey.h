@@ -28,6 +28,7 @@ enum {
 	REC_DATA = 'D',		/* uid[16] conv[16] */
 	REC_INVITE = 'I',	/* PRF("I" | id)[32] */
 	REC_BACKOFF = 'B',	/* PRF("B" | subject)[32] */
+	REC_TOMB = 'X',		/* conv[16] */
 	REC_MSET = 'H',		/* nothing */
 	REC_BUNDLE = 'R'	/* be32(generation) */
 };
@@ -68,6 +69,7 @@ struct rec_key rec_key_msg(const uint8_t conv[REC_ID], uint64_t number,
     uint16_t chunk);
 struct rec_key rec_key_data(const uint8_t uid[REC_ID],
     const uint8_t conv[REC_ID]);
+struct rec_key rec_key_tomb(const uint8_t conv[REC_ID]);
 struct rec_key rec_key_mset(void);
 struct rec_key rec_key_bundle(uint32_t gen);
 
@@ -94,5 +96,6 @@ int rec_parse_msg(struct bytes key, uint8_t conv[REC_ID], uint64_t *number,
     uint16_t *chunk);
 int rec_parse_data(struct bytes key, uint8_t uid[REC_ID],
     uint8_t conv[REC_ID]);
+int rec_parse_tomb(struct bytes key, uint8_t conv[REC_ID]);
 
 #endif

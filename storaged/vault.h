@@ -13,14 +13,24 @@
  *	vault_backoff.c	wrong passwords make the next attempt wait
  *	vault_invite.c	invites
  *	vault_keys.c	a user's own keys
- *	vault_change.c	one change after the other
+ *	vault_queue.c	one change of users and keys after the other
  *	vault_hasher.c	the hasher's link
+ *	vault_cert.c	users who come with a certificate; certd's link
+ *	certsig.c	who signed a certificate
  *	vault_session.c	what a session worker asks; models
+ *	vault_change.c	changes of a conversation, one after the other
  *	vault_put.c	storing a message
+ *	vault_edit.c	renaming and deleting a conversation
+ *	vault_scan.c	the messages of a conversation, verified
  *	vault_read.c	reading messages
  *	vault_list.c	listing conversations
+ *	vault_search.c	searching one's own
+ *	vault_sweep.c	deletions: what is left of them in the engine
+ *	vault_turn.c	turning the epoch
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_admin.c	cloisterctl
+ *	vault_erase.c	removing a user with all that is theirs
+ *	vault_storage.c	cloisterctl storage
  *	vault_revoke.c	disabling users, revoking keys, ending sessions
  *
  * What was acknowledged is in the engine durably; memory holds users, the
@@ -33,6 +43,7 @@
 #include <sys/queue.h>
 
 #include "anchor.h"
+#include "certs.h"
 #include "entry.h"
 #include "hasher.h"
 #include "role.h"
@@ -42,6 +53,7 @@
 #define VAULT_REQS_MAX		32	/* in flight; more are refused */
 #define VAULT_READS_MAX		16	/* of them, reads */
 #define VAULT_PAGES_MAX		8	/* pages of reads asked for at once */
+#define VAULT_SEARCHES_MAX	2
 #define VAULT_PUTS_MAX		4	/* texts that are being received */
 #define VAULT_LOGS_MAX		20	/* its lines in the log */
 #define VAULT_GRANTS_MAX	32	/* models opened in a minute */
@@ -61,8 +73,8 @@
 
 /* Everything secret that lives as long as the process; secret.h. */
 struct vault_keys {
-	uint8_t			sk[SEAL_KEYLEN];
-	uint8_t			ek[SEAL_KEYLEN];	/* of the epoch */
+	uint8_t			sk[2][SEAL_KEYLEN];	/* of anchor.epoch[]: the */
+	uint8_t			ek[2][SEAL_KEYLEN];	/* second in a turn */
 	struct seal_bundle	bundle;
 	struct anchor		anchor;
 	uint8_t			dk[VAULT_DKS][SEAL_KEYLEN];
@@ -82,6 +94,7 @@ struct user {
 	uint32_t		 revoked;	/* of them */
 	uint32_t		 live;		/* sessions */
 	size_t			 nconvs;
+	size_t			 nchanges;	/* of its conversations */
 };
 
 /*
@@ -95,6 +108,7 @@ struct enrolled {
 	uint8_t			 state;		/* REC_KEY_* */
 };
 
+struct change;
 struct put;
 struct worker;
 struct vault_gate;
@@ -115,7 +129,10 @@ struct conv {
 	char			*title;		/* NULL: not read */
 	char			 model[REC_MODEL_MAX + 1];	/* with title */
 	unsigned		 pins;		/* uses of dk and of this */
-	STAILQ_HEAD(, put)	 puts;		/* the first one is under way */
+	uint32_t		 epoch;		/* that seals D; 0: not known */
+	bool			 deleting;	/* hidden, until that is durable */
+	bool			 gone;		/* then: not in the table */
+	STAILQ_HEAD(, change)	 changes;	/* the first one is under way */
 };
 
 /* A request of a session worker that is not finished at once. */
@@ -139,6 +156,7 @@ struct worker {
 	struct user		*user;		/* not NULL: live */
 	uint8_t			 fp[REC_FP];	/* of the key that came in */
 	char			 label[REC_LABEL_MAX + 1];	/* its name */
+	struct live_cert	*cert;		/* or it came with one */
 	uint8_t			 suite;
 	uint8_t			 bind[HASH_LEN];	/* hs_login_bind() */
 	struct vault_gate	*gate;		/* NULL: let in, or not yet born */
@@ -151,6 +169,7 @@ struct worker {
 	unsigned		 nreqs;
 	unsigned		 nreads;
 	unsigned		 npages;
+	unsigned		 nsearches;
 	TAILQ_HEAD(, put)	 receiving;
 	unsigned		 nreceiving;
 	unsigned		 logs;
@@ -170,10 +189,10 @@ struct commit {
 	void			*arg;
 };
 
-/* A turn to change users, keys or invites: vault_change.c. */
-struct change {
-	STAILQ_ENTRY(change)	 link;
-	void			(*go)(struct change *);
+/* Who waits to change users, keys or invites: vault_queue.c. */
+struct queued {
+	STAILQ_ENTRY(queued)	 link;
+	void			(*go)(struct queued *);
 };
 
 /* Metadata records written together; the owner keeps it until done(). */
@@ -197,23 +216,48 @@ struct invite {
 	uint64_t		 expires_us;
 };
 
-/* A message on its way into the store. */
-struct put {
-	struct sreq		 sreq;
-	TAILQ_ENTRY(put)	 receiving;
-	STAILQ_ENTRY(put)	 link;		/* of its conversation */
+/* A change of a conversation; the first member of what knows which. */
+struct change {
+	struct sreq		 sreq;		/* first, too */
+	STAILQ_ENTRY(change)	 link;		/* of its conversation */
 	struct commit		 commit;
 	struct vault		*v;
 	struct conv		*conv;
+	struct user		*user;		/* who cannot be removed yet */
+	bool			 blind;		/* needs no data key and title */
 	unsigned		 loads;		/* replies to come before */
 	uint16_t		 failed;	/* what one of them gave */
+	struct rec_head		 head;		/* afterwards */
+	/* Make commit.ops and the new head (that of now is in it); 0 or -1. */
+	int			(*seal)(struct change *);
+	/* It is durable, or failed with an error code: answer and free. */
+	void			(*done)(struct change *, uint16_t code);
+};
+
+/* A message on its way into the store. */
+struct put {
+	struct change		 change;
+	TAILQ_ENTRY(put)	 receiving;
+	bool			 imported;	/* keeps its time */
 	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
 	struct buf		 text;
 	struct entry		 entry;		/* text: once sealed */
-	struct rec_head		 head;		/* afterwards */
+	char			 title[REC_TITLE_MAX + 1];	/* of a new one */
 };
+
+/* A conversation that was deleted and is not shredded yet: its record X. */
+struct tomb {
+	LIST_ENTRY(tomb)	 link;
+	uint8_t			 id[REC_ID];
+	uint32_t		 epoch;
+	bool			 durable;
+	bool			 swept;		/* no record M is left */
+	bool			 ending;	/* it is being removed */
+};
+
+struct turn;
 
 struct model {
 	uint8_t	provider;
@@ -235,8 +279,34 @@ struct hash_job {
 };
 STAILQ_HEAD(hash_queue, hash_job);
 
+/* What certd says of a certificate. */
+struct cert_answer {
+	unsigned	verdict;	/* enum cert_verdict */
+	uint64_t	not_after;	/* seconds since the epoch */
+	char		user[65];	/* when it is good */
+	char		detail[257];
+};
+
+/*
+ * A question to certd, from cert_job_init(); its owner fills done and arg.  done()
+ * is called once, with NULL or why the certificate is not good; a may be NULL
+ * then.
+ */
+struct cert_job {
+	LIST_ENTRY(cert_job)	 link;
+	uint64_t		 id;		/* 0: not asked */
+	unsigned		 tries;
+	size_t			 cert_n;
+	uint8_t			 cert[CERT_USER_MAX];
+	struct rec_spki		 spki;		/* the key that it is for */
+	void			(*done)(struct cert_job *, const char *why,
+				    const struct cert_answer *a);
+	void			*arg;
+};
+
 struct admin;
 struct doomed;
+struct live_cert;
 
 struct vault {
 	struct role		*role;
@@ -306,6 +376,23 @@ struct vault {
 	LIST_HEAD(, vault_gate)	 gates;
 	size_t			 ngates;
 	LIST_HEAD(, attempt)	 attempts;	/* being checked */
+	/* deletions, and the epochs that end with them */
+	LIST_HEAD(, tomb)	 tombs;
+	size_t			 ntombs;
+	struct sweep		*sweep;
+	struct turn		*turn;
+	struct loop_timer	*erase_timer;
+
+	/* certificates */
+	struct chan		*certd;
+	bool			 has_client_ca;
+	bool			 certd_up;
+	uint32_t		 certd_generation;	/* 0: none yet */
+	EVP_PKEY		*cas[CLIENT_CAS_MAX];	/* keys of authorities */
+	size_t			 ncas;
+	uint64_t		 cert_id;	/* of the last question */
+	LIST_HEAD(, cert_job)	 cert_jobs;	/* asked */
+	struct loop_timer	*cert_timer;	/* while there are any */
 
 	/* the hasher */
 	bool			 hasher_up;
@@ -322,7 +409,7 @@ struct vault {
 	/* administration */
 	LIST_HEAD(, admin)	 admins;
 	bool			 changing;	/* one change at a time */
-	STAILQ_HEAD(, change)	 changes;	/* that wait */
+	STAILQ_HEAD(, queued)	 queued;	/* for it */
 	unsigned		 nadmins;
 	uint32_t		 status_id;
 
@@ -342,6 +429,8 @@ void vault_free(struct vault *v);
 /* A user's entry from the record of this version; it belongs to v. */
 struct user *user_add(struct vault *v, const struct rec_user *rec,
     uint64_t version);
+/* Take it out and free it: nothing refers to it any more. */
+void user_remove(struct vault *v, struct user *u);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
 struct user *user_by_name(struct vault *v, const char *name);
 
@@ -350,6 +439,8 @@ void enrolled_add(struct vault *v, struct bytes key, uint64_t version,
     uint8_t state);
 /* What is known of a K record, or NULL when no such key is enrolled. */
 struct enrolled *enrolled_find(const struct vault *v, struct bytes key);
+/* Forget it: it is not enrolled any more. */
+void enrolled_remove(struct vault *v, struct bytes key);
 /* The version that counts, or 0 when no such key is enrolled. */
 uint64_t enrolled_version(const struct vault *v, struct bytes key);
 
@@ -380,6 +471,8 @@ void dk_drop_user(struct vault *v, const struct user *u);
  */
 void conv_pin(struct conv *c);
 void conv_unpin(struct vault *v, struct conv *c);
+/* It was deleted: take it out of the table; it is freed with its last pin. */
+void conv_remove(struct vault *v, struct conv *c);
 
 /* ---- vault_boot.c ------------------------------------------------------- */
 
@@ -412,19 +505,21 @@ void commit_kick(void *arg);
 bool commit_idle(const struct vault *v);
 /* Write the anchor if it is behind H. */
 void anchor_sync(struct vault *v);
+/* Write it in any case. */
+void anchor_now(struct vault *v);
 /* Finish what is under way, write the anchor, then exit. */
 void vault_stop(struct vault *v);
 
-/* ---- vault_change.c ----------------------------------------------------- */
+/* ---- vault_queue.c ------------------------------------------------------ */
 
 /*
- * Call c->go() when no other change is under way.  It ends by change_done(), once
+ * Call q->go() when no other change is under way.  It ends by queue_done(), once
  * memory is what the store is.
  */
-void change_wait(struct vault *v, struct change *c);
-void change_done(struct vault *v);
+void queue_wait(struct vault *v, struct queued *q);
+void queue_done(struct vault *v);
 /* Begin the next one that waits: commit_kick() does it. */
-void change_kick(struct vault *v);
+void queue_kick(struct vault *v);
 /* A batch of records; was: their version as stored, 0 for none. */
 void rcommit_begin(struct rcommit *rc, struct vault *v,
     void (*done)(struct rcommit *, enum kv_status));
@@ -451,7 +546,7 @@ void backoff_fail(struct vault *v, struct rcommit *rc,
     const struct rec_key *key);
 void backoff_good(struct vault *v, struct rcommit *rc,
     const struct rec_key *good);
-/* For vault_change.c: these were written, or not. */
+/* For vault_queue.c: these were written, or not. */
 void backoff_written(struct vault *v, const struct rcommit *rc, bool ok);
 
 /* ---- vault_gate.c -------------------------------------------------------- */
@@ -536,6 +631,29 @@ int hash_ask(struct vault *v, struct hash_job *j, bool known);
 /* Every job fails: for vault_free(). */
 void hash_free(struct vault *v);
 
+/* ---- vault_cert.c ------------------------------------------------------- */
+
+/* Of certd's link; arg is the vault. */
+chan_msg_cb vault_on_certd;
+chan_closed_cb vault_certd_lost;
+
+/* A question about this certificate and the key that it should be for. */
+void cert_job_init(struct cert_job *j, struct bytes cert,
+    const struct rec_spki *spki);
+/*
+ * Why certd need not even be asked, or NULL: an authority in client_ca has signed
+ * the certificate and the key stands in what it signed.
+ */
+const char *cert_refuse(const struct vault *v, const struct cert_job *j);
+/* Ask; only when cert_refuse() has nothing against it. */
+void cert_ask(struct vault *v, struct cert_job *j);
+/* Watch over the certificate of a session that begins; not_after is its end. */
+void cert_keep(struct worker *w, const struct cert_job *j, uint64_t not_after);
+/* The session has ended. */
+void cert_forget(struct worker *w);
+/* Of vault_free(): drop questions and keys. */
+void certs_free_all(struct vault *v);
+
 /* ---- vault_session.c ---------------------------------------------------- */
 
 /* Of a session worker's channel; arg is the struct worker. */
@@ -557,14 +675,44 @@ void sess_error(struct worker *w, uint32_t req, uint16_t code);
 /* The conversation id of w's user, or NULL: then the attempt was audited. */
 struct conv *sess_conv(struct worker *w, const uint8_t id[REC_ID]);
 
+/* ---- vault_change.c ----------------------------------------------------- */
+
+/*
+ * Make the change when those before it are over; v, conv, seal and done are
+ * set.  Its sreq may have begun or not.
+ */
+void change_add(struct change *ch);
+/*
+ * For seal(): the records C and L for ch->head and, in a new conversation, D.  0
+ * or -1.
+ */
+int change_seal_meta(struct change *ch, const char *title, const char *model);
+
+/* ---- vault_edit.c ------------------------------------------------------- */
+
+/* What may stand in a list: one line, without control characters. */
+void clean_title(char title[REC_TITLE_MAX + 1], struct bytes text);
+void rename_begin(struct worker *w, const struct m_sv_rename *m);
+void delete_begin(struct worker *w, const struct m_sv_delete *m);
+/* Delete it for its administrator; told gets 0 or a code at the end. */
+void conv_erase(struct vault *v, struct conv *c, void (*told)(void *, uint16_t),
+    void *arg);
+
 /* ---- vault_put.c -------------------------------------------------------- */
 
+void import_begin(struct worker *w, const struct m_sv_import *m);
 void put_begin(struct worker *w, const struct m_sv_put *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
 
 /* ---- vault_list.c ------------------------------------------------------- */
 
 void list_begin(struct worker *w, const struct m_sv_list *m);
+
+/* ---- vault_search.c ----------------------------------------------------- */
+
+void search_begin(struct worker *w, const struct m_sv_search *m);
+/* sv_cancel: end a search of w, without another word. */
+void search_cancel(struct worker *w, uint32_t req);
 
 /* ---- vault_read.c ------------------------------------------------------- */
 
@@ -581,6 +729,42 @@ uint16_t conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
 /* Audit that a record of a conversation was changed. */
 void tamper(struct conv *c, uint64_t n, const char *what);
 
+/* ---- vault_sweep.c ------------------------------------------------------ */
+
+/* A tombstone that the engine has. */
+struct tomb *tomb_add(struct vault *v, const uint8_t id[REC_ID],
+    uint32_t epoch);
+/* One to be written with a deletion: its record, and its part of H. */
+void tomb_make(struct vault *v, const uint8_t id[REC_ID], struct wbatch *ops);
+void tomb_account(const struct vault *v, const uint8_t id[REC_ID],
+    uint8_t mset[REC_HASH]);
+/* The deletion failed, or is durable: the sweep begins. */
+void tomb_undo(struct vault *v, const uint8_t id[REC_ID]);
+void tomb_durable(struct vault *v, const uint8_t id[REC_ID]);
+/* Do the next step, if there is one and none is under way. */
+void sweep_kick(struct vault *v);
+/* Whether nothing is left to be swept or forgotten now. */
+bool sweep_idle(const struct vault *v);
+void sweep_free(struct vault *v);
+
+/* ---- vault_turn.c ------------------------------------------------------- */
+
+/* The epoch for what is sealed now, and the key of an epoch, or NULL. */
+uint32_t epoch_newest(const struct vault *v);
+const uint8_t *epoch_key(const struct vault *v, uint32_t epoch);
+/* Something was deleted: turn soon.  Seconds until that begins. */
+uint32_t turn_due(struct vault *v);
+/*
+ * Turn the epoch now; done is called when it is over, with what it came to.
+ * force: conversations whose data key is damaged are given up.  False when that
+ * cannot be begun (a turn for somebody else is under way).
+ */
+bool turn_now(struct vault *v, bool force, void (*done)(void *arg, bool ok,
+    const char *what), void *arg);
+/* After the start: go on with what was under way. */
+void turn_resume(struct vault *v);
+void turn_free(struct vault *v);
+
 /* ---- vault_llm.c -------------------------------------------------------- */
 
 chan_msg_cb vault_on_llm;
@@ -590,6 +774,11 @@ const struct model *model_find(const struct vault *v, struct bytes alias);
 void llm_open(struct worker *w, const struct m_sv_open_model *m);
 /* N is gone: no more answers for it. */
 void llm_revoke(struct vault *v, uint64_t n);
+
+/* ---- vault_erase.c ------------------------------------------------------ */
+
+/* After the start: go on with a removal that was under way. */
+void erase_resume(struct vault *v);
 
 /* ---- vault_admin.c ------------------------------------------------------ */
 

@@ -69,6 +69,10 @@ admin_user(struct admin *a, struct bytes name)
 		u = user_by_name(a->v, text);
 	if (u == NULL)
 		admin_end(a, false, "there is no user %s", text);
+	else if (u->state == REC_USER_REMOVED) {
+		admin_end(a, false, "user %s is being removed", text);
+		u = NULL;
+	}
 	return u;
 }
 
@@ -336,6 +340,12 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_av_session_list:
 		admin_session_list(a);
+		break;
+	case MSG_av_user_remove:
+		admin_user_remove(a, &m->u.av_user_remove);
+		break;
+	case MSG_av_shred:
+		admin_shred(a, &m->u.av_shred);
 		break;
 	case MSG_av_session_kill:
 		admin_session_kill(a, &m->u.av_session_kill);

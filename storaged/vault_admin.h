@@ -71,5 +71,12 @@ void admin_invite(struct admin *a, const struct m_av_invite *m);
 void admin_seal(struct admin *a, const struct m_av_seal *m);
 void admin_passwd(struct admin *a, const struct m_av_passwd *m);
 void admin_policy(struct admin *a, const struct m_av_policy *m);
+/* ---- vault_erase.c ------------------------------------------------------- */
+
+void admin_user_remove(struct admin *a, const struct m_av_user_remove *m);
+
+/* ---- vault_storage.c ----------------------------------------------------- */
+
+void admin_shred(struct admin *a, const struct m_av_shred *m);
 
 #endif

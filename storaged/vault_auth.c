@@ -8,9 +8,10 @@
 #include "rsa.h"
 #include "vault.h"
 
-/* An xv_auth that waits for the K record. */
+/* An xv_auth that waits for the K record, then perhaps for certd. */
 struct try {
 	struct vault	*v;
+	struct cert_job	 cert;		/* cert_n 0: none was shown */
 	uint64_t	 n;
 	uint8_t		 suite;
 	uint8_t		 random_c[32];
@@ -66,15 +67,16 @@ signed_by(const struct try *a, const struct worker *w,
     const struct rec_spki *signer)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
-	uint8_t wrap_hash[HASH_LEN];
+	uint8_t wrap_hash[HASH_LEN], cert_hash[HASH_LEN];
 	EVP_PKEY *key;
 	bool ok = false;
 
 	if ((key = rsa_spki_parse(spki_bytes(signer), RSA_USE_SIGN, 0)) == NULL)
 		return false;
 	sha256(wrap_hash, spki_bytes(&a->wrap));
+	sha256(cert_hash, bytes_of(a->cert.cert, a->cert.cert_n));
 	hs_tbs_client(&tbs, a->suite, a->random_c, w->random_s, a->th_sf, a->fp,
-	    wrap_hash, a->v->host_hash);
+	    wrap_hash, a->v->host_hash, cert_hash);
 	if (!tbs.err)
 		ok = rsa_pss_verify(key, bytes_of(a->sig, a->sig_n),
 		    buf_bytes(&tbs)) == 0;
@@ -90,6 +92,37 @@ max_sessions(const struct vault *v, const struct user *u)
 	    v->max_sessions_per_user;
 }
 
+/* Why somebody who has shown who they are may not come in, or NULL. */
+static const char *
+judge_user(const struct try *a, const struct user *u)
+{
+	if (u->state != REC_USER_ENABLED)
+		return "user disabled";
+	if (u->live >= max_sessions(a->v, u))
+		return "too many sessions";
+	if (a->v->stopping)
+		return "stopping";
+	return NULL;
+}
+
+/*
+ * With a certificate: the signature first, then who signed the certificate; what
+ * stands in it is looked at by certd, and only after that.  A key that is enrolled
+ * besides counts as revoked when it was.
+ */
+static const char *
+judge_cert(const struct try *a, const struct worker *w,
+    const struct rec_enrolled *k)
+{
+	if (!signed_by(a, w, &a->spki))
+		return "bad signature";
+	if (!hs_suite_spoken(a->suite) || a->suite < a->v->lowest_suite)
+		return "suite not allowed";
+	if (k != NULL && k->state != REC_KEY_ACTIVE)
+		return "key revoked";
+	return cert_refuse(a->v, &a->cert);
+}
+
 /*
  * Why not, or NULL.  Every way through here costs one verification, with the
  * enrolled key or, when there is none, with the one that was sent.  *may_enrol:
@@ -101,32 +134,25 @@ judge(const struct try *a, const struct worker *w,
     const struct rec_enrolled *k, const struct user *u, bool *may_enrol)
 {
 	bool good = signed_by(a, w, k != NULL ? &k->sign : &a->spki);
+	bool in = k != NULL && u != NULL && k->state == REC_KEY_ACTIVE &&
+	    u->state == REC_USER_ENABLED;
 
-	*may_enrol = false;
 	if (k != NULL && (!same_spki(&k->sign, &a->spki) || u == NULL))
 		return "the key's record does not fit";
-	if (k != NULL && k->state == REC_KEY_ACTIVE &&
-	    u->state == REC_USER_ENABLED && !same_spki(&k->wrap, &a->wrap))
+	if (in && !same_spki(&k->wrap, &a->wrap))
 		return "another wrap key than the enrolled one";
 	if (!good)
 		return k != NULL ? "bad signature" : "unknown key, and a bad "
 		    "signature";
 	if (!hs_suite_spoken(a->suite) || a->suite < a->v->lowest_suite)
 		return "suite not allowed";
-	*may_enrol = a->v->enrolment && !a->v->stopping && w->have_nonce &&
-	    w->sess != NULL;
+	*may_enrol = !in && a->v->enrolment && !a->v->stopping &&
+	    w->have_nonce && w->sess != NULL;
 	if (k == NULL)
 		return "unknown key";
 	if (k->state != REC_KEY_ACTIVE)
 		return "key revoked";
-	if (u->state != REC_USER_ENABLED)
-		return "user disabled";
-	*may_enrol = false;
-	if (u->live >= max_sessions(a->v, u))
-		return "too many sessions";
-	if (a->v->stopping)
-		return "stopping";
-	return NULL;
+	return judge_user(a, u);
 }
 
 static void
@@ -159,15 +185,16 @@ let_through(struct worker *w)
 static void
 bind_login(struct worker *w, const struct try *a)
 {
-	uint8_t wrap_hash[HASH_LEN];
+	uint8_t wrap_hash[HASH_LEN], cert_hash[HASH_LEN];
 
 	sha256(wrap_hash, spki_bytes(&a->wrap));
+	sha256(cert_hash, bytes_of(a->cert.cert, a->cert.cert_n));
 	hs_login_bind(w->bind, a->suite, a->random_c, w->random_s, a->th_sf,
-	    a->fp, wrap_hash, a->v->host_hash);
+	    a->fp, wrap_hash, a->v->host_hash, cert_hash);
 	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
 }
 
-/* Whether a password is wanted besides the key. */
+/* Whether a password is wanted besides the key or the certificate. */
 static bool
 wants_password(const struct vault *v, const struct user *u)
 {
@@ -181,7 +208,6 @@ let_enrol(struct worker *w, const struct try *a, const char *reason)
 {
 	char fp[RSA_FP_TEXT];
 
-	bind_login(w, a);
 	if (!gate_begin(w, GATE_ENROL, &a->spki, &a->wrap))
 		return false;
 	rsa_fingerprint_text(fp, a->fp);
@@ -196,7 +222,7 @@ let_enrol(struct worker *w, const struct try *a, const char *reason)
 
 /* The session channel comes to life, or waits for the password. */
 static void
-grant(struct worker *w, const struct try *a, const struct rec_enrolled *k,
+grant(struct worker *w, const struct try *a, const char *label,
     struct user *u)
 {
 	struct vault *v = w->v;
@@ -207,19 +233,53 @@ grant(struct worker *w, const struct try *a, const struct rec_enrolled *k,
 	    w->source, fp, a->suite);
 	w->user = u;
 	memcpy(w->fp, a->fp, sizeof(w->fp));
-	memcpy(w->label, k->label, sizeof(w->label));
+	(void)strlcpy(w->label, label, sizeof(w->label));
 	w->suite = a->suite;
 	w->since_ms = mono_ms();
 	w->since_us = wall_us();
 	w->logs = 0;
 	u->live++;
 	v->nlive++;
-	bind_login(w, a);
 	if (wants_password(v, u))
 		(void)gate_begin(w, GATE_FACTOR, NULL, NULL);
 	else
 		session_begin(w);
 	let_through(w);
+}
+
+/* What certd says; the worker may have gone meanwhile. */
+static void
+on_cert(struct cert_job *j, const char *reason, const struct cert_answer *ca)
+{
+	struct try *a = j->arg;
+	struct worker *w = worker_find(a->v, a->n);
+	struct user *u = NULL;
+	uint64_t not_after = ca != NULL ? ca->not_after : 0;
+	char why[512];
+
+	if (w == NULL || w->kex == NULL) {
+		free(a);
+		return;
+	}
+	if (reason == NULL && (u = user_by_name(a->v, ca->user)) == NULL)
+		reason = "the certificate's user is not known here";
+	if (reason == NULL)
+		reason = judge_user(a, u);
+	if (reason == NULL && w->sess == NULL)
+		reason = "the session worker is gone";
+	if (reason == NULL) {
+		audit(EV_auth_certificate, w->n, u->name,
+		    "certificate=%s expires=%llu", ca->detail,
+		    (unsigned long long)not_after);
+		grant(w, a, "certificate", u);
+		if (w->user != NULL)
+			cert_keep(w, j, not_after);
+	} else {
+		(void)snprintf(why, sizeof(why), "%s (%s)", reason,
+		    ca != NULL ? ca->detail : "no verdict");
+		refuse(w, a, u, why);
+	}
+	free(a);
 }
 
 static void
@@ -229,7 +289,7 @@ on_enrolled(void *arg, const struct engine_reply *r)
 	struct vault *v = a->v;
 	struct worker *w = worker_find(v, a->n);
 	struct rec_enrolled k;
-	bool found = false, may_enrol;
+	bool found = false, may_enrol = false;
 	const char *reason;
 	struct user *u = NULL;
 	uint64_t version;
@@ -247,15 +307,25 @@ on_enrolled(void *arg, const struct engine_reply *r)
 	}
 	if (found)
 		u = user_by_uid(v, k.uid);
-	reason = judge(a, w, found ? &k : NULL, u, &may_enrol);
+	if (a->cert.cert_n > 0)
+		reason = judge_cert(a, w, found ? &k : NULL);
+	else
+		reason = judge(a, w, found ? &k : NULL, u, &may_enrol);
 	if (reason == NULL && !w->have_nonce)
 		reason = "no nonce from keyd";
 	else if (reason == NULL && w->sess == NULL)
 		reason = "the session worker is gone";
-	if (reason == NULL)
-		grant(w, a, &k, u);
-	else if (!may_enrol || !let_enrol(w, a, reason))
-		refuse(w, a, u, reason);
+	bind_login(w, a);
+	if (reason != NULL) {
+		if (!may_enrol || !let_enrol(w, a, reason))
+			refuse(w, a, u, reason);
+	} else if (a->cert.cert_n > 0) {
+		a->cert.done = on_cert;
+		a->cert.arg = a;
+		cert_ask(v, &a->cert);
+		return;
+	} else
+		grant(w, a, k.label, u);
 out:
 	free(a);
 }
@@ -279,6 +349,7 @@ auth(struct worker *w, const struct m_xv_auth *m)
 	memcpy(a->spki.p, m->spki.p, m->spki.n);
 	a->wrap.n = (uint16_t)m->wrap_spki.n;
 	memcpy(a->wrap.p, m->wrap_spki.p, m->wrap_spki.n);
+	cert_job_init(&a->cert, m->cert, &a->spki);
 	a->sig_n = m->sig.n;
 	memcpy(a->sig, m->sig.p, m->sig.n);
 	rsa_fingerprint(a->fp, m->spki);

@@ -68,9 +68,9 @@ open_storage_key(struct vault *v, struct chan *boot, int keyfile_fd)
 		return refuse(v, "the key file cannot be read or is damaged");
 	if (anchor_read(v->anchor_fd, a) != 0)
 		return refuse(v, "the anchor cannot be read or is damaged");
-	if (a->nepochs != 1)
-		return refuse(v, "the anchor names an unfinished turn of the "
-		    "epoch, which this version cannot finish");
+	if (a->nepochs == 2 && a->epoch[0].gen != a->epoch[1].gen)
+		return refuse(v, "the anchor names an unfinished rotation of "
+		    "the storage key, which this version cannot finish");
 	if ((kg = keyfile_find(&kf, a->epoch[0].gen)) == NULL)
 		return refuse(v, "the key file has no share of generation %u, "
 		    "which the anchor names: they do not belong together",
@@ -79,15 +79,18 @@ open_storage_key(struct vault *v, struct chan *boot, int keyfile_fd)
 	ask.wrapped = bytes_of(kg->ct, kg->ct_n);
 	if (ask_keyd(v, boot, MSG_boot_unwrap, &ask, &m, MSG_boot_share) == -1)
 		return -1;
-	seal_storage_key(k->sk, m.u.boot_share.share, a->epoch[0].share_b);
+	seal_storage_key(k->sk[0], m.u.boot_share.share, a->epoch[0].share_b);
 	OPENSSL_cleanse(&m, sizeof(m));
 	if (chan_send(boot, MSG_boot_done, NULL, -1) == -1)
 		return refuse(v, "keyd is gone");
-	if (anchor_verify(a, k->sk) != 0)
+	if (anchor_verify(a, k->sk[0]) != 0)
 		return refuse(v, "the storage key is wrong: anchor, key file "
 		    "and keyd's wrap key do not belong together, or one of "
 		    "them was changed");
-	seal_epoch_key(k->ek, k->sk, a->epoch[0].secret, a->epoch[0].epoch);
+	memcpy(k->sk[1], k->sk[0], SEAL_KEYLEN);
+	for (unsigned i = 0; i < a->nepochs; i++)
+		seal_epoch_key(k->ek[i], k->sk[i], a->epoch[i].secret,
+		    a->epoch[i].epoch);
 	return 0;
 }
 
@@ -132,7 +135,7 @@ open_bundle(struct vault *v)
 
 	if (get_one(v, &key, &o) == -1)
 		return -1;
-	seal_kek(kek, v->keys->sk);
+	seal_kek(kek, v->keys->sk[0]);
 	if (!o.found)
 		(void)refuse(v, "the database has no record R: it is not the "
 		    "one of this anchor, or was emptied");
@@ -333,6 +336,22 @@ row_backoff(struct walk *w, const struct kv_row *row)
 	return 0;
 }
 
+static int
+row_tomb(struct walk *w, const struct kv_row *row)
+{
+	uint8_t id[REC_ID];
+	struct rec_tomb rec;
+	uint64_t version;
+
+	if (rec_parse_tomb(row->key, id) != 0 ||
+	    rec_open_tomb(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0)
+		return bad_row(w, row);
+	tomb_add(w->v, id, rec.epoch)->durable = true;
+	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	return 0;
+}
+
 /* What was found, in one place, for the one who must decide what to do. */
 #define NO_ROLLBACK	"; accepting an older state is not possible in this " \
     "version: restore the newest backup of database and anchor together"
@@ -395,11 +414,12 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	    walk(&w, REC_USERKEY, row_userkey) == -1 ||
 	    walk(&w, REC_INVITE, row_invite) == -1 ||
 	    walk(&w, REC_BACKOFF, row_backoff) == -1 ||
-	    walk(&w, REC_HEAD, row_head) == -1 || judge(v, &w) == -1)
+	    walk(&w, REC_HEAD, row_head) == -1 ||
+	    walk(&w, REC_TOMB, row_tomb) == -1 || judge(v, &w) == -1)
 		return -1;
 	a->n = v->h.n;
 	mset_root(a->root, &v->keys->bundle, &v->h);
-	if (anchor_write_both(anchor_fd, a, v->keys->sk) != 0)
+	if (anchor_write_both(anchor_fd, a, v->keys->sk[0]) != 0)
 		return refuse(v, "the anchor file cannot be written");
 	audit(EV_vault_start, 0, NULL, "commit=%llu users=%zu "
 	    "conversations=%zu", (unsigned long long)v->h.n, v->nusers, v->nconvs);
@@ -450,7 +470,7 @@ make_records(struct vault *v)
 	struct one o = { .value = BUF_INIT(0) };
 	int rv = 0;
 
-	seal_kek(kek, k->sk);
+	seal_kek(kek, k->sk[0]);
 	if (seal_bundle(&r, kek, GEN_FIRST, 1, &k->bundle) != 0 ||
 	    rec_seal_mset(&h, &k->bundle, rec_bytes(&hkey), 1, &v->h) != 0)
 		fatalx("the first records cannot be sealed");
@@ -484,12 +504,12 @@ vault_init(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	a->epoch[0].gen = GEN_FIRST;
 	crypto_random(a->epoch[0].secret, SEAL_KEYLEN);
 	crypto_random(a->epoch[0].share_b, SEAL_KEYLEN);
-	seal_storage_key(k->sk, share_a, a->epoch[0].share_b);
+	seal_storage_key(k->sk[0], share_a, a->epoch[0].share_b);
 	OPENSSL_cleanse(share_a, sizeof(share_a));
 	seal_bundle_new(&k->bundle);
 	memset(&v->h, 0, sizeof(v->h));
 	mset_root(a->root, &k->bundle, &v->h);
-	if (anchor_create(anchor_fd, a, k->sk) != 0)
+	if (anchor_create(anchor_fd, a, k->sk[0]) != 0)
 		return refuse(v, "the anchor cannot be created (is it empty?)");
 	if (make_records(v) == -1)
 		return -1;

@@ -46,7 +46,7 @@ commit_kick(void *arg)
 	struct vault *v = arg;
 	struct commit *c;
 
-	change_kick(v);
+	queue_kick(v);
 	if (STAILQ_EMPTY(&v->waiting) || !STAILQ_EMPTY(&v->committing))
 		return;
 	v->h_next = v->h;
@@ -73,17 +73,22 @@ anchor_due(void *arg)
 }
 
 void
-anchor_sync(struct vault *v)
+anchor_now(struct vault *v)
 {
 	struct anchor *a = &v->keys->anchor;
 
-	if (!v->anchor_dirty)
-		return;
 	a->n = v->h.n;
 	mset_root(a->root, &v->keys->bundle, &v->h);
-	if (anchor_write(v->anchor_fd, a, v->keys->sk) != 0)
+	if (anchor_write(v->anchor_fd, a, v->keys->sk[0]) != 0)
 		fatal("the anchor file cannot be written");
 	v->anchor_dirty = false;
+}
+
+void
+anchor_sync(struct vault *v)
+{
+	if (v->anchor_dirty)
+		anchor_now(v);
 }
 
 static void

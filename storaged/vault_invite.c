@@ -105,8 +105,10 @@ on_record(void *arg, const struct engine_reply *r)
 	invite_proof(want, secret, a->bind, a->what);
 	good &= bytes_eq_ct(want, a->proof, sizeof(want));
 	good &= wall_us() < rec.expires_us;
-	if (good && (a->u = user_by_uid(v, rec.uid)) == NULL)
-		good = false;
+	a->u = good ? user_by_uid(v, rec.uid) : NULL;
+	if ((a->named = a->u != NULL))
+		memcpy(a->uid, rec.uid, sizeof(a->uid));
+	good &= a->named;
 	OPENSSL_cleanse(&rec, sizeof(rec));
 	OPENSSL_cleanse(secret, sizeof(secret));
 	OPENSSL_cleanse(want, sizeof(want));
@@ -144,13 +146,23 @@ invite_taken(struct attempt *a)
 
 struct making {
 	struct admin		*a;
-	struct change		 change;
+	struct queued		 turn;
 	struct rcommit		 rc;
 	struct user		*u;
 	uint8_t			 id[INVITE_ID];
 	struct rec_invite	 rec;
 	struct rec_key		 key;
 };
+
+static void
+made(struct making *m)
+{
+	struct admin *a = m->a;
+
+	freezero(m, sizeof(*m));
+	a->pending = false;
+	admin_release(a);
+}
 
 static void
 on_made(struct rcommit *rc, enum kv_status st)
@@ -172,22 +184,28 @@ on_made(struct rcommit *rc, enum kv_status st)
 		admin_end(a, true, "for %s, once", m->u->name);
 	} else
 		admin_end(a, false, "the store failed, try again");
-	change_done(v);
+	queue_done(v);
 	OPENSSL_cleanse(&reply, sizeof(reply));
-	freezero(m, sizeof(*m));
-	a->pending = false;
-	admin_release(a);
+	made(m);
 }
 
 static void
-make(struct change *c)
+make(struct queued *c)
 {
 	struct making *m = (struct making *)((char *)c -
-	    offsetof(struct making, change));
+	    offsetof(struct making, turn));
 	struct vault *v = m->a->v;
 	struct buf val = BUF_INIT(SEAL_VALUE_MAX);
 	const struct invite *i;
 
+	/* It may have been removed while this waited. */
+	if ((m->u = user_by_uid(v, m->rec.uid)) == NULL ||
+	    m->u->state == REC_USER_REMOVED) {
+		admin_end(m->a, false, "the user was removed");
+		queue_done(v);
+		made(m);
+		return;
+	}
 	rcommit_begin(&m->rc, v, on_made);
 	crypto_random(m->id, sizeof(m->id));
 	crypto_random(m->rec.secret, sizeof(m->rec.secret));
@@ -230,10 +248,10 @@ admin_invite(struct admin *a, const struct m_av_invite *q)
 		fatal("calloc");
 	m->a = a;
 	m->u = u;
-	m->change.go = make;
+	m->turn.go = make;
 	memcpy(m->rec.uid, u->uid, sizeof(m->rec.uid));
 	m->rec.created_us = wall_us();
 	m->rec.expires_us = m->rec.created_us + q->seconds * 1000000ull;
 	a->pending = true;
-	change_wait(a->v, &m->change);
+	queue_wait(a->v, &m->turn);
 }

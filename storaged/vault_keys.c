@@ -52,7 +52,9 @@ struct keyreq {
 	struct sreq		 sreq;
 	struct vault		*v;
 	uint64_t		 n;
-	struct user		*u;
+	uint8_t			 uid[REC_ID];
+	char			 name[REC_NAME_MAX + 1];
+	struct user		*u;		/* during the change */
 	uint8_t			 own[REC_FP];	/* the key of this session */
 	struct engine_pos	 at;
 	struct rec_key		 hi;
@@ -63,7 +65,7 @@ struct keyreq {
 	uint8_t			 fp[REC_FP];
 	struct rec_enrolled	 k;
 	struct enrolled		*e;
-	struct change		 change;
+	struct queued		 turn;
 	struct rcommit		 rc;
 };
 
@@ -100,7 +102,8 @@ begin(struct worker *w, uint32_t req)
 		fatal("calloc");
 	q->v = w->v;
 	q->n = w->n;
-	q->u = w->user;
+	memcpy(q->uid, w->user->uid, sizeof(q->uid));
+	(void)strlcpy(q->name, w->user->name, sizeof(q->name));
 	memcpy(q->own, w->fp, sizeof(q->own));
 	sreq_begin(&q->sreq, w, req, gone);
 	return q;
@@ -118,14 +121,14 @@ open_row(struct keyreq *q, const struct kv_row *row, struct rec_userkey *uk,
 	uint64_t version;
 
 	if (rec_parse_userkey(row->key, uid, keyid) == 0 &&
-	    memcmp(uid, q->u->uid, REC_ID) == 0 &&
+	    memcmp(uid, q->uid, REC_ID) == 0 &&
 	    rec_open_userkey(uk, &version, b, row->key, row->value) == 0) {
 		key = rec_key_key(b, uk->fp);
 		e = enrolled_find(q->v, rec_bytes(&key));
 		if (e != NULL && e->version == version)
 			return e;
 	}
-	audit(EV_storage_tamper, q->n, q->u->name, "an entry in the list of "
+	audit(EV_storage_tamper, q->n, q->name, "an entry in the list of "
 	    "keys is not the newest or does not verify");
 	return NULL;
 }
@@ -195,7 +198,7 @@ on_written(struct rcommit *rc, enum kv_status st)
 	if (st == KV_OK) {
 		q->e->version++;
 		rsa_fingerprint_text(fp, q->fp);
-		audit(revoke ? EV_key_revoke : EV_key_name, q->n, q->u->name,
+		audit(revoke ? EV_key_revoke : EV_key_name, q->n, q->name,
 		    "key=%s", fp);
 		if (revoke) {
 			q->e->state = REC_KEY_REVOKED;
@@ -207,7 +210,7 @@ on_written(struct rcommit *rc, enum kv_status st)
 	/* Its own session too, after it was told. */
 	if (st == KV_OK && revoke)
 		(void)workers_end(v, NULL, gone_fp, "its key was revoked");
-	change_done(v);
+	queue_done(v);
 }
 
 static void
@@ -220,13 +223,13 @@ on_key(void *arg, const struct engine_reply *r)
 	if (r->status != KV_OK || r->row[0].value.p == NULL ||
 	    rec_open_enrolled(&q->k, &version, &v->keys->bundle, r->row[0].key,
 	    r->row[0].value) != 0 || version != q->e->version ||
-	    memcmp(q->k.uid, q->u->uid, REC_ID) != 0) {
+	    memcmp(q->k.uid, q->uid, REC_ID) != 0) {
 		if (r->status == KV_OK)
-			audit(EV_storage_tamper, q->n, q->u->name, "the record "
+			audit(EV_storage_tamper, q->n, q->name, "the record "
 			    "of an enrolled key is not the newest or does not "
 			    "verify");
 		finish(q, ERR_STORAGE);
-		change_done(v);
+		queue_done(v);
 		return;
 	}
 	if (q->revoke)
@@ -257,7 +260,7 @@ on_userkey(void *arg, const struct engine_reply *r)
 		code = ERR_KEY;
 	if (code != 0) {
 		finish(q, code);
-		change_done(v);
+		queue_done(v);
 		return;
 	}
 	memcpy(q->fp, uk.fp, sizeof(q->fp));
@@ -265,12 +268,20 @@ on_userkey(void *arg, const struct engine_reply *r)
 }
 
 static void
-change_key(struct change *c)
+change_key(struct queued *c)
 {
 	struct keyreq *q = (struct keyreq *)((char *)c -
-	    offsetof(struct keyreq, change));
-	struct rec_key key = rec_key_userkey(q->u->uid, q->keyid);
+	    offsetof(struct keyreq, turn));
+	struct rec_key key = rec_key_userkey(q->uid, q->keyid);
 
+	/* The user may have been removed while this waited. */
+	if ((q->u = user_by_uid(q->v, q->uid)) == NULL) {
+		struct vault *v = q->v;
+
+		finish(q, ERR_KEY);
+		queue_done(v);
+		return;
+	}
 	engine_get(q->v->engine, rec_bytes(&key), on_userkey, q);
 }
 
@@ -283,8 +294,8 @@ keys_name(struct worker *w, const struct m_sv_key_name *m)
 		return;
 	memcpy(q->keyid, m->keyid, sizeof(q->keyid));
 	(void)msg_text(q->label, sizeof(q->label), m->label);
-	q->change.go = change_key;
-	change_wait(w->v, &q->change);
+	q->turn.go = change_key;
+	queue_wait(w->v, &q->turn);
 }
 
 void
@@ -296,6 +307,6 @@ keys_revoke(struct worker *w, const struct m_sv_key_revoke *m)
 		return;
 	memcpy(q->keyid, m->keyid, sizeof(q->keyid));
 	q->revoke = true;
-	q->change.go = change_key;
-	change_wait(w->v, &q->change);
+	q->turn.go = change_key;
+	queue_wait(w->v, &q->turn);
 }

@@ -13,7 +13,7 @@ struct listing;
 /* An L record that waits for its conversation's data key. */
 struct item {
 	struct listing	*list;
-	struct conv	*conv;
+	struct conv	*conv;		/* pinned */
 	struct rec_key	 key;
 	size_t		 value_n;
 	uint8_t		 value[];
@@ -33,6 +33,7 @@ struct listing {
 	struct item		*item[VAULT_LIST_MAX];
 	size_t			 nitems;
 	size_t			 opened;
+	size_t			 hidden;	/* being deleted */
 	bool			 more;		/* than are wanted */
 	bool			 whole;		/* from the first, in one scan */
 };
@@ -40,8 +41,10 @@ struct listing {
 static void
 listing_free(struct listing *g)
 {
-	for (size_t i = 0; i < g->nitems; i++)
+	for (size_t i = 0; i < g->nitems; i++) {
+		conv_unpin(g->v, g->item[i]->conv);
 		free(g->item[i]);
+	}
 	free(g);
 }
 
@@ -76,6 +79,10 @@ keep(struct listing *g, const struct kv_row *row)
 		    "a conversation in the list that does not exist");
 		return ERR_STORAGE;
 	}
+	if (c->deleting) {
+		g->hidden++;
+		return 0;
+	}
 	if (seal_version(row->value) != c->version ||
 	    updated_us != c->updated_us) {
 		tamper(c, w->n, "its entry in the list is not the newest");
@@ -85,6 +92,7 @@ keep(struct listing *g, const struct kv_row *row)
 		fatal("calloc");
 	it->list = g;
 	it->conv = c;
+	conv_pin(c);
 	it->key = rec_key_list(uid, updated_us, id);
 	it->value_n = row->value.n;
 	memcpy(it->value, row->value.p, row->value.n);
@@ -139,7 +147,8 @@ on_dk(void *arg, const struct engine_reply *r)
 	uint8_t dk[SEAL_KEYLEN];
 	uint16_t code;
 
-	if (g->sreq.w != NULL) {
+	/* One that was deleted meanwhile is left out. */
+	if (g->sreq.w != NULL && !it->conv->gone) {
 		code = conv_open_dk(g->v, it->conv, g->sreq.w->n, r, dk);
 		if (code == 0)
 			code = send_item(it, dk);
@@ -187,7 +196,7 @@ on_rows(void *arg, const struct engine_reply *r)
 		g->at = engine_after(r->row[i].key);
 	}
 	if (code == 0 && g->sreq.w != NULL && g->whole && r->end && !g->more &&
-	    g->nitems != g->sreq.w->user->nconvs) {
+	    g->nitems + g->hidden != g->sreq.w->user->nconvs) {
 		audit(EV_storage_tamper, g->sreq.w->n, g->sreq.w->user->name,
 		    "conversations are missing in the list");
 		code = ERR_STORAGE;

@@ -30,6 +30,13 @@ enrols(const struct attempt *a)
 	return a->use == USE_INVITE || a->use == PASSWORD_ENROL;
 }
 
+/* A user may be removed while others work: looked up again at each step. */
+static void
+look_up(struct attempt *a)
+{
+	a->u = a->named ? user_by_uid(a->v, a->uid) : NULL;
+}
+
 static void
 gone(struct sreq *s)
 {
@@ -212,7 +219,7 @@ on_settled(struct rcommit *rc, enum kv_status st)
 		right(a);
 	} else
 		answer(a, ERR_STORAGE);
-	change_done(v);
+	queue_done(v);
 }
 
 /* Add the user's record with the new password. */
@@ -238,7 +245,8 @@ gather(struct attempt *a)
 	struct vault *v = a->v;
 	struct rec_key key;
 
-	if (a->u->state != REC_USER_ENABLED)
+	look_up(a);
+	if (a->u == NULL || a->u->state != REC_USER_ENABLED)
 		return is_password(a) ? ERR_PASSWORD : ERR_INVITE;
 	/* A password that nobody waits for any more enrols nothing. */
 	if (a->sreq.w == NULL)
@@ -268,10 +276,10 @@ gather(struct attempt *a)
 }
 
 static void
-settle(struct change *c)
+settle(struct queued *c)
 {
 	struct attempt *a = (struct attempt *)((char *)c -
-	    offsetof(struct attempt, change));
+	    offsetof(struct attempt, turn));
 	struct vault *v = a->v;
 	uint16_t code;
 
@@ -279,10 +287,10 @@ settle(struct change *c)
 	if ((code = gather(a)) != 0) {
 		wb_free(&a->rc.commit.ops);
 		attempt_wrong(a, code);
-		change_done(v);
+		queue_done(v);
 	} else if (a->rc.n == 0) {
 		right(a);
-		change_done(v);
+		queue_done(v);
 	} else
 		rcommit_go(&a->rc);
 }
@@ -323,8 +331,8 @@ attempt_right(struct attempt *a)
 		attempt_wrong(a, ERR_OVERLOADED);
 		return;
 	}
-	a->change.go = settle;
-	change_wait(a->v, &a->change);
+	a->turn.go = settle;
+	queue_wait(a->v, &a->turn);
 }
 
 static void
@@ -348,8 +356,8 @@ on_fresh(struct hash_job *j, enum hashed result, const uint8_t *hash)
 			attempt_wrong(a, ERR_OVERLOADED);
 		return;
 	}
-	a->change.go = settle;
-	change_wait(a->v, &a->change);
+	a->turn.go = settle;
+	queue_wait(a->v, &a->turn);
 }
 
 /* ---- checking a password ------------------------------------------------------ */
@@ -360,6 +368,7 @@ on_checked(struct hash_job *j, enum hashed result, const uint8_t *hash)
 	struct attempt *a = j->arg;
 	bool good;
 
+	look_up(a);
 	if (result == HASHED_MEMORY || result == HASHED_GONE) {
 		attempt_wrong(a, ERR_OVERLOADED);
 		return;
@@ -369,7 +378,7 @@ on_checked(struct hash_job *j, enum hashed result, const uint8_t *hash)
 		return;
 	}
 	good = pwhash_right(&a->pw, &a->v->keys->bundle, a->rec.uid, hash);
-	if (good & a->real)
+	if (good & a->real & (a->u != NULL))
 		attempt_right(a);
 	else
 		attempt_wrong(a, ERR_PASSWORD);
@@ -383,6 +392,7 @@ on_user(void *arg, const struct engine_reply *r)
 	struct vault *v = a->v;
 	bool found = false;
 
+	look_up(a);
 	if (r->status != KV_OK) {
 		attempt_wrong(a, ERR_STORAGE);
 		return;
@@ -424,6 +434,8 @@ check_password(struct attempt *a, struct bytes name, struct bytes label,
 	a->u = user_by_name(a->v, a->user_name);
 	a->name = rec_key_backoff_name(b, name);
 	if (a->u != NULL) {
+		a->named = true;
+		memcpy(a->uid, a->u->uid, sizeof(a->uid));
 		backoff_source(source, a->source_text);
 		a->good = rec_key_backoff_good(b, a->u->uid, source);
 		a->is_good = backoff_is_good(a->v, &a->good);

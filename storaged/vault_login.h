@@ -34,7 +34,9 @@ struct attempt {
 	bool			 is_good;	/* this source, for this user */
 	bool			 admitted;	/* in the list */
 	char			 user_name[65];
-	struct user		*u;		/* NULL: no such user */
+	bool			 named;		/* uid is a user's */
+	uint8_t			 uid[REC_ID];
+	struct user		*u;		/* NULL: none, or removed meanwhile */
 	struct rec_user		 rec;
 	uint64_t		 version;	/* of rec */
 	struct pwhash		 pw;		/* what is compared with */
@@ -42,7 +44,7 @@ struct attempt {
 	struct pwhash		 fresh;		/* what will take its place */
 	bool			 have_fresh;
 	struct hash_job		 job;
-	struct change		 change;
+	struct queued		 turn;
 	struct rcommit		 rc;
 	uint16_t		 code;		/* of the answer; 0: right */
 	/* enrolment */

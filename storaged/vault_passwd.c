@@ -15,11 +15,13 @@
 struct setting {
 	struct admin	*a;
 	struct user	*u;
+	uint8_t		 uid[REC_ID];
+	char		 name[REC_NAME_MAX + 1];
 	bool		 password;	/* else the policy */
 	uint8_t		 policy;
 	struct pwhash	 pw;
 	struct hash_job	 job;
-	struct change	 change;
+	struct queued	 turn;
 	struct rcommit	 rc;
 	struct rec_user	 rec;
 	uint64_t	 version;
@@ -46,7 +48,7 @@ on_written(struct rcommit *rc, enum kv_status st)
 	static const char *const policies[] = { "default", "publickey",
 	    "publickey+password" };
 
-	change_done(a->v);
+	queue_done(a->v);
 	if (st != KV_OK)
 		admin_end(a, false, "the store failed, try again");
 	else {
@@ -86,7 +88,7 @@ on_record(void *arg, const struct engine_reply *r)
 			audit(EV_storage_tamper, 0, s->u->name, "a user's "
 			    "record is not the newest or does not verify");
 		admin_end(s->a, false, "the storage failed; the log has more");
-		change_done(v);
+		queue_done(v);
 		finish(s);
 		return;
 	}
@@ -104,20 +106,28 @@ on_record(void *arg, const struct engine_reply *r)
 }
 
 static void
-change(struct change *c)
+change(struct queued *c)
 {
 	struct setting *s = (struct setting *)((char *)c -
-	    offsetof(struct setting, change));
-	struct rec_key key = rec_key_user(&s->a->v->keys->bundle, s->u->name);
+	    offsetof(struct setting, turn));
+	struct rec_key key = rec_key_user(&s->a->v->keys->bundle, s->name);
 
+	/* It may have been removed while this waited. */
+	if ((s->u = user_by_uid(s->a->v, s->uid)) == NULL ||
+	    s->u->state == REC_USER_REMOVED) {
+		admin_end(s->a, false, "the user was removed");
+		queue_done(s->a->v);
+		finish(s);
+		return;
+	}
 	engine_get(s->a->v->engine, rec_bytes(&key), on_record, s);
 }
 
 static void
 set(struct setting *s)
 {
-	s->change.go = change;
-	change_wait(s->a->v, &s->change);
+	s->turn.go = change;
+	queue_wait(s->a->v, &s->turn);
 }
 
 static struct setting *
@@ -131,7 +141,8 @@ setting_new(struct admin *a, struct bytes name)
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		fatal("calloc");
 	s->a = a;
-	s->u = u;
+	memcpy(s->uid, u->uid, sizeof(s->uid));
+	(void)strlcpy(s->name, u->name, sizeof(s->name));
 	a->pending = true;
 	return s;
 }
@@ -163,7 +174,7 @@ on_hashed(struct hash_job *j, enum hashed result, const uint8_t *hash)
 	struct setting *s = j->arg;
 
 	if (result == HASHED_OK) {
-		pwhash_make(&s->pw, &s->a->v->keys->bundle, s->u->uid, hash);
+		pwhash_make(&s->pw, &s->a->v->keys->bundle, s->uid, hash);
 		set(s);
 		return;
 	}
@@ -204,7 +215,7 @@ admin_passwd(struct admin *a, const struct m_av_passwd *m)
 	s->job.q.memory_kib = s->pw.memory_kib;
 	s->job.q.passes = s->pw.passes;
 	s->job.q.fresh = 1;
-	s->job.q.user = bytes_str(s->u->name);
+	s->job.q.user = bytes_str(s->name);
 	s->job.done = on_hashed;
 	s->job.arg = s;
 	if (hash_ask(a->v, &s->job, true) == -1) {

@@ -118,7 +118,7 @@ sess_conv(struct worker *w, const uint8_t id[REC_ID])
 	struct conv *c = conv_find(w->v, id);
 	char hex[2 * REC_ID + 1];
 
-	if (c != NULL && c->user == w->user)
+	if (c != NULL && c->user == w->user && !c->deleting)
 		return c;
 	/* Not there, or another's: the same answer, and the same line. */
 	if (w->logs++ < VAULT_LOGS_MAX) {
@@ -205,6 +205,21 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_key_revoke:
 		keys_revoke(w, &m->u.sv_key_revoke);
+		break;
+	case MSG_sv_delete:
+		delete_begin(w, &m->u.sv_delete);
+		break;
+	case MSG_sv_rename:
+		rename_begin(w, &m->u.sv_rename);
+		break;
+	case MSG_sv_search:
+		search_begin(w, &m->u.sv_search);
+		break;
+	case MSG_sv_import:
+		import_begin(w, &m->u.sv_import);
+		break;
+	case MSG_sv_cancel:
+		search_cancel(w, m->u.sv_cancel.req);
 		break;
 	case MSG_sv_log:
 		worker_log(w, "session", m->u.sv_log.text);

@@ -27,10 +27,11 @@ vault_new(struct role *r, struct loop *l)
 		fatal("calloc");
 	LIST_INIT(&v->users);
 	LIST_INIT(&v->enrolled);
+	LIST_INIT(&v->tombs);
 	STAILQ_INIT(&v->waiting);
 	STAILQ_INIT(&v->committing);
 	LIST_INIT(&v->admins);
-	STAILQ_INIT(&v->changes);
+	STAILQ_INIT(&v->queued);
 	LIST_INIT(&v->invites);
 	LIST_INIT(&v->fails);
 	LIST_INIT(&v->gates);
@@ -43,6 +44,7 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->hash_wait[1]);
 	STAILQ_INIT(&v->hash_sent);
 	LIST_INIT(&v->doomed);
+	LIST_INIT(&v->cert_jobs);
 	v->started_ms = mono_ms();
 	return v;
 }
@@ -72,6 +74,10 @@ vault_free(struct vault *v)
 	invites_free(v);
 	backoff_free(v);
 	workers_forget_doomed(v);
+	loop_timer_free(v->erase_timer);
+	turn_free(v);
+	sweep_free(v);
+	certs_free_all(v);
 	loop_timer_free(v->anchor_timer);
 	loop_timer_free(v->stop_timer);
 	wb_free(&v->batch);
@@ -98,6 +104,14 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 	LIST_INSERT_HEAD(&v->users, u, link);
 	v->nusers++;
 	return u;
+}
+
+void
+user_remove(struct vault *v, struct user *u)
+{
+	LIST_REMOVE(u, link);
+	v->nusers--;
+	freezero(u, sizeof(*u));
 }
 
 struct user *
@@ -151,6 +165,17 @@ enrolled_find(const struct vault *v, struct bytes key)
 	return found;
 }
 
+void
+enrolled_remove(struct vault *v, struct bytes key)
+{
+	struct enrolled *e = enrolled_find(v, key);
+
+	if (e == NULL)
+		return;
+	LIST_REMOVE(e, link);
+	freezero(e, sizeof(*e));
+}
+
 uint64_t
 enrolled_version(const struct vault *v, struct bytes key)
 {
@@ -169,7 +194,7 @@ conv_new(const uint8_t id[REC_ID], const uint8_t uid[REC_ID])
 	memcpy(c->id, id, sizeof(c->id));
 	memcpy(c->uid, uid, sizeof(c->uid));
 	c->dk = -1;
-	STAILQ_INIT(&c->puts);
+	STAILQ_INIT(&c->changes);
 	return c;
 }
 
@@ -314,6 +339,22 @@ conv_pin(struct conv *c)
 void
 conv_unpin(struct vault *v, struct conv *c)
 {
-	if (--c->pins == 0 && (c->user == NULL || c->user->live == 0))
+	if (--c->pins > 0)
+		return;
+	if (c->gone || c->version == 0)
+		conv_free(v, c);	/* nobody else knows of it */
+	else if (c->user == NULL || c->user->live == 0)
 		dk_drop(v, c);
+}
+
+void
+conv_remove(struct vault *v, struct conv *c)
+{
+	LIST_REMOVE(c, link);
+	v->nconvs--;
+	if (c->user != NULL)
+		c->user->nconvs--;
+	c->user = NULL;
+	c->gone = true;
+	dk_drop(v, c);
 }

@@ -53,6 +53,7 @@ end_session(struct worker *w)
 	struct user *u = w->user;
 
 	llm_revoke(v, w->n);
+	cert_forget(w);
 	audit(EV_session_end, w->n, u->name, "seconds=%llu",
 	    (unsigned long long)((mono_ms() - w->since_ms) / 1000));
 	w->user = NULL;

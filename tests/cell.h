@@ -42,8 +42,8 @@
 #define DIES	SIG(SIGSYS)
 
 static const char *const cell_names[CELLS] = {
-	"logger", "keyd", "engine", "vault", "connector", "llmproxy", "zygote",
-	"sessiond", "kex", "session"
+	"logger", "keyd", "engine", "hasher", "vault", "connector", "llmproxy",
+	"zygote", "sessiond", "certd", "kex", "session"
 };
 
 static char dir[] = "/tmp/cloister-cell.XXXXXX";	/* the engine's */

@@ -80,7 +80,7 @@ tbs_of_client(const struct hs *hs, struct buf *tbs)
 	rsa_fingerprint(spki_hash, buf_bytes(&client_spki));
 	rsa_fingerprint(wrap_hash, buf_bytes(&wrap_spki));
 	hs_tbs_client(tbs, hs->suite, hs->random_c, hs->random_s, hs->th_sf,
-	    spki_hash, wrap_hash, hs->server_hash);
+	    spki_hash, wrap_hash, hs->server_hash, hs->cert_hash);
 }
 
 /* What keyd of the client does. */

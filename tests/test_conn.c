@@ -27,12 +27,13 @@ static int asked;		/* how often trust was asked */
 static int trust_rc;		/* what it answers */
 
 static int
-trust_stub(const uint8_t fp[HASH_LEN], int suite, void *arg)
+trust_stub(const struct server_id *id, void *arg)
 {
 	(void)arg;
 	asked++;
-	assert_memory_equal(fp, server_hash, HASH_LEN);
-	assert_int_equal(suite, HS_SUITE_BEST);
+	assert_memory_equal(id->fp, server_hash, HASH_LEN);
+	assert_true(bytes_eq(id->spki, buf_bytes(&server_spki)));
+	assert_int_equal(id->suite, HS_SUITE_BEST);
 	return trust_rc;
 }
 
@@ -240,6 +241,16 @@ fp_file(const struct cconf *conf, const char *fp)
 	assert_int_equal(fclose(f), 0);
 }
 
+/* What is said of a key without certificates. */
+static int
+decide(const uint8_t fp[HASH_LEN], int suite, struct trust *t)
+{
+	struct server_id id = { .suite = suite };
+
+	memcpy(id.fp, fp, HASH_LEN);
+	return trust_decide(&id, t);
+}
+
 static void
 test_trust(void **state)
 {
@@ -255,20 +266,20 @@ test_trust(void **state)
 	assert_int_equal(cconf_known_get(&conf, &server, fp, err, sizeof(err)),
 	    0);
 	conf.first_contact = CCONF_FIRST_REFUSE;
-	assert_int_equal(trust_decide(server_hash, 1, &t), RC_SERVER_KEY);
+	assert_int_equal(decide(server_hash, 1, &t), RC_SERVER_KEY);
 	assert_int_equal(cconf_known_get(&conf, &server, fp, err, sizeof(err)),
 	    0);
 	conf.first_contact = CCONF_FIRST_ACCEPT;
-	assert_int_equal(trust_decide(server_hash, 1, &t), RC_OK);
+	assert_int_equal(decide(server_hash, 1, &t), RC_OK);
 	assert_int_equal(cconf_known_get(&conf, &server, fp, err, sizeof(err)),
 	    1);
 	assert_memory_equal(fp, server_hash, HASH_LEN);
 	/* A known server: others are refused, whatever first_contact says. */
-	assert_int_equal(trust_decide(other_pin, 1, &t), RC_SERVER_KEY);
-	assert_int_equal(trust_decide(server_hash, 1, &t), RC_OK);
+	assert_int_equal(decide(other_pin, 1, &t), RC_SERVER_KEY);
+	assert_int_equal(decide(server_hash, 1, &t), RC_OK);
 	/* Once suite 2, never suite 1 again. */
-	assert_int_equal(trust_decide(server_hash, 2, &t), RC_OK);
-	assert_int_equal(trust_decide(server_hash, 1, &t), RC_SERVER_KEY);
+	assert_int_equal(decide(server_hash, 2, &t), RC_OK);
+	assert_int_equal(decide(server_hash, 1, &t), RC_SERVER_KEY);
 	cconf_fingerprint(text, server_hash);
 	assert_int_equal(trust_parse("yes", text), TRUST_YES);
 	assert_int_equal(trust_parse(text, text), TRUST_YES);

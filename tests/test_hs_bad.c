@@ -217,8 +217,8 @@ test_sa(void **state)
 	sign_server(&s, none, &nosig);
 	assert_null(client_on_sa(spki, 0, seal, buf_bytes(&sig)));
 	assert_null(client_on_sa(spki, 0, none, buf_bytes(&nosig)));
-	assert_null(client_on_sa(spki, HS_CERTS_MAX, seal, buf_bytes(&sig)));
-	assert_string_equal(client_on_sa(spki, HS_CERTS_MAX + 1, seal,
+	assert_null(client_on_sa(spki, CERTS_MAX, seal, buf_bytes(&sig)));
+	assert_string_equal(client_on_sa(spki, CERTS_MAX + 1, seal,
 	    buf_bytes(&sig)), "SA: malformed");
 	/* The sealing key is signed too. */
 	assert_string_equal(client_on_sa(spki, 0, none, buf_bytes(&sig)),

@@ -328,7 +328,7 @@ make_ca(struct run *r, struct buf *out)
 	rsa_fingerprint(fp, buf_bytes(&w.sign_spki));
 	rsa_fingerprint(wfp, buf_bytes(&w.wrap_spki));
 	hs_tbs_client(&tbs, r->hs.suite, r->hs.random_c, r->hs.random_s,
-	    r->hs.th_sf, fp, wfp, r->hs.server_hash);
+	    r->hs.th_sf, fp, wfp, r->hs.server_hash, r->hs.cert_hash);
 	assert_int_equal(rsa_pss_sign(&sig, w.sign, buf_bytes(&tbs)), 0);
 	assert_int_equal(hs_client_make_ca(&r->hs, buf_bytes(&w.sign_spki),
 	    buf_bytes(&w.wrap_spki), buf_bytes(&sig), out), 0);
@@ -362,7 +362,8 @@ vault_answer(struct run *r, enum msg_type answer)
 	rsa_fingerprint(fp, a->spki);
 	rsa_fingerprint(wfp, a->wrap_spki);
 	hs_tbs_client(&tbs, a->suite, a->random_c, r->random_s, a->th_sf, fp,
-	    wfp, w.host_hash);
+	    wfp, w.host_hash, hs_no_cert);
+	assert_int_equal(a->cert.n, 0);
 	assert_int_equal(rsa_pss_verify(w.sign, a->sig, buf_bytes(&tbs)), 0);
 	assert_true(bytes_eq(a->wrap_spki, buf_bytes(&w.wrap_spki)));
 	buf_free(&tbs);

@@ -129,7 +129,7 @@ client_sign(struct client_rig *r, const uint8_t random_c[32],
 	key_hash(fp, keys[KEYD_SIGN]);
 	key_hash(wrap, keys[KEYD_WRAP]);
 	hs_tbs_client(&tbs, suite, random_c, q.random_s, q.th_sf, fp, wrap,
-	    q.server_hash);
+	    q.server_hash, q.cert_hash);
 	assert_int_equal(rsa_pss_verify(keys[KEYD_SIGN], m.u.kc_sig.sig,
 	    buf_bytes(&tbs)), 0);
 	buf_free(&tbs);

@@ -182,6 +182,9 @@ rig_start(struct rig *r, bool init)
 	if (rv == 0) {
 		struct m_kv_identity id;
 
+		turn_resume(v);
+		erase_resume(v);
+
 		memcpy(id.spki_hash, host_hash, 32);
 		assert_int_equal(chan_send(r->keyd, MSG_kv_identity, &id, -1),
 		    0);
@@ -386,7 +389,7 @@ ask_suite(struct pair *p, const struct ident *id, const struct buf *wrap,
 	sha256(h, a.spki);
 	sha256(wh, a.wrap_spki);
 	hs_tbs_client(&tbs, suite, a.random_c, random_s, a.th_sf, h, wh,
-	    host_hash);
+	    host_hash, hs_no_cert);
 	assert_int_equal(rsa_pss_sign(&sig, id->sign, buf_bytes(&tbs)), 0);
 	a.sig = buf_bytes(&sig);
 	assert_int_equal(chan_send(p->kex, MSG_xv_auth, &a, -1), 0);

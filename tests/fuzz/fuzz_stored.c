@@ -37,10 +37,11 @@ union record {
 	struct rec_userkey	k;
 	struct rec_head		h;
 	struct rec_list		l;
+	struct rec_tomb		t;
 	struct rec_mset		m;
 };
 
-enum { R_USER, R_KEY, R_USERKEY, R_HEAD, R_LIST, R_MSET, R_KINDS };
+enum { R_USER, R_KEY, R_USERKEY, R_HEAD, R_LIST, R_TOMB, R_MSET, R_KINDS };
 
 static struct rec_key
 record_key(int kind)
@@ -53,6 +54,7 @@ record_key(int kind)
 	case R_USERKEY: return rec_key_userkey(at.uid, fp);
 	case R_HEAD: return rec_key_head(at.uid, at.conv);
 	case R_LIST: return rec_key_list(at.uid, 5, at.conv);
+	case R_TOMB: return rec_key_tomb(at.conv);
 	default: return rec_key_mset();
 	}
 }
@@ -68,6 +70,7 @@ record_open_as(int kind, union record *r, uint64_t *ver, struct bytes key,
 		return rec_open_userkey(&r->k, ver, &bundle, key, value);
 	case R_HEAD: return rec_open_head(&r->h, ver, &bundle, key, value);
 	case R_LIST: return rec_open_list(&r->l, ver, dk, key, value);
+	case R_TOMB: return rec_open_tomb(&r->t, ver, &bundle, key, value);
 	default: return rec_open_mset(&r->m, ver, &bundle, key, value);
 	}
 }
@@ -82,6 +85,7 @@ record_seal_as(int kind, const union record *r, uint64_t ver, struct bytes key,
 	case R_USERKEY: return rec_seal_userkey(out, &bundle, key, ver, &r->k);
 	case R_HEAD: return rec_seal_head(out, &bundle, key, ver, &r->h);
 	case R_LIST: return rec_seal_list(out, dk, key, ver, &r->l);
+	case R_TOMB: return rec_seal_tomb(out, &bundle, key, ver, &r->t);
 	default: return rec_seal_mset(out, &bundle, key, ver, &r->m);
 	}
 }
@@ -334,6 +338,7 @@ seed_records(void)
 	(void)strcpy(r[R_KEY].e.label, "laptop");
 	(void)strcpy(r[R_LIST].l.title, "a title");
 	r[R_LIST].l.updated_us = 5;
+	r[R_TOMB].t.epoch = 1;
 	for (int k = 0; k < R_KINDS; k++) {
 		struct rec_key key = record_key(k);
 		struct buf v = BUF_INIT(SEAL_VALUE_MAX), p = BUF_INIT(8192);

@@ -1,0 +1,9 @@
+#include "ctl.h"
+
+int
+cmd_storage_shred(int argc, char **argv)
+{
+	struct m_av_shred m = { .force = ctl_flag(&argc, argv, "--force", 0) };
+
+	return ctl_ask(MSG_av_shred, &m);
+}
