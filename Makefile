@@ -7,6 +7,8 @@
 #   make check        every test
 #   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
+#   make deb          the packages cloister-server and cloister
+#   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
 #   make mutants      does some test fail without this check? (an hour)
@@ -18,7 +20,9 @@ BINDIR	 = $(PREFIX)/bin
 SBINDIR	 = $(PREFIX)/sbin
 LIBEXECDIR = $(PREFIX)/libexec/cloister
 SYSCONFDIR ?= /etc/cloister
-MANDIR	 = $(PREFIX)/share/man
+DATADIR	 = $(PREFIX)/share
+MANDIR	 = $(DATADIR)/man
+ZSH_DIR	?= site-functions
 
 B	?= build
 CC	?= cc
@@ -67,7 +71,7 @@ Q	 = @
 SAY	 = @echo
 endif
 
-all: $(PROGS)
+all: $(PROGS) completions
 
 .SECONDEXPANSION:
 $(B)/obj/%.o: %.c
@@ -228,6 +232,8 @@ demo: deps
 	@B=$(B) sh regress/demo.sh
 
 check: deps
+	@sh regress/deps.sh debhelper build-essential lintian mmdebstrap \
+	    systemd-container iproute2
 	@$(MAKE) -s all unit helpers
 	@$(MAKE) -s all unit helpers B=$(B)/sanitized SANITIZE=1
 	@$(MAKE) -s fuzzers
@@ -236,9 +242,22 @@ check: deps
 check-long:
 	@LONG=1 $(MAKE) -s check
 
+# The Debian packages, into $(B)/deb.
+deb:
+	@sh regress/deps.sh debhelper build-essential lintian
+	@sh dist/deb.sh $(B)/deb
+
+# They are installed, used and removed under a systemd of their own.
+check-systemd:
+	@sh regress/deps.sh debhelper build-essential lintian mmdebstrap \
+	    systemd-container iproute2 bubblewrap
+	@$(MAKE) -s all helpers
+	@B=$(B) sh regress/systemd.sh $(DEBIAN)
+
 check-debian13:
 	@sh regress/deps.sh mmdebstrap bubblewrap
 	@sh regress/debian13.sh $(B)/debian13
+	@$(MAKE) -s check-systemd DEBIAN=trixie
 
 fuzz: deps
 	@$(MAKE) -s fuzzers
@@ -256,6 +275,16 @@ classify: deps
 	@$(MAKE) -s all helpers
 	@B=$(B) sh regress/classify.sh
 
+# Completion for the shells, from what the programs say of themselves.
+SHELLS	 = bash zsh fish
+COMPLETIONS = $(foreach s,$(SHELLS),$(B)/completion/cloister.$(s) \
+	   $(B)/completion/cloisterctl.$(s))
+$(COMPLETIONS): $(B)/completion/%: dist/completion.sh $$(B)/$$(basename $$*)
+	@mkdir -p $(@D)
+	$(Q)sh dist/completion.sh $(subst .,,$(suffix $@)) \
+	    $(B)/$(basename $(@F)) >$@.new && mv $@.new $@
+completions: $(COMPLETIONS)
+
 ROLES	 = logger keyd engine hasher storaged certd connector llmproxy zygote \
 	   sessiond
 install: all
@@ -265,6 +294,15 @@ install: all
 	install -m 755 $(B)/cloisterd $(B)/cloisterctl $(DESTDIR)$(SBINDIR)
 	install -m 755 $(ROLES:%=$(B)/%) $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 dist/cloisterd.conf.sample $(DESTDIR)$(SYSCONFDIR)
+	for p in cloister cloisterctl; do \
+		install -D -m 644 $(B)/completion/$$p.bash \
+		    $(DESTDIR)$(DATADIR)/bash-completion/completions/$$p && \
+		install -D -m 644 $(B)/completion/$$p.zsh \
+		    $(DESTDIR)$(DATADIR)/zsh/$(ZSH_DIR)/_$$p && \
+		install -D -m 644 $(B)/completion/$$p.fish \
+		    $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/$$p.fish || \
+		    exit; \
+	done
 	for s in 1 5 8; do \
 		install -d $(DESTDIR)$(MANDIR)/man$$s && \
 		install -m 644 docs/man/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit; \
@@ -273,6 +311,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: all unit helpers hostile benchmarks fuzzers deps demo check check-long check-debian13 fuzz bench classify mutants install clean
--include $(shell find $(B) -path $(B)/debian13 -prune -o -name '*.d' -type f \
+.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo check check-long check-debian13 fuzz bench classify mutants install clean
+-include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
+    -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

@@ -5,6 +5,8 @@
 #include "convs.h"
 #include "exits.h"
 #include "intr.h"
+#include "output.h"
+#include "spinner.h"
 #include "ui.h"
 
 /* One question on its way. */
@@ -12,6 +14,7 @@ struct answer {
 	struct client	*cl;
 	uint32_t	 req;
 	uint8_t		*conv;
+	struct output	*out;
 	bool		 some;		/* text of the answer was printed */
 	bool		 cancelled;	/* c_cancel was sent */
 	bool		 gone;
@@ -84,18 +87,20 @@ delta(struct answer *a, const struct m_s_delta *d)
 	int rc;
 
 	if (d->kind != DELTA_ANSWER) {
-		ui_aside(d->text);
+		output_reasoning(a->out, d->text);
 		return -1;
 	}
 	a->some = a->some || d->text.n > 0;
-	rc = printed(a, ui_out(d->text));
+	rc = printed(a, output_text(a->out, d->text));
 	return rc == RC_OK ? -1 : rc;
 }
 
 static int
 failed(struct answer *a, const struct m_s_error *e)
 {
-	(void)ui_newline();
+	/* What came is shown; that it is not all is told below. */
+	if (a->some || a->cl->args.json)
+		(void)output_end(a->out, NULL);
 	(void)server_error(e);
 	if (!a->some)
 		return RC_SERVER;
@@ -113,10 +118,11 @@ take(struct answer *a, const struct msg *m)
 		stored(a, m->u.s_stored.conv);
 		return -1;
 	}
+	spinner_stop();
 	if (m->type == MSG_s_delta && m->u.s_delta.req == a->req)
 		return delta(a, &m->u.s_delta);
 	if (m->type == MSG_s_end && m->u.s_end.req == a->req) {
-		rc = printed(a, ui_newline());
+		rc = printed(a, output_end(a->out, &m->u.s_end));
 		return rc == RC_OK ? finish(a, &m->u.s_end) : rc;
 	}
 	if (m->type == MSG_s_error && m->u.s_error.req == a->req)
@@ -140,15 +146,20 @@ static int
 receive(struct answer *a)
 {
 	struct msg m;
-	int fd = intr_fd(), r, rc = -1;
+	int fds[2] = { intr_fd(), -1 }, r, rc = -1;
 
+	spinner_start();
 	while (rc == -1) {
-		r = conn_wait(a->cl->conn, &fd, 1, &m);
+		fds[1] = spinner_fd();
+		r = conn_wait(a->cl->conn, fds, 2, &m);
 		if (r == CONN_MESSAGE)
 			rc = take(a, &m);
+		else if (r == 1)
+			spinner_turn();
 		else
 			rc = r == CONN_LOST ? RC_LOST : interrupted(a);
 	}
+	spinner_stop();
 	if (!a->gone || rc == RC_INTERRUPTED)
 		(void)ui_newline();
 	return rc;
@@ -168,12 +179,14 @@ answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
 	int rc;
 
 	memcpy(q.conv, conv, CONV_LEN);
+	a.out = output_new(&cl->args);
 	intr_clear();
 	rc = conn_send(cl->conn, MSG_c_prompt, &q);
 	if (rc == RC_OK)
 		rc = receive(&a);
 	if (a.gone && !a.cancelled)
 		(void)cancel(&a);
+	output_free(a.out);
 	*gone = a.gone;
 	return rc;
 }

@@ -17,7 +17,10 @@
 #define TALK		(BIT(CMD_ASK) | BIT(CMD_CHAT))
 #define ANY		(~0u)
 
-enum { OPT_CID = 256, OPT_NO_STORE, OPT_JSON, OPT_MARKDOWN };
+enum {
+	OPT_CID = 256, OPT_NO_STORE, OPT_JSON, OPT_NO_STREAM, OPT_NO_REASONING,
+	OPT_PLAIN, OPT_MARKDOWN
+};
 
 static const struct {
 	const char	*name;
@@ -27,7 +30,7 @@ static const struct {
 	const char	*help;
 } commands[] = {
 	[CMD_ASK] = { "ask", 0, -1, "ask [-m MODEL] [-c | --cid ID] "
-	    "[--no-store] [WORDS...]",
+	    "[-f FILE] [WORDS...]",
 	    "ask once; what is piped in is added after the words" },
 	[CMD_CHAT] = { "chat", 0, 0, "chat [-m MODEL] [-c | --cid ID] "
 	    "[--no-store]", "talk; ^C cancels an answer, ^D ends" },
@@ -57,7 +60,7 @@ static const struct {
 	    "the servers' keys that you have accepted" },
 	[CMD_FINGERPRINT] = { "fingerprint", 0, 0, "fingerprint",
 	    "show the fingerprints of the server's key and yours" },
-	[CMD_LOGIN] = { "login", 1, 1, "login [-N] [-S] [-u USER] LINK | HOST",
+	[CMD_LOGIN] = { "login", 1, 1, "login [-N] [-S] [-l USER] LINK | HOST",
 	    "enrol your key, by an invite or your password" },
 	[CMD_KEYS] = { "keys", 0, 3, "keys [name ID LABEL | revoke ID]",
 	    "list, name and revoke your enrolled keys" },
@@ -85,17 +88,28 @@ static const struct {
 	{ OPT_CID, TALK, "--cid", "ID", "go on with this conversation" },
 	{ OPT_NO_STORE, TALK, "--no-store", "",
 	    "do not keep question and answer" },
+	{ 'f', BIT(CMD_ASK), "-f, --file", "FILE",
+	    "add a file of text to the question (again for more)" },
+	{ 'x', BIT(CMD_ASK), "-x, --extract", "",
+	    "print the last block of code of the answer alone" },
+	{ OPT_JSON, BIT(CMD_ASK) | BIT(CMD_EXPORT), "--json", "",
+	    "print the answer as JSON; export what import takes (the default)" },
+	{ OPT_NO_STREAM, BIT(CMD_ASK), "--no-stream", "",
+	    "print the answer when it is whole" },
+	{ OPT_NO_REASONING, TALK, "--no-reasoning", "",
+	    "do not show the model's reasoning" },
+	{ OPT_PLAIN, TALK, "--plain", "",
+	    "show Markdown as it was written" },
+	{ 'u', TALK, "-u, --usage", "", "tell the tokens that were used" },
 	{ 'n', BIT(CMD_LIST) | BIT(CMD_SEARCH), "-n, --number", "N",
 	    "list N conversations, find N messages at most" },
-	{ OPT_JSON, BIT(CMD_EXPORT), "--json", "",
-	    "export what import takes (the default)" },
 	{ OPT_MARKDOWN, BIT(CMD_EXPORT), "--markdown", "",
 	    "export for reading" },
 	{ 'N', BIT(CMD_KEYGEN) | BIT(CMD_LOGIN), "-N, --no-passphrase", "",
 	    "store the keys in clear" },
 	{ 'S', SESSION | BIT(CMD_LOGIN), "-S, --stdin", "",
 	    "take passwords from standard input" },
-	{ 'u', BIT(CMD_LOGIN), "-u, --user", "USER", "your name there" },
+	{ 'l', BIT(CMD_LOGIN), "-l, --user", "USER", "your name there" },
 	{ 'v', ANY, "-v, --verbose", "", "say what is going on" },
 	{ 'h', ANY, "-h, --help", "", "print this" },
 	{ 'V', ANY, "-V, --version", "", "print the version" }
@@ -110,12 +124,18 @@ static const struct option long_options[] = {
 	{ "continue", no_argument, NULL, 'c' },
 	{ "cid", required_argument, NULL, OPT_CID },
 	{ "no-store", no_argument, NULL, OPT_NO_STORE },
-	{ "number", required_argument, NULL, 'n' },
+	{ "file", required_argument, NULL, 'f' },
+	{ "extract", no_argument, NULL, 'x' },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "no-stream", no_argument, NULL, OPT_NO_STREAM },
+	{ "no-reasoning", no_argument, NULL, OPT_NO_REASONING },
+	{ "plain", no_argument, NULL, OPT_PLAIN },
+	{ "usage", no_argument, NULL, 'u' },
+	{ "number", required_argument, NULL, 'n' },
 	{ "markdown", no_argument, NULL, OPT_MARKDOWN },
 	{ "no-passphrase", no_argument, NULL, 'N' },
 	{ "stdin", no_argument, NULL, 'S' },
-	{ "user", required_argument, NULL, 'u' },
+	{ "user", required_argument, NULL, 'l' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -135,9 +155,53 @@ set_number(struct args *a, const char *text, char *err, size_t errlen)
 }
 
 static int
-set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
+add_file(struct args *a, const char *path, char *err, size_t errlen)
+{
+	if (a->nfiles == ARGS_FILES_MAX) {
+		(void)snprintf(err, errlen, "more than %d files",
+		    ARGS_FILES_MAX);
+		return -1;
+	}
+	a->files[a->nfiles++] = path;
+	return 0;
+}
+
+/* Options that say one thing about how an answer is shown. */
+static bool
+set_output(struct args *a, int opt)
 {
 	switch (opt) {
+	case 'x':
+		a->extract = true;
+		return true;
+	case 'u':
+		a->usage = true;
+		return true;
+	case OPT_JSON:
+		a->json = true;
+		return true;
+	case OPT_NO_STREAM:
+		a->nostream = true;
+		return true;
+	case OPT_NO_REASONING:
+		a->noreasoning = true;
+		return true;
+	case OPT_PLAIN:
+		a->plain = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int
+set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
+{
+	if (set_output(a, opt))
+		return 0;
+	switch (opt) {
+	case 'f':
+		return add_file(a, optarg, err, errlen);
 	case 'H':
 		a->host = optarg;
 		return 0;
@@ -158,9 +222,6 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 		return 0;
 	case 'n':
 		return set_number(a, optarg, err, errlen);
-	case OPT_JSON:
-		a->json = true;
-		return 0;
 	case OPT_MARKDOWN:
 		a->markdown = true;
 		return 0;
@@ -170,7 +231,7 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 	case 'S':
 		a->from_stdin = true;
 		return 0;
-	case 'u':
+	case 'l':
 		a->user = optarg;
 		return 0;
 	case 'v':
@@ -228,6 +289,10 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 		    commands[a->command].usage);
 		return -1;
 	}
+	if (a->json && a->extract) {
+		(void)snprintf(err, errlen, "--json and -x exclude each other");
+		return -1;
+	}
 	if (a->json && a->markdown) {
 		(void)snprintf(err, errlen, "--json and --markdown exclude "
 		    "each other");
@@ -252,7 +317,7 @@ args_parse(struct args *a, int argc, char **argv, char *err, size_t errlen)
 	memset(a, 0, sizeof(*a));
 	opterr = 0;
 	optind = 0;		/* glibc: start afresh, also in a second call */
-	while ((opt = getopt_long(argc, argv, ":H:k:m:cn:NSu:vhV", long_options,
+	while ((opt = getopt_long(argc, argv, ":H:k:m:cf:xun:NSl:vhV", long_options,
 	    NULL)) != -1) {
 		if (opt == 'h')
 			help = true;

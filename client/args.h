@@ -17,6 +17,8 @@ enum command {
 	CMD_VERSION
 };
 
+#define ARGS_FILES_MAX	32
+
 /* Strings point into argv; those that were not given are NULL. */
 struct args {
 	enum command	 command;
@@ -27,11 +29,18 @@ struct args {
 	bool		 cont;		/* -c: go on with the last conversation */
 	const char	*cid;		/* --cid ID */
 	bool		 nostore;	/* --no-store */
+	bool		 json;		/* --json */
+	bool		 extract;	/* -x: the last block of code alone */
+	bool		 nostream;	/* --no-stream */
+	bool		 noreasoning;	/* --no-reasoning */
+	bool		 plain;		/* --plain: Markdown as it is */
+	bool		 usage;		/* -u */
+	const char	*files[ARGS_FILES_MAX];	/* -f FILE, each */
+	int		 nfiles;
 	unsigned	 limit;		/* -n N; 0: no limit */
 	bool		 nopass;	/* -N */
 	bool		 from_stdin;	/* -S */
-	const char	*user;		/* -u USER */
-	bool		 json;		/* --json: the default */
+	const char	*user;		/* -l USER */
 	bool		 markdown;	/* --markdown */
 	char		**words;	/* what follows the command */
 	int		 nwords;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "attach.h"
 #include "convs.h"
 #include "exits.h"
 #include "intr.h"
@@ -51,6 +52,11 @@ read_prompt(const struct args *args, struct buf *text)
 			return rc;
 		if (text->n == words && !text->err)
 			text->n -= words > 0 ? 2 : 0;
+	}
+	for (int i = 0; i < args->nfiles && !text->err; i++) {
+		rc = attach_file(text, args->files[i]);
+		if (rc != RC_OK)
+			return rc;
 	}
 	if (text->err) {
 		ui_err("the prompt is too long: more than %u bytes",

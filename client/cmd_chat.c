@@ -1,11 +1,35 @@
 #include "answer.h"
+#include "chat_commands.h"
 #include "convs.h"
 #include "exits.h"
 #include "intr.h"
 #include "lines.h"
 #include "ui.h"
 
-/* A whole prompt: lines as long as they end with a backslash. */
+#define BLOCK	"\"\"\""	/* alone on a line: begins and ends several */
+
+/* Lines up to one that is nothing but three quotes again. */
+static enum lines_result
+read_block(struct lines *l, struct buf *text)
+{
+	enum lines_result r;
+	size_t start;
+
+	buf_reset(text);
+	for (;;) {
+		start = text->n;
+		if ((r = lines_read(l, true, text)) != LINES_LINE)
+			return r;
+		if (bytes_eq(bytes_of(text->p + start, text->n - start),
+		    bytes_str(BLOCK))) {
+			text->n = start > 0 ? start - 1 : 0;
+			return LINES_LINE;
+		}
+		buf_u8(text, '\n');
+	}
+}
+
+/* A whole prompt: lines as long as they end with a backslash, or a block. */
 static enum lines_result
 read_prompt(struct lines *l, struct buf *text)
 {
@@ -17,6 +41,9 @@ read_prompt(struct lines *l, struct buf *text)
 		r = lines_read(l, more, text);
 		if (r != LINES_LINE)
 			return r;
+		if (!more && lines_typed(l) &&
+		    bytes_eq(buf_bytes(text), bytes_str(BLOCK)))
+			return read_block(l, text);
 		more = text->n > 0 && text->p[text->n - 1] == '\\';
 		if (!more)
 			return LINES_LINE;
@@ -38,10 +65,28 @@ acceptable(const struct client *cl, const struct buf *text)
 	return false;
 }
 
+/* Ask, with the files that were to go along. */
 static int
-talk(struct client *cl, struct lines *l, uint8_t conv[CONV_LEN])
+ask(struct chat *c, struct buf *text, bool *gone)
+{
+	int rc;
+
+	if (c->attached.n > 0) {
+		buf_str(text, "\n\n");
+		buf_put(text, c->attached.p, c->attached.n);
+	}
+	if (!acceptable(c->cl, text))
+		return RC_USAGE;
+	buf_reset(&c->attached);
+	rc = answer_run(c->cl, buf_bytes(text), c->conv, gone);
+	return rc;
+}
+
+static int
+talk(struct chat *c, struct lines *l)
 {
 	struct buf text = BUF_INIT(MSG_TEXT_MAX_BYTES);
+	enum chat_result what;
 	enum lines_result r;
 	bool gone = false;
 	int rc = RC_OK;
@@ -53,9 +98,15 @@ talk(struct client *cl, struct lines *l, uint8_t conv[CONV_LEN])
 		else if (r == LINES_INTERRUPTED && !lines_typed(l)) {
 			rc = RC_INTERRUPTED;
 			break;
-		} else if (r == LINES_LINE && text.n > 0)
-			rc = acceptable(cl, &text) ? answer_run(cl,
-			    buf_bytes(&text), conv, &gone) : RC_USAGE;
+		}
+		if (r != LINES_LINE || text.n == 0)
+			continue;
+		/* What is piped in is asked, whatever it begins with. */
+		what = lines_typed(l) ? chat_command(c, &text) : CHAT_SEND;
+		if (what == CHAT_QUIT)
+			break;
+		if (what == CHAT_SEND)
+			rc = ask(c, &text, &gone);
 	}
 	buf_free(&text);
 	/* Who types has seen what went wrong before they left. */
@@ -67,23 +118,24 @@ talk(struct client *cl, struct lines *l, uint8_t conv[CONV_LEN])
 int
 cmd_chat(struct client *cl)
 {
-	uint8_t conv[CONV_LEN];
+	struct chat c = { .cl = cl, .attached = BUF_INIT(MSG_TEXT_MAX_BYTES) };
 	struct lines *l;
 	int rc;
 
 	rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
 	if (rc == RC_OK)
-		rc = convs_choose(cl, conv);
+		rc = convs_choose(cl, c.conv);
 	if (rc != RC_OK)
 		return rc;
 	intr_start();
 	/* Who wants nothing stored wants it here as little. */
 	l = lines_new(cl->conn, cl->args.nostore ? NULL : cl->conf.history);
+	lines_complete(l, chat_command_words());
 	if (lines_typed(l))
-		ui_err("^C cancels an answer, ^D ends; a backslash at its end "
-		    "continues a line%s", cl->args.nostore ?
+		ui_err("^C cancels an answer, ^D ends, /help tells more%s", cl->args.nostore ?
 		    "; every question stands alone, nothing is stored" : "");
-	rc = talk(cl, l, conv);
+	rc = talk(&c, l);
+	buf_free(&c.attached);
 	lines_free(l);
 	intr_stop();
 	return rc;

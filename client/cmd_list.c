@@ -48,7 +48,8 @@ cmd_list(struct client *cl)
 	struct listing l = { .limit = cl->args.limit };
 	int rc;
 
-	rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
+	rc = cl->conn != NULL ? RC_OK :
+	    conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
 	if (rc == RC_OK)
 		rc = convs_each(cl->conn, show_conv, &l);
 	return rc == RC_OK && l.failed ? RC_ERROR : rc;
@@ -132,7 +133,8 @@ cmd_models(struct client *cl)
 	struct msg m;
 	int rc;
 
-	rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
+	rc = cl->conn != NULL ? RC_OK :
+	    conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
 	if (rc != RC_OK)
 		return rc;
 	q.req = conn_request(cl->conn);

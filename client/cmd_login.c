@@ -29,7 +29,7 @@ label(char text[65])
 		(void)strlcpy(text, "unnamed", 65);
 }
 
-/* The user's name at the server: -u, or asked for. */
+/* The user's name at the server: -l, or asked for. */
 static int
 user_name(const struct client *cl, char name[65])
 {

@@ -389,8 +389,7 @@ static int
 take_cert(struct certs *cert, const struct cconf *conf, struct bytes spki)
 {
 	struct buf text = BUF_INIT(CERTS_FILE_MAX);
-	const char *why = "it is of another key (`cloister csr' makes the "
-	    "request for this one)";
+	const char *why;
 	char err[512] = "";
 	int fd, rv = -1;
 
@@ -408,6 +407,9 @@ take_cert(struct certs *cert, const struct cconf *conf, struct bytes spki)
 		why = "it is empty";
 	else if (rv == 0 && cert->cert[0].n > CERT_USER_MAX)
 		why = "it is longer than 2048 bytes";
+	else if (rv == 0)
+		why = "it is of another key (`cloister csr' makes the request "
+		    "for this one)";
 	if (err[0] != '\0')
 		ui_err("%s", err);
 	else

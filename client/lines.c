@@ -21,6 +21,7 @@ struct lines {
 	EditLine	*el;		/* NULL: not a terminal */
 	History		*history;
 	const char	*prompt;
+	const char *const *words;	/* to complete to, or NULL */
 	enum lines_result why;		/* why the last line did not end */
 };
 
@@ -96,6 +97,48 @@ get_prompt(EditLine *el)
 	return text;
 }
 
+/*
+ * Tab: what all words that begin like the line have in common, and a blank
+ * behind the only one.
+ */
+static unsigned char
+complete(EditLine *el, int ch)
+{
+	const LineInfo *li = el_line(el);
+	size_t n = (size_t)(li->cursor - li->buffer), common = 0;
+	const char *first = NULL;
+	char rest[64];
+	struct lines *l;
+	int found = 0;
+
+	(void)ch;
+	if (el_get(el, EL_CLIENTDATA, &l) == -1 || l->words == NULL || n == 0)
+		return CC_ERROR;
+	for (const char *const *w = l->words; *w != NULL; w++) {
+		if (strncmp(*w, li->buffer, n) != 0)
+			continue;
+		if (found++ == 0) {
+			first = *w;
+			common = strlen(first);
+		} else
+			while (strncmp(first, *w, common) != 0)
+				common--;
+	}
+	if (found == 0 || common - n >= sizeof(rest) - 1)
+		return CC_ERROR;
+	(void)snprintf(rest, sizeof(rest), "%.*s%s", (int)(common - n),
+	    first + n, found == 1 ? " " : "");
+	if (rest[0] == '\0' || el_insertstr(el, rest) == -1)
+		return CC_ERROR;
+	return CC_REFRESH;
+}
+
+void
+lines_complete(struct lines *l, const char *const *words)
+{
+	l->words = words;
+}
+
 static void
 start_editing(struct lines *l)
 {
@@ -117,6 +160,9 @@ start_editing(struct lines *l)
 	(void)el_set(l->el, EL_HIST, history, l->history);
 	(void)el_set(l->el, EL_PROMPT, get_prompt);
 	(void)el_set(l->el, EL_GETCFN, get_char);
+	(void)el_set(l->el, EL_ADDFN, "cl-complete", "complete a command",
+	    complete);
+	(void)el_set(l->el, EL_BIND, "^I", "cl-complete", NULL);
 	(void)el_set(l->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	(void)el_source(l->el, NULL);
 }

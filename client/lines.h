@@ -23,6 +23,11 @@ enum lines_result {
 struct lines *lines_new(struct conn *conn, const char *history);
 /* Save the history and free; NULL is allowed. */
 void lines_free(struct lines *l);
+/*
+ * Complete the first word of a line to one of these (ended by NULL, not copied)
+ * when the user presses tab.
+ */
+void lines_complete(struct lines *l, const char *const *words);
 /* Whether lines are typed at a terminal. */
 bool lines_typed(const struct lines *l);
 /*

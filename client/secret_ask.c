@@ -60,7 +60,7 @@ name_ask(char *name, size_t size, const char *prompt, const char *dflt)
 {
 	if (readpassphrase(prompt, name, size,
 	    RPP_REQUIRE_TTY | RPP_ECHO_ON) == NULL) {
-		ui_err("there is no terminal to ask for your name on (-u says "
+		ui_err("there is no terminal to ask for your name on (-l says "
 		    "it)");
 		return RC_ERROR;
 	}

@@ -9,12 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "style.h"
 #include "text.h"
 
 #define UI_MAX_BYTES	(8u << 20)	/* of one piece of text, made harmless */
-
-#define DIM		"\033[2m"
-#define PLAIN		"\033[0m"
 
 static bool verbose;
 static bool line_open;	/* the last byte on standard output is no newline */
@@ -31,7 +29,7 @@ static void
 end_aside(void)
 {
 	if (aside)
-		(void)ui_write(STDERR_FILENO, bytes_str(PLAIN "\n\n"));
+		(void)ui_write(STDERR_FILENO, bytes_str(STYLE_END "\n\n"));
 	aside = false;
 }
 
@@ -104,14 +102,23 @@ ui_out(struct bytes b)
 	struct buf safe = BUF_INIT(UI_MAX_BYTES);
 	int rv;
 
+	if (!isatty(STDOUT_FILENO))
+		return ui_styled(b);
+	text_clean(&safe, b);
+	rv = ui_styled(buf_bytes(&safe));
+	buf_free(&safe);
+	return rv;
+}
+
+int
+ui_styled(struct bytes b)
+{
+	int rv;
+
 	if (b.n == 0)
 		return 0;
 	end_aside();
 	line_open = b.p[b.n - 1] != '\n';
-	if (isatty(STDOUT_FILENO)) {
-		text_clean(&safe, b);
-		b = buf_bytes(&safe);
-	}
 	rv = ui_write(STDOUT_FILENO, b);
 	if (rv == -1) {
 		line_open = false;
@@ -119,7 +126,6 @@ ui_out(struct bytes b)
 		if (errno != EPIPE)
 			ui_err("standard output: %s", strerror(errno));
 	}
-	buf_free(&safe);
 	return rv;
 }
 
@@ -146,6 +152,12 @@ ui_fancy(void)
 	return fancy(STDOUT_FILENO);
 }
 
+bool
+ui_fancy_err(void)
+{
+	return fancy(STDERR_FILENO);
+}
+
 void
 ui_aside(struct bytes b)
 {
@@ -156,7 +168,7 @@ ui_aside(struct bytes b)
 	if (!aside) {
 		if (isatty(STDOUT_FILENO))
 			(void)ui_newline();
-		buf_str(&safe, DIM);
+		buf_str(&safe, STYLE_DIM);
 		aside = true;
 	}
 	text_clean(&safe, b);

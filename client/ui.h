@@ -22,6 +22,11 @@ int ui_write(int fd, struct bytes b);
  * byte when it is not.  0, or -1 after telling the user.
  */
 int ui_out(struct bytes b);
+/*
+ * The same for what is harmless already and may have attributes (style.h): it is
+ * written as it is.
+ */
+int ui_styled(struct bytes b);
 /* End the line on standard output if it was left open; 0 or -1 like ui_out(). */
 int ui_newline(void);
 /*
@@ -39,5 +44,7 @@ int ui_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ui_time(char text[UI_TIME], uint64_t us);
 /* Whether standard output is a terminal that takes attributes (bold). */
 bool ui_fancy(void);
+/* The same for standard error. */
+bool ui_fancy_err(void);
 
 #endif

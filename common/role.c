@@ -35,6 +35,12 @@ static const enum cell role_cells[ROLES] = {
 #include "roles.def"
 };
 
+char role_title_room[] = "CLOISTER_TITLE="
+    "................................................................"
+    "................................................................";
+char role_wiping[] = "GLIBC_TUNABLES=glibc.malloc.perturb=90:"
+    "glibc.malloc.tcache_count=0";
+
 bool
 role_accuses(enum role_id accuser, enum link_id link)
 {
@@ -122,6 +128,8 @@ read_all(int fd, struct buf *b)
 		if (n == 0)
 			break;
 		buf_put(b, tmp, (size_t)n);
+		if (b->err)
+			break;		/* it may have no end */
 	}
 	explicit_bzero(tmp, sizeof(tmp));
 	return n == -1 || b->err ? -1 : 0;
@@ -190,6 +198,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_limits:
 	case MSG_ctl_upstream:
 	case MSG_ctl_model:
+	case MSG_ctl_audit:
 	case MSG_ctl_certs:
 		if (r->on_conf != NULL)
 			r->on_conf(c, m, r);
@@ -199,6 +208,16 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		if (r->on_go != NULL)
 			r->on_go();
 		if (chan_send(c, MSG_ctl_running, NULL, -1) == -1)
+			_exit(0);
+		break;
+	case MSG_ctl_level:
+		if (m->u.ctl_level.level < LOG_L_ERR ||
+		    m->u.ctl_level.level > LOG_L_DEBUG)
+			fatalx("a log level that there is not");
+		log_set_level((enum log_level)m->u.ctl_level.level);
+		break;
+	case MSG_ctl_ping:
+		if (chan_send(c, MSG_ctl_pong, NULL, -1) == -1)
 			_exit(0);
 		break;
 	case MSG_ctl_stop:

@@ -83,6 +83,21 @@ int role_instances(enum role_id role, int providers);
 int role_index(enum role_id role, int instance, int providers);
 int role_total(int providers);
 
+/*
+ * A role that the service manager starts gets its descriptors from the monitor
+ * over the one socket that it was started with: in a message of one byte, this
+ * version, answered by the same (monitor/outside.c, llmproxy/outside.c).
+ */
+#define OUTSIDE_VERSION	1
+
+/*
+ * A role's whole environment: room for the process title; and that whatever any
+ * library frees is overwritten (in the workers too, which inherit it), so that no
+ * cell keeps what it no longer needs.  The small chunks of glibc's per-thread
+ * cache would escape, so there is none.
+ */
+extern char role_title_room[], role_wiping[];
+
 /* What a started role knows of itself. */
 struct role {
 	enum role_id	 id;

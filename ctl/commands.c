@@ -7,7 +7,8 @@
 struct ctl ctl = { .conf_path = SYSCONFDIR "/cloisterd.conf" };
 
 const struct ctl_command ctl_commands[] = {
-	{ "init", "", "make keys and database (offline)", 0, 0, 0, cmd_init },
+	{ "init", "", "make keys and database (offline)", 0, 0, CTL_OFFLINE,
+	    cmd_init },
 	{ "status", "", "roles, sessions, storage", 0, 0, 0, cmd_status },
 	{ "csr", "NAME...", "a certificate request for the host key (offline)",
 	    1, -1, 0, cmd_csr },
@@ -35,6 +36,18 @@ const struct ctl_command ctl_commands[] = {
 	    "--erase, conversations", 1, 2, 0, cmd_user_remove },
 	{ "storage shred", "[--force]", "destroy the keys of what was deleted, "
 	    "now", 0, 1, 0, cmd_storage_shred },
+	{ "audit verify", "[--host-key FILE] [--key FILE] [--state FILE] "
+	    "[--first N] [LOG ...]", "is the audit log as it was written?", 0,
+	    -1, CTL_OFFLINE, cmd_audit_verify },
+	{ "audit show", "[FILTER ...] [LOG ...]", "its lines; filters: --since "
+	    "--until --user --event --role --session", 0, -1, CTL_OFFLINE,
+	    cmd_audit_show },
+	{ "audit follow", "[FILTER ...]", "new lines as they come", 0, -1,
+	    CTL_OFFLINE, cmd_audit_follow },
+	{ "audit rotate", "", "go on in a new file", 0, 0, 0,
+	    cmd_audit_rotate },
+	{ "log level", "ROLE|all LEVEL", "how much a role says, from now on", 2,
+	    2, 0, cmd_log_level },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL }
 };
 
@@ -68,6 +81,17 @@ usage_line(const struct ctl_command *c)
 
 	(void)snprintf(text, sizeof(text), "%s %s", c->name, c->args);
 	(void)fprintf(stderr, "  %-28s %s\n", text, c->help);
+}
+
+void
+ctl_config(void)
+{
+	char err[512];
+
+	if (config_load(ctl.conf_path, &ctl.cfg, err, sizeof(err)) == 0)
+		return;
+	out_error("%s", err);
+	exit(CTL_FAILED);
 }
 
 void

@@ -2,6 +2,7 @@
 #include "connector.h"
 
 #include "log.h"
+#include "outside.h"
 #include "role.h"
 #include "sandbox.h"
 
@@ -60,6 +61,7 @@ on_go(void)
 int
 main(int argc, char **argv)
 {
+	outside_receive(argv);
 	role_start(&self, ROLE_CONNECTOR, argc, argv, prepare);
 	self.on_conf = on_conf;
 	self.on_go = on_go;

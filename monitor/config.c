@@ -96,7 +96,13 @@ static cfg_opt_t server_opts[] = {
 	CFG_STR("state_dir", STATEDIR, CFGF_NONE),
 	CFG_STR("control_socket", NULL, CFGF_NONE),
 	CFG_STR("control_group", NULL, CFGF_NONE),
+	CFG_STR("connector_socket", NULL, CFGF_NONE),
+	CFG_STR("wrap_key_file", NULL, CFGF_NONE),
 	CFG_STR("log_level", "info", CFGF_NONE),
+	CFG_STR("audit_full", "stop", CFGF_NONE),
+	CFG_INT("audit_rotate_mib", 64, CFGF_NONE),
+	CFG_INT("audit_checkpoint_lines", 256, CFGF_NONE),
+	CFG_INT("audit_checkpoint_seconds", 60, CFGF_NONE),
 	CFG_STR("certificate", NULL, CFGF_NONE),
 	CFG_STR("client_ca", NULL, CFGF_NONE),
 	CFG_STR("client_crl", NULL, CFGF_NONE),
@@ -163,6 +169,24 @@ get_path(struct conf *c, cfg_t *sec, const char *name, size_t max, char **out)
 		return conf_fail(c, sec, name,
 		    "%s must be an absolute path without ..", name);
 	return 0;
+}
+
+/* The same, or "credential:NAME" (config.h). */
+static int
+get_secret_path(struct conf *c, cfg_t *sec, const char *name, char **out)
+{
+	const size_t n = sizeof(CONFIG_CREDENTIAL) - 1;
+	const char *s = cfg_getstr(sec, name);
+
+	if (s == NULL || strncmp(s, CONFIG_CREDENTIAL, n) != 0)
+		return get_path(c, sec, name, PATH_MAX - 1, out);
+	s += n;
+	if (s[0] == '\0' || s[0] == '.' || strlen(s) > 255 ||
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789._-") != strlen(s))
+		return conf_fail(c, sec, name, "%s: a credential's name has "
+		    "letters, digits, '.', '_' and '-'", name);
+	return get_text(c, sec, name, PATH_MAX - 1, out);
 }
 
 /* Names that travel to clients and into logs. */
@@ -263,6 +287,10 @@ load_listen(struct conf *c, struct server_config *cfg)
 	if (n < 1 || n > CONFIG_MAX_LISTEN)
 		return conf_fail(c, c->cfg, "listen",
 		    "listen must have 1 to %d addresses", CONFIG_MAX_LISTEN);
+	cfg->inherit = n == 1 && strcmp(cfg_getnstr(c->cfg, "listen", 0),
+	    "systemd") == 0;
+	if (cfg->inherit)
+		return 0;
 	for (unsigned int i = 0; i < n; i++) {
 		text = cfg_getnstr(c->cfg, "listen", i);
 		wrong = config_listen_parse(&cfg->listen[i], text);
@@ -296,6 +324,23 @@ load_log_level(struct conf *c, struct server_config *cfg)
 		}
 	return conf_fail(c, c->cfg, "log_level", "log_level must be error, "
 	    "warning, notice, info or debug");
+}
+
+static int
+load_audit(struct conf *c, struct config_audit *a)
+{
+	const char *s = cfg_getstr(c->cfg, "audit_full");
+
+	if (strcmp(s, "stop") != 0 && strcmp(s, "continue") != 0)
+		return conf_fail(c, c->cfg, "audit_full",
+		    "audit_full must be stop or continue");
+	a->full_continue = strcmp(s, "continue") == 0;
+	return get_u32(c, c->cfg, "audit_rotate_mib", 0, 1 << 20,
+	    &a->rotate_mib) == -1 ||
+	    get_u32(c, c->cfg, "audit_checkpoint_lines", 1, 4096,
+	    &a->checkpoint_lines) == -1 ||
+	    get_u32(c, c->cfg, "audit_checkpoint_seconds", 1, MAX_SECONDS,
+	    &a->checkpoint_seconds) == -1 ? -1 : 0;
 }
 
 static int
@@ -347,6 +392,9 @@ load_control(struct conf *c, struct server_config *cfg)
 
 	if (get_path(c, c->cfg, "control_socket", max,
 	    &cfg->control_socket) == -1)
+		return -1;
+	if (get_path(c, c->cfg, "connector_socket", max,
+	    &cfg->connector_socket) == -1)
 		return -1;
 	if (cfg->control_socket == NULL && asprintf(&cfg->control_socket,
 	    "%s/control", cfg->state_dir) == -1) {
@@ -499,7 +547,7 @@ load_provider(struct conf *c, struct server_config *cfg, uint32_t i)
 	if ((p->name = strdup(title)) == NULL)
 		return conf_fail(c, sec, NULL, "no memory");
 	if (load_provider_type(c, sec, p) == -1 ||
-	    get_path(c, sec, "key_file", PATH_MAX - 1, &p->key_file) == -1 ||
+	    get_secret_path(c, sec, "key_file", &p->key_file) == -1 ||
 	    get_path(c, sec, "ca_file", PATH_MAX - 1, &p->ca_file) == -1 ||
 	    load_provider_url(c, sec, p) == -1 ||
 	    load_provider_user(c, sec, cfg, i, &p->user) == -1 ||
@@ -641,8 +689,8 @@ check_users(struct conf *c, const struct server_config *cfg)
 	return 0;
 }
 
-int
-config_load(const char *path, struct server_config *cfg, char *err,
+static int
+load(const char *path, struct server_config *cfg, bool init, char *err,
     size_t errlen)
 {
 	struct conf c;
@@ -652,6 +700,8 @@ config_load(const char *path, struct server_config *cfg, char *err,
 	if (conf_load(&c, path, server_opts, err, errlen) == -1)
 		goto out;
 	if (load_listen(&c, cfg) == -1 ||
+	    get_secret_path(&c, c.cfg, "wrap_key_file",
+	    &cfg->wrap_key_file) == -1 ||
 	    get_path(&c, c.cfg, "state_dir", PATH_MAX - 256,
 	    &cfg->state_dir) == -1)
 		goto out;
@@ -659,6 +709,7 @@ config_load(const char *path, struct server_config *cfg, char *err,
 		conf_fail(&c, c.cfg, NULL, "state_dir is not set");
 		goto out;
 	}
+	memcpy(cfg->sha256, c.sha256, sizeof(cfg->sha256));
 	cfg->first_contact = cfg_getbool(c.cfg, "first_contact") == cfg_true;
 	cfg->require_pq = cfg_getbool(c.cfg, "require_pq") == cfg_true;
 	if (cfg->require_pq && !hs_suite_spoken(HS_SUITE_HYBRID)) {
@@ -667,11 +718,14 @@ config_load(const char *path, struct server_config *cfg, char *err,
 		goto out;
 	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
+	    load_audit(&c, &cfg->audit) == -1 ||
 	    load_shaping(&c, cfg) == -1 || load_policy(&c, cfg) == -1 ||
 	    load_certificates(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 ||
-	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1 ||
-	    load_providers(&c, cfg) == -1 || load_models(&c, cfg) == -1)
+	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1)
+		goto out;
+	if (!init && (load_providers(&c, cfg) == -1 ||
+	    load_models(&c, cfg) == -1))
 		goto out;
 	if (geteuid() == 0 && check_users(&c, cfg) == -1)
 		goto out;
@@ -681,6 +735,20 @@ out:
 	if (rv == -1)
 		config_free(cfg);
 	return rv;
+}
+
+int
+config_load(const char *path, struct server_config *cfg, char *err,
+    size_t errlen)
+{
+	return load(path, cfg, false, err, errlen);
+}
+
+int
+config_load_init(const char *path, struct server_config *cfg, char *err,
+    size_t errlen)
+{
+	return load(path, cfg, true, err, errlen);
 }
 
 void
@@ -701,6 +769,8 @@ config_free(struct server_config *cfg)
 	free(cfg->state_dir);
 	free(cfg->control_socket);
 	free(cfg->public_address);
+	free(cfg->connector_socket);
+	free(cfg->wrap_key_file);
 	free(cfg->certificate);
 	free(cfg->client_ca);
 	free(cfg->client_crl);

@@ -23,6 +23,9 @@
 #define CONFIG_MAX_PROVIDERS	16
 #define CONFIG_MAX_MODELS	64
 #define CONFIG_PORT		7464
+/* What stands before the name of a file in $CREDENTIALS_DIRECTORY
+ * (systemd.exec(5)), where a secret's path may stand. */
+#define CONFIG_CREDENTIAL	"credential:"
 
 /* The users that the configuration names, in the order of roles { }. */
 enum config_role {
@@ -62,7 +65,7 @@ struct config_provider {
 	char			*name;
 	enum provider_type	 type;
 	struct config_url	 url;
-	char			*key_file;	/* absolute, or NULL */
+	char			*key_file;	/* absolute, a credential, or NULL */
 	char			*ca_file;	/* absolute, or NULL */
 	struct config_user	 user;		/* its llmproxy's own */
 	uint32_t		 connect_timeout;	/* all in seconds */
@@ -100,12 +103,22 @@ struct config_argon2 {
 	uint32_t	passes;
 };
 
+struct config_audit {
+	bool		full_continue;	/* without room: lose events, count them */
+	uint32_t	rotate_mib;	/* size of a file; 0: any */
+	uint32_t	checkpoint_lines;
+	uint32_t	checkpoint_seconds;
+};
+
 struct server_config {
 	struct config_listen	 listen[CONFIG_MAX_LISTEN];
-	size_t			 nlisten;	/* at least 1 */
+	size_t			 nlisten;	/* at least 1, unless inherit */
+	bool			 inherit;	/* sockets come from systemd */
 	char			*state_dir;	/* absolute */
 	char			*control_socket; /* absolute */
 	gid_t			 control_group;	/* (gid_t)-1 when not set */
+	char			*connector_socket; /* absolute, or NULL */
+	char			*wrap_key_file;	/* as key_file; NULL: state_dir's */
 	enum log_level		 log_level;
 	char			*certificate;	/* absolute, or NULL */
 	char			*client_ca;	/* absolute, or NULL */
@@ -123,6 +136,8 @@ struct server_config {
 	struct config_model	 models[CONFIG_MAX_MODELS];
 	size_t			 nmodels;
 	struct config_limits	 limits;
+	struct config_audit	 audit;
+	uint8_t			 sha256[32];	/* of the file */
 };
 
 /*
@@ -138,6 +153,12 @@ struct server_config {
  * "FILE:LINE: what is wrong" and *cfg empty.
  */
 int config_load(const char *path, struct server_config *cfg, char *err,
+    size_t errlen);
+/*
+ * The same for what makes keys and database: providers and models are not looked
+ * at, and there are none in *cfg.
+ */
+int config_load_init(const char *path, struct server_config *cfg, char *err,
     size_t errlen);
 /* Free what config_load() made; *cfg is empty afterwards. */
 void config_free(struct server_config *cfg);

@@ -21,6 +21,11 @@
 #include "codes.h"
 #include "log.h"
 #include "monitor.h"
+#include "notify.h"
+
+/* The configuration is wrong: another start will not help (EX_CONFIG of
+ * sysexits(3head), and RestartPreventExitStatus of the unit). */
+#define EXIT_CONFIG	78
 
 __attribute__((noreturn)) static void
 usage(void)
@@ -34,9 +39,36 @@ usage(void)
 	exit(2);
 }
 
+/* A socket from outside: is it what sessiond can use? */
+static void
+check_inherited(int fd)
+{
+	int type = 0, listening = 0, domain = 0;
+	socklen_t len = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == -1 ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == -1)
+		fatal("a passed socket");
+	if (type != SOCK_STREAM || listening == 0 ||
+	    (domain != AF_INET && domain != AF_INET6))
+		fatalx("a passed socket is not a listening TCP socket");
+}
+
 static void
 open_listeners(struct monitor *m)
 {
+	if (m->cfg.inherit) {
+		if (m->nlisteners == 0)
+			fatalx("listen = \"systemd\", but no socket was passed: "
+			    "is cloisterd.socket what starts the service?");
+		for (int i = 0; i < m->nlisteners; i++)
+			check_inherited(m->listeners[i]);
+		return;
+	}
+	if (m->nlisteners != 0)
+		fatalx("sockets were passed, but listen is not \"systemd\"");
+	m->nlisteners = (int)m->cfg.nlisten;
 	for (size_t i = 0; i < m->cfg.nlisten; i++) {
 		const struct config_listen *l = &m->cfg.listen[i];
 		int on = 1, fd;
@@ -98,15 +130,17 @@ join_logger(struct monitor *m)
 }
 
 /*
- * Nothing is inherited but the standard descriptors; those, and what is up to
- * FD_LOG, are taken, so that no file of ours lands there.
+ * Nothing is inherited but the standard descriptors, and listening sockets that
+ * were passed; those, and what is up to FD_LOG, are taken, so that no file of
+ * ours lands there.
  */
 static void
-reserve_fds(void)
+reserve_fds(struct monitor *m)
 {
 	int fd;
 
-	closefrom(STDERR_FILENO + 1);
+	m->nlisteners = activation_take(m->listeners, CONFIG_MAX_LISTEN,
+	    FD_LOG + 1);
 	do
 		if ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
 			fatal("/dev/null");
@@ -154,7 +188,8 @@ main(int argc, char **argv)
 	bool test = false;
 	int c;
 
-	reserve_fds();
+	reserve_fds(&m);
+	notify_init();
 	(void)umask(022);
 	/* For the roles too, which read keys before their own sandbox stands. */
 	if (setrlimit(RLIMIT_CORE, &no_core) == -1)
@@ -188,9 +223,12 @@ main(int argc, char **argv)
 	}
 	if (optind != argc)
 		usage();
-	if (config_load(conf, &m.cfg, err, sizeof(err)) == -1) {
+	if ((m.init && !test ? config_load_init : config_load)(conf, &m.cfg, err,
+	    sizeof(err)) == -1) {
 		(void)fprintf(stderr, "%s\n", err);
-		return 1;
+		if (!m.init && !test)
+			notify("STATUS=%s", err);
+		return m.init ? 1 : EXIT_CONFIG;
 	}
 	if (!m.init && certs_test(&m) == -1) {
 		(void)fprintf(stderr, "%s: its certificates are not in order\n",
@@ -201,6 +239,7 @@ main(int argc, char **argv)
 		printf("%s: ok\n", conf);
 		return 0;
 	}
+	m.conf_path = conf;
 	m.providers = (int)m.cfg.nproviders;
 	log_set_level(m.cfg.log_level);
 	if (geteuid() != 0)

@@ -21,6 +21,8 @@ struct proc {
 	enum role_id		 role;
 	int			 instance;
 	pid_t			 pid;		/* 0: not running */
+	int			 pidfd;		/* not our child: outside.c; or 0 */
+	struct loop_io		*gone;		/* watches pidfd */
 	struct chan		*ctl;
 	uint32_t		 generation;
 	uint32_t		 abi;		/* Landlock, as it reported */
@@ -30,6 +32,7 @@ struct proc {
 	bool			 running;	/* configured and serving */
 	bool			 exited_ok;
 	bool			 told_to_stop;
+	bool			 pinged;	/* and has not answered yet */
 	struct loop_timer	*restart;
 };
 
@@ -38,16 +41,19 @@ struct proc {
 
 struct monitor {
 	struct server_config	 cfg;
+	const char		*conf_path;
 	const char		*libexec;	/* where the programs are */
 	bool			 init;		/* making the state, not serving */
 	bool			 debug;		/* roles keep standard error */
 	struct loop		*loop;
 	int			 providers;
 	struct proc		 procs[MONITOR_MAX_PROCS];
+	uint8_t			 levels[ROLES];	/* log levels */
 	int			 nprocs;
 	/* Zygotes that serve their last sessions. */
 	struct proc		*retired[MONITOR_MAX_RETIRED];
 	int			 listeners[CONFIG_MAX_LISTEN];
+	int			 nlisteners;
 	int			 control;	/* listening for cloisterctl */
 	int			 links[LINKS][ROLE_MAX_PROVIDERS][2];
 	int			 logs[MONITOR_MAX_PROCS + 1][2];
@@ -64,6 +70,10 @@ void links_close_unkept(struct monitor *m);
 
 /* state.c: the state directory */
 
+/* Path of something below the state directory; fatal when it is too long. */
+void state_path(const struct monitor *m, const char *name, char *dst,
+    size_t size);
+
 /* Open a role's file for a start; the descriptor is the caller's.  Failing is
  * fatal, unless the service runs: then it is logged, and -1. */
 int state_open_file(struct monitor *m, enum file_id file, int instance);
@@ -76,21 +86,68 @@ void state_remove(struct monitor *m);
 /* Make the new directories durable, and say the fingerprint of the host key. */
 void state_finish(struct monitor *m);
 
+/* logfiles.c: what the logger writes to, and log levels */
+
+/* The audit log's file before the present one, or /dev/null; -1 with errno. */
+int logfiles_open_prev(const struct monitor *m);
+/*
+ * An audit.log that is missing because the service ended while it was renamed:
+ * a new one.  -1 when it is missing for another reason.
+ */
+int logfiles_make_missing(const struct monitor *m);
+/*
+ * The logger asks for another file; seq is the number of its last line.  It is
+ * sent one, or told that there is none.
+ */
+void logfiles_next(struct monitor *m, struct chan *logger, uint64_t seq);
+/* A socket to the journal, if standard error is the journal's, or /dev/null;
+ * -1 with errno. */
+int logfiles_open_journal(void);
+
+#define LOGLEVEL_ALL	255
+
+/*
+ * Set the log level of a role (a role_id; ROLES: the monitor; LOGLEVEL_ALL), now
+ * and for its later starts.  NULL, or what is wrong.
+ */
+const char *loglevel_set(struct monitor *m, unsigned role, unsigned level);
+
 /* spawn.c: processes */
 
 /* Fork and execute p's program with its descriptors in place.  0, or -1 when a
  * file that the role needs cannot be opened now. */
 int spawn(struct monitor *m, struct proc *p);
+/* Kill p's process, if there is one. */
+void proc_kill(const struct proc *p);
 /* The user that p's processes run as when the monitor is root. */
 const struct config_user *proc_user(const struct monitor *m,
     const struct proc *p);
 /* "llmproxy[2]" */
 void proc_name(const struct proc *p, char *dst, size_t size);
 
+/* outside.c: a role that the service manager starts */
+
+/*
+ * Have p started through connector_socket and give it the descriptors
+ * fds[FD_CONTROL] to fds[n - 1].  Sets p->pid, p->pidfd and p->gone.  0, or -1,
+ * and it was logged.
+ */
+int outside_spawn(struct monitor *m, struct proc *p, const int *fds, int n);
+/* It has ended. */
+void outside_forget(struct proc *p);
+
 /* supervise.c */
+
+/* A process of p's has ended with a wait(2) status; -1: it is not known. */
+void on_exit_of(struct proc *p, int status);
 
 /* Start all roles, serve until a signal or a failure; the exit status. */
 int supervise(struct monitor *m);
+
+/* watchdog.c */
+
+/* Tell the service manager regularly that every role answers, if it asked. */
+void watchdog_start(struct monitor *m);
 
 /* certs_test.c: certificates, before the service starts */
 

@@ -1,3 +1,5 @@
+#include <sys/syscall.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -38,6 +40,25 @@ proc_user(const struct monitor *m, const struct proc *p)
 	if (p->role == ROLE_LLMPROXY)
 		return &m->cfg.providers[p->instance].user;
 	return &m->cfg.user[users[p->role]];
+}
+
+void
+proc_kill(const struct proc *p)
+{
+	if (p->pid <= 0)
+		return;
+	/* Of one that is not our child the number alone may be another's now. */
+	if (p->pidfd != 0)
+		(void)syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
+	else
+		(void)kill(p->pid, SIGKILL);
+}
+
+/* Whether the service manager starts p's process, not we. */
+static bool
+is_outside(const struct monitor *m, const struct proc *p)
+{
+	return p->role == ROLE_CONNECTOR && m->cfg.connector_socket != NULL;
 }
 
 /* What goes where in the new process: fds[target] = source. */
@@ -117,7 +138,7 @@ map_fds(struct monitor *m, const struct proc *p, int ctl, struct fdmap *f)
 		    fd, true);
 	}
 	if (p->role == ROLE_SESSIOND)
-		for (size_t i = 0; i < m->cfg.nlisten; i++)
+		for (int i = 0; i < m->nlisteners; i++)
 			map(f, extra++, m->listeners[i], false);
 	if (p->role == ROLE_LOGGER)
 		for (int i = 0; i <= role_total(m->providers); i++)
@@ -129,17 +150,9 @@ map_fds(struct monitor *m, const struct proc *p, int ctl, struct fdmap *f)
 __attribute__((noreturn)) static void
 exec_role(const struct monitor *m, const struct proc *p, struct fdmap *f)
 {
-	/* Room for the process title, and what the sanitizers read. */
-	static char room[] = "CLOISTER_TITLE="
-	    "................................................................"
-	    "................................................................";
-	/* What any library frees is overwritten, in the workers too, which
-	 * inherit it: no cell keeps what it no longer needs.  The small chunks
-	 * of glibc's per-thread cache would escape, so there is none. */
-	static char wiping[] = "GLIBC_TUNABLES=glibc.malloc.perturb=90:"
-	    "glibc.malloc.tcache_count=0";
 	char path[4096];
-	char *argv[2] = { path, NULL }, *envp[4] = { room, wiping, NULL, NULL };
+	char *argv[2] = { path, NULL };
+	char *envp[4] = { role_title_room, role_wiping, NULL, NULL };
 	sigset_t none;
 	int n;
 
@@ -178,12 +191,12 @@ send_start(struct monitor *m, struct proc *p)
 	struct m_ctl_start s = {
 		.role = (uint8_t)p->role, .instance = (uint8_t)p->instance,
 		.providers = (uint8_t)m->providers,
-		.listeners = (uint8_t)m->cfg.nlisten,
+		.listeners = (uint8_t)m->nlisteners,
 		.generation = p->generation, .uid = u->uid, .gid = u->gid,
 		.flags = (m->init ? START_INIT : 0) |
-		    (geteuid() != 0 ? START_SHARE_UID : 0),
+		    (geteuid() != 0 || p->pidfd != 0 ? START_SHARE_UID : 0),
 		.min_abi = m->cfg.limits.min_landlock_abi,
-		.log_level = (uint8_t)m->cfg.log_level,
+		.log_level = m->levels[p->role],
 	};
 	char dir[1024] = "";
 
@@ -206,13 +219,21 @@ spawn(struct monitor *m, struct proc *p)
 		close(ctl[0]);
 		return -1;
 	}
-	if ((pid = fork()) == -1)
+	if (is_outside(m, p)) {
+		if (outside_spawn(m, p, f.source, f.n) == -1) {
+			close_ours(&f);
+			close(ctl[0]);
+			return -1;
+		}
+	} else if ((pid = fork()) == -1)
 		fatal("fork");
-	if (pid == 0)
+	else if (pid == 0)
 		exec_role(m, p, &f);
+	else
+		p->pid = pid;
 	close_ours(&f);
-	p->pid = pid;
 	p->generation++;
+	p->pinged = false;
 	p->running = false;
 	p->started_us = wall_us();
 	p->started_ms = mono_ms();

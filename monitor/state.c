@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +30,8 @@ static const struct {
 	[FILE_KEYFILE] = { "vault/storage.key", 0600, false, O_RDWR },
 	[FILE_API_KEY] = { NULL, 0, false, O_RDONLY },
 	[FILE_CA] = { NULL, 0, false, O_RDONLY },
+	[FILE_AUDIT_PREV] = { NULL, 0, false, O_RDWR },
+	[FILE_JOURNAL] = { NULL, 0, false, O_RDWR },
 	[FILE_CLIENT_CA] = { NULL, 0, false, O_RDONLY },
 	[FILE_CLIENT_CRL] = { NULL, 0, false, O_RDONLY },
 	[FILE_CHAIN] = { NULL, 0, false, O_RDONLY },
@@ -36,7 +40,7 @@ static const struct {
 static const char *const dirs[] = { "keys", "vault", "audit", "db" };
 #define NDIRS	(sizeof(dirs) / sizeof(dirs[0]))
 
-static void
+void
 state_path(const struct monitor *m, const char *name, char *dst, size_t size)
 {
 	int n = snprintf(dst, size, "%s/%s", m->cfg.state_dir, name);
@@ -89,6 +93,27 @@ open_secret(const struct monitor *m, const char *path)
 	return cannot(m, path, why);
 }
 
+/* A secret's place by configuration; "credential:NAME" is in a directory that
+ * the service manager made for this start. */
+static int
+open_named_secret(const struct monitor *m, const char *name)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	char path[PATH_MAX];
+	int n;
+
+	if (strncmp(name, CONFIG_CREDENTIAL, sizeof(CONFIG_CREDENTIAL) - 1) != 0)
+		return open_secret(m, name);
+	if (dir == NULL || dir[0] != '/')
+		return cannot(m, name, "there are no credentials: the service "
+		    "was not started with LoadCredential=");
+	n = snprintf(path, sizeof(path), "%s/%s", dir,
+	    name + sizeof(CONFIG_CREDENTIAL) - 1);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return cannot(m, name, "its path is too long");
+	return open_secret(m, path);
+}
+
 /* A file that is named in the configuration and no secret, or NULL. */
 static const char *
 configured_file(const struct monitor *m, enum file_id file, int instance)
@@ -115,8 +140,14 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 	const char *name = "/dev/null";
 	int fd;
 
+	if (file == FILE_JOURNAL)
+		return logfiles_open_journal();
+	if (file == FILE_AUDIT_PREV && !m->init)
+		return logfiles_open_prev(m);
 	if (file == FILE_API_KEY && !m->init && pr->key_file != NULL)
-		return open_secret(m, pr->key_file);
+		return open_named_secret(m, pr->key_file);
+	if (file == FILE_WRAP_KEY && !m->init && m->cfg.wrap_key_file != NULL)
+		return open_named_secret(m, m->cfg.wrap_key_file);
 	if (!m->init && configured_file(m, file, instance) != NULL)
 		name = configured_file(m, file, instance);
 	if (files[file].path != NULL && (m->init || !files[file].init_only)) {
@@ -126,6 +157,9 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 	if ((fd = open(name, (m->init ? O_RDWR : files[file].access) |
 	    (file == FILE_AUDIT_LOG ? O_APPEND : 0) | O_CLOEXEC | O_NOFOLLOW |
 	    O_NOCTTY)) == -1) {
+		if (errno == ENOENT && file == FILE_AUDIT_LOG &&
+		    (fd = logfiles_make_missing(m)) != -1)
+			return fd;
 		if (errno == ENOENT && files[file].path != NULL)
 			fatalx("%s is missing: run 'cloisterctl init' first, or "
 			    "restore it", name);

@@ -12,6 +12,7 @@
 #include "hs.h"
 #include "log.h"
 #include "monitor.h"
+#include "notify.h"
 
 #define START_TIMEOUT_MS	60000
 #define STOP_TIMEOUT_MS		5000
@@ -99,6 +100,20 @@ send_model(struct proc *p, const struct config_model *mo)
 }
 
 static void
+send_audit(struct proc *p)
+{
+	const struct config_audit *a = &mon->cfg.audit;
+	struct m_ctl_audit m = {
+		.full_continue = a->full_continue,
+		.checkpoint_lines = a->checkpoint_lines,
+		.checkpoint_s = a->checkpoint_seconds,
+		.rotate_bytes = (uint64_t)a->rotate_mib << 20,
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_audit, &m, -1);
+}
+
+static void
 send_certs(struct proc *p)
 {
 	struct m_ctl_certs m = {
@@ -116,6 +131,8 @@ configure(struct proc *p)
 {
 	bool llm = p->role == ROLE_LLMPROXY;
 
+	if (p->role == ROLE_LOGGER)
+		send_audit(p);
 	if (p->role == ROLE_SESSIOND || p->role == ROLE_ZYGOTE ||
 	    p->role == ROLE_VAULT)
 		send_limits(p);
@@ -170,6 +187,15 @@ on_ready(struct proc *p)
 }
 
 static void
+audit_config(void)
+{
+	char hex[2 * sizeof(mon->cfg.sha256) + 1];
+
+	hex_encode(hex, mon->cfg.sha256, sizeof(mon->cfg.sha256));
+	audit(EV_config, 0, NULL, "file=%s sha256=%s", mon->conf_path, hex);
+}
+
+static void
 on_running(struct proc *p)
 {
 	struct proc *front = find_role(ROLE_SESSIOND, 0);
@@ -183,10 +209,15 @@ on_running(struct proc *p)
 		loop_timer_free(deadline);
 		deadline = NULL;
 		control_serve(mon);
+		audit_config();
 		audit(EV_start, 0, NULL, "roles=%d providers=%d "
 		    "uid_separation=%s", mon->nprocs, mon->providers,
 		    geteuid() == 0 ? "on" : "OFF (not root)");
 		log_notice("ready");
+		notify("READY=1\nSTATUS=%d processes, %d providers, %s",
+		    mon->nprocs, mon->providers, geteuid() == 0 ?
+		    "each role under its own user" : "NOT separated by users");
+		watchdog_start(mon);
 	} else if (all_running())
 		let_go(front);
 }
@@ -248,7 +279,7 @@ replace_zygote(struct proc *z)
 		slot++;
 	if (slot == MONITOR_MAX_RETIRED) {
 		log_warn("too many zygotes serve their last sessions");
-		(void)kill(z->pid, SIGKILL);
+		proc_kill(z);
 		return;
 	}
 	if ((old = malloc(sizeof(*old))) == NULL)
@@ -281,8 +312,7 @@ violation(const struct proc *p, const char *what)
 
 	proc_name(p, name, sizeof(name));
 	audit(EV_violation, 0, NULL, "%s: control: %s", name, what);
-	if (p->pid > 0)
-		(void)kill(p->pid, SIGKILL);
+	proc_kill(p);
 }
 
 /* Which role may send what, beyond messages.def: 0, or -1. */
@@ -293,7 +323,12 @@ may_send(const struct proc *p, enum msg_type type)
 	case MSG_ctl_ready:
 	case MSG_ctl_running:
 	case MSG_ctl_offender:
+	case MSG_ctl_pong:
 		return 0;
+	case MSG_ctl_next_log:
+		return p->role == ROLE_LOGGER ? 0 : -1;
+	case MSG_ctl_ask_rotate:
+	case MSG_ctl_ask_level:
 	case MSG_ctl_status:
 	case MSG_ctl_revoke:
 		return p->role == ROLE_VAULT ? 0 : -1;
@@ -330,18 +365,28 @@ on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 	proc_name(offender, name, sizeof(name));
 	log_warn("%s broke the rules of a link, says %s; it is killed", name,
 	    role_decls[p->role].name);
-	if (offender->pid > 0)
-		(void)kill(offender->pid, SIGKILL);
+	proc_kill(offender);
 	for (int i = 0; i < MONITOR_MAX_RETIRED && p->role == ROLE_LOGGER &&
 	    m->role == ROLE_ZYGOTE; i++)
 		if (mon->retired[i] != NULL)
-			(void)kill(mon->retired[i]->pid, SIGKILL);
+			proc_kill(mon->retired[i]);
+}
+
+/* An administrator wants another file for the audit log. */
+static void
+rotate_log(void)
+{
+	struct proc *p = find_role(ROLE_LOGGER, 0);
+
+	if (p->running)
+		(void)chan_send(p->ctl, MSG_ctl_rotate, NULL, -1);
 }
 
 static void
 on_ctl(struct chan *c, struct msg *m, void *arg)
 {
 	struct proc *p = proc_of(c);
+	const char *why;
 
 	(void)arg;
 	if (may_send(p, m->type) == -1) {
@@ -366,6 +411,21 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_offender:
 		on_accusation(p, &m->u.ctl_offender);
 		break;
+	case MSG_ctl_next_log:
+		logfiles_next(mon, c, m->u.ctl_next_log.seq);
+		break;
+	case MSG_ctl_ask_rotate:
+		rotate_log();
+		break;
+	case MSG_ctl_ask_level:
+		why = loglevel_set(mon, m->u.ctl_ask_level.role,
+		    m->u.ctl_ask_level.level);
+		if (why != NULL)
+			violation(p, why);
+		break;
+	case MSG_ctl_pong:
+		p->pinged = false;
+		break;
 	default:		/* ctl_crash */
 		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
@@ -386,8 +446,8 @@ on_ctl_closed(struct chan *c, const char *why, void *arg)
 	(void)arg;
 	if (why != NULL)
 		violation(p, why);
-	else if (p->pid > 0)
-		(void)kill(p->pid, SIGKILL);
+	else
+		proc_kill(p);
 }
 
 /* ---- starting and stopping ---------------------------------------------- */
@@ -464,20 +524,20 @@ on_stop_timeout(void *arg)
 		if (mon->procs[i].pid > 0 && mon->procs[i].told_to_stop) {
 			log_warn("%s does not stop; killed",
 			    role_decls[mon->procs[i].role].name);
-			(void)kill(mon->procs[i].pid, SIGKILL);
+			proc_kill(&mon->procs[i]);
 		}
 }
 
 /*
  * From the network inwards, each when the one before it has gone, so that what
- * is under way is stored; the logger is the last.
+ * is under way is stored; then the logger, whose last line keyd signs.
  */
 static void
 stop_next(void)
 {
 	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
 	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_CERTD, ROLE_VAULT, ROLE_HASHER,
-	    ROLE_ENGINE, ROLE_KEYD, ROLE_LOGGER };
+	    ROLE_ENGINE, ROLE_LOGGER, ROLE_KEYD };
 	bool any = false;
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
@@ -485,8 +545,7 @@ stop_next(void)
 			for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
 				if (mon->retired[i] != NULL) {
 					any = true;
-					(void)kill(mon->retired[i]->pid,
-					    SIGKILL);
+					proc_kill(mon->retired[i]);
 				}
 		for (int i = 0; i < mon->nprocs; i++) {
 			struct proc *p = &mon->procs[i];
@@ -500,7 +559,7 @@ stop_next(void)
 			/* One that is not configured yet cannot be asked. */
 			if (chan_state(p->ctl) == CTL_START ||
 			    chan_send(p->ctl, MSG_ctl_stop, NULL, -1) == -1)
-				(void)kill(p->pid, SIGKILL);
+				proc_kill(p);
 		}
 	}
 	loop_timer_free(deadline);
@@ -520,6 +579,7 @@ stop_service(const char *why, int status)
 	mon->stopping = true;
 	exit_status = status;
 	audit(EV_stop, 0, NULL, "reason=%s", why);
+	notify("STOPPING=1\nSTATUS=stopping: %s", why);
 	stop_next();
 }
 
@@ -532,14 +592,15 @@ on_start_timeout(void *arg)
 	stop_service("start timed out", 1);
 }
 
-/* A process of p's has ended with a wait(2) status. */
-static void
+void
 on_exit_of(struct proc *p, int status)
 {
 	char name[64], how[64];
 
 	proc_name(p, name, sizeof(name));
-	if (WIFSIGNALED(status))
+	if (status == -1)
+		(void)strlcpy(how, "gone", sizeof(how));
+	else if (WIFSIGNALED(status))
 		(void)snprintf(how, sizeof(how), "signal %d", WTERMSIG(status));
 	else
 		(void)snprintf(how, sizeof(how), "exit %d",
@@ -547,9 +608,12 @@ on_exit_of(struct proc *p, int status)
 	chan_free(p->ctl);
 	p->ctl = NULL;
 	p->pid = 0;
+	outside_forget(p);
 	p->running = false;
 	p->exited_ok = status == 0;
 	if (mon->stopping) {
+		if (p->role == ROLE_LOGGER)
+			log_set_sink(NULL);
 		stop_next();
 		return;
 	}
@@ -561,7 +625,7 @@ on_exit_of(struct proc *p, int status)
 		return;
 	}
 	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+	if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_err("%s/%s cannot be executed", mon->libexec,
 		    role_decls[p->role].name);
 	if (!role_decls[p->role].keep || !mon->serving) {
@@ -667,6 +731,7 @@ supervise(struct monitor *m)
 	static int sigfd;
 
 	mon = m;
+	memset(m->levels, (int)m->cfg.log_level, sizeof(m->levels));
 	m->loop = loop_new();
 	sigfd = watch_signals();
 	(void)loop_io_new(m->loop, sigfd, EPOLLIN, on_signal, &sigfd);

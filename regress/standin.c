@@ -1,10 +1,11 @@
 /*
  * standin: an upstream that is no model, for the demo and for tests, and speaks
- * OpenAI's, Anthropic's and Ollama's protocols.  It answers on 127.0.0.1 with a text that says what it is; a model's name
+ * OpenAI's, Anthropic's and Ollama's protocols.  It answers on 127.0.0.1
+ * (or elsewhere) with a text that says what it is; a model's name
  * chooses how it misbehaves (see standin_answer.c).  One thread for each
  * connection and plain sockets: libraries do not misbehave on demand.
  *
- *	standin [--port N] [--key KEY] [--delay-ms N] [--log FILE]
+ *	standin [--address A] [--port N] [--key KEY] [--delay-ms N] [--log FILE]
  *		[--tls CERT KEY] [--keep-alive 1]
  *
  * Prints "listening PORT" when it is ready; SIGTERM ends it.  The log gets one
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -217,21 +219,21 @@ on_term(int sig)
 	_exit(0);
 }
 
+static struct sockaddr_in where = { .sin_family = AF_INET };
+
 static int
-listen_on(uint16_t port)
+listen_on(void)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-	    .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(sin);
+	socklen_t len = sizeof(where);
 	int fd, on = 1;
 
 	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    bind(fd, (struct sockaddr *)&where, sizeof(where)) == -1 ||
 	    listen(fd, 128) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1)
+	    getsockname(fd, (struct sockaddr *)&where, &len) == -1)
 		fatal("listen");
-	(void)printf("listening %u\n", ntohs(sin.sin_port));
+	(void)printf("listening %u\n", ntohs(where.sin_port));
 	(void)fflush(stdout);
 	return fd;
 }
@@ -245,18 +247,21 @@ use_tls(const char *cert, const char *key)
 		fatalx("cannot use %s and %s", cert, key);
 }
 
-static uint16_t
+static void
 options(int argc, char **argv)
 {
-	uint16_t port = 0;
-
+	where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	for (int i = 1; i < argc; i++) {
 		const char *o = argv[i], *v = argv[i + 1], *e = NULL;
 
 		if (v == NULL)
 			fatalx("%s needs a value", o);
 		if (strcmp(o, "--port") == 0)
-			port = (uint16_t)strtonum(v, 0, UINT16_MAX, &e);
+			where.sin_port = htons((uint16_t)strtonum(v, 0,
+			    UINT16_MAX, &e));
+		else if (strcmp(o, "--address") == 0)
+			e = inet_pton(AF_INET, v, &where.sin_addr) == 1 ? NULL :
+			    "no address";
 		else if (strcmp(o, "--key") == 0)
 			standin.key = v;
 		else if (strcmp(o, "--delay-ms") == 0)
@@ -275,7 +280,6 @@ options(int argc, char **argv)
 			fatalx("%s %s is %s", o, v, e);
 		i++;
 	}
-	return port;
 }
 
 int
@@ -292,7 +296,8 @@ main(int argc, char **argv)
 	    pthread_attr_setdetachstate(&detached,
 	    PTHREAD_CREATE_DETACHED) != 0)
 		fatal("start");
-	fd = listen_on(options(argc, argv));
+	options(argc, argv);
+	fd = listen_on();
 	for (;;) {
 		struct conn *c = calloc(1, sizeof(*c));
 

@@ -20,6 +20,28 @@ expect "the other model" 0 "stand-in" as alice ask -m other "hello"
 expect "models are listed" 0 "other" as alice models
 echo "from a pipe" | expect "standard input is added" 0 "from a pipe" \
     as alice ask -m echo "look at this:"
+echo "in a file" >"$T/file.txt"
+expect "a file goes along" 0 "in a file" \
+    as alice ask -m echo --no-store -f "$T/file.txt" "this is"
+expect "a file that is no text" 2 "not text" \
+    as alice ask -m echo -f "$B/cloister" "this is"
+expect "a file without end" 2 "too long" as alice ask -m echo -f /dev/zero "x"
+expect "an answer as JSON" 0 '"answer": "say \"this\"\n' \
+    as alice ask -m echo --no-store --json 'say "this"
+'
+expect "an error leaves JSON too" 6 '"finish": "error"' \
+    as alice ask -m nothing --no-store --json "x"
+code=$(as alice ask -m echo --no-store -x 'before
+```sh
+echo code
+```
+after' 2>/dev/null)
+if [ "$code" = "echo code" ]; then
+	good "code alone"
+else
+	bad "code alone: $code"
+fi
+expect "tokens are told" 0 "tokens out" as alice ask -m echo --no-store -u "x"
 expect "a conversation goes on" 0 "second turn" \
     as alice ask -m echo -c "second turn"
 expect "an unknown model" 6 "no such model" as alice ask -m nothing "x"

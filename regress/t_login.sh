@@ -90,7 +90,7 @@ home bob2
 user_home bob2
 n=$(hashed)
 expect "login by password" 0 "Welcome, bob" \
-    with "$PW" bob2 login -S -u bob "127.0.0.1:$PORT"
+    with "$PW" bob2 login -S -l bob "127.0.0.1:$PORT"
 [ "$(hashed)" = $((n + 1)) ] && good "it took one hash" ||
     bad "it took one hash: $n, $(hashed)"
 expect "and a question is answered" 0 "from the second machine" \
@@ -103,9 +103,9 @@ expect "both keys are in the list" 0 "(this machine)" \
 home mallory
 user_home mallory
 n=$(hashed)
-with "wrong horse battery" mallory login -S -u bob "127.0.0.1:$PORT" \
+with "wrong horse battery" mallory login -S -l bob "127.0.0.1:$PORT" \
     >"$T/wrong" 2>&1 && bad "a wrong password" || good "a wrong password"
-with "wrong horse battery" mallory login -S -u nobody "127.0.0.1:$PORT" \
+with "wrong horse battery" mallory login -S -l nobody "127.0.0.1:$PORT" \
     >"$T/unknown" 2>&1 && bad "an unknown user" || good "an unknown user"
 [ "$(hashed)" = $((n + 2)) ] && good "an unknown user costs a hash" ||
     bad "an unknown user costs a hash: $n, $(hashed)"
@@ -116,15 +116,15 @@ expect "the reasons are in the audit log" 0 "no such user" audit
 # The next one must wait, also after a restart; eve's and this make four.
 n=$(hashed)
 expect "then the source waits" 5 "wait" \
-    with "wrong horse battery" mallory login -S -u bob "127.0.0.1:$PORT"
+    with "wrong horse battery" mallory login -S -l bob "127.0.0.1:$PORT"
 expect "a right password, too" 5 "wait" \
-    with "$PW" mallory login -S -u bob "127.0.0.1:$PORT"
+    with "$PW" mallory login -S -l bob "127.0.0.1:$PORT"
 [ "$(hashed)" = "$n" ] && good "waiting costs no hash" ||
     bad "waiting costs no hash: $n, $(hashed)"
 service_stop
 service_start
 expect "a restart forgets nothing" 5 "wait" \
-    with "$PW" mallory login -S -u bob "127.0.0.1:$PORT"
+    with "$PW" mallory login -S -l bob "127.0.0.1:$PORT"
 expect "an invite from there waits, too" 5 "wait" \
     as mallory login "$(invite alice)"
 expect "keys are not held up" 0 "still here" as bob ask "still here"

@@ -31,10 +31,11 @@ at_terminal() {
 service_new
 standin_start --delay-ms 20
 URL=http://127.0.0.1:$UPSTREAM_PORT/v1
-MODELS="echo:echo long:long"
+MODELS="echo:echo long:long slow:slow"
 service_init
 service_start
 mkdir -m 700 "$T/alice"
+echo "content of a file" >"$T/attached.txt"
 
 at_terminal "keygen asks for a passphrase, twice" <<EOF
 spawn $B/cloister keygen
@@ -91,6 +92,51 @@ send "second line of a chat\r"
 see {\nsecond line of a chat}
 see {> }
 send "\004"
+exit [ends]
+EOF
+at_terminal "a chat: commands, completion, several lines, a file" <<EOF
+spawn $B/cloister chat -m long
+see {assphrase}
+send "correct horse\r"
+see {> }
+send "/mo\techo\r"
+see {from now on: echo}
+send "/nonsense\r"
+see {no command}
+send "/help\r"
+see {/file}
+send "\"\"\"\r"
+see {\.\.\. }
+send "line one\r"
+see {\.\.\. }
+send "line two\r"
+see {\.\.\. }
+send "\"\"\"\r"
+see {\nline one\r\nline two}
+send "/file $T/attached.txt\r"
+see {goes with your next}
+send "what is this\r"
+see {\nwhat is this.*attached\.txt:.*content of a file}
+send "//slash\r"
+see {\n/slash}
+send "/list\r"
+see {[0-9]+  line one}
+send "/quit\r"
+exit [ends]
+EOF
+at_terminal "Markdown is rendered" <<EOF
+spawn $B/cloister ask -m echo "# Head\nsome **bold** \`code\`"
+see {assphrase}
+send "correct horse\r"
+see {\x1b\[1;34mHead.*\x1b\[1mbold.*\x1b\[36mcode}
+exit [ends]
+EOF
+at_terminal "a sign while nothing comes" <<EOF
+spawn $B/cloister ask -m slow "x"
+see {assphrase}
+send "correct horse\r"
+see {1 s}
+see {slow but here}
 exit [ends]
 EOF
 at_terminal "^C ends the answer and not the chat" <<EOF

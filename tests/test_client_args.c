@@ -51,6 +51,28 @@ test_ask(void **state)
 }
 
 static void
+test_output(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(PARSE(&a, "ask", "-f", "one", "--file=two", "--json",
+	    "-u", "--no-stream", "--no-reasoning", "--plain", "w"), 0);
+	assert_int_equal(a.nfiles, 2);
+	assert_string_equal(a.files[0], "one");
+	assert_string_equal(a.files[1], "two");
+	assert_true(a.json && a.usage && a.nostream && a.noreasoning && a.plain);
+	assert_false(a.extract);
+	assert_int_equal(PARSE(&a, "ask", "-x", "w"), 0);
+	assert_true(a.extract);
+	assert_int_equal(PARSE(&a, "ask", "-x", "--json", "w"), -1);
+	assert_int_equal(PARSE(&a, "chat", "-x"), -1);
+	assert_int_equal(PARSE(&a, "chat", "--json"), -1);
+	assert_int_equal(PARSE(&a, "chat", "-f", "x"), -1);
+	assert_int_equal(PARSE(&a, "ask", "-f"), -1);
+}
+
+static void
 test_options_after_words(void **state)
 {
 	struct args a;
@@ -152,6 +174,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ask),
+		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_options_after_words),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_errors),

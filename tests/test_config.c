@@ -227,10 +227,21 @@ static const struct mistake {
 	{ HEAD PROV "model m { provider = p\n upstream = u\n upstream = v }\n",
 	    5, "first on line 4" },
 	{ HEAD PROV MODEL "log_level = loud\n", 4, "log_level" },
+	{ HEAD PROV MODEL "audit_full = maybe\n", 4, "stop or continue" },
+	{ HEAD PROV MODEL "audit_rotate_mib = -1\n", 4, "audit_rotate" },
+	{ HEAD PROV MODEL "audit_checkpoint_lines = 0\n", 4, "1 to 4096" },
+	{ HEAD PROV MODEL "audit_checkpoint_seconds = 0\n", 4, "seconds" },
 	{ HEAD PROV MODEL "listen = { '1.2.3.4',\n '1.2.3.4:7464' }\n", 4,
 	    "twice" },
 	{ HEAD PROV MODEL "listen = { 'example.org' }\n", 4, "numeric" },
 	{ HEAD PROV MODEL "listen = { '::1' }\n", 4, "::1" },
+	{ HEAD PROV MODEL "listen = { systemd,\n '1.2.3.4' }\n", 4, "numeric" },
+	{ HEAD PROV MODEL "connector_socket = 'x'\n", 4, "absolute" },
+	{ HEAD PROV MODEL "wrap_key_file = 'x'\n", 4, "absolute" },
+	{ HEAD PROV MODEL "wrap_key_file = 'credential:'\n", 4, "letters" },
+	{ HEAD PROV MODEL "wrap_key_file = 'credential:../x'\n", 4, "letters" },
+	{ HEAD "provider p { url = 'https://h'\n key_file = 'credential:a/b'\n"
+	    "}\n" MODEL, 3, "letters" },
 	{ HEAD PROV MODEL "listen = { '1.2.3.4:0' }\n", 4, "PORT" },
 	{ HEAD PROV MODEL "listen = { '1.2.3.4:65536' }\n", 4, "PORT" },
 	{ HEAD PROV MODEL "listen = { '1.2.3.4: 1' }\n", 4, "PORT" },
@@ -316,6 +327,47 @@ static const struct mistake {
 	{ HEAD PROV, 0, "no model" },
 	{ "", 0, "" },
 };
+
+/* What systemd passes. */
+static void
+test_systemd(void **state)
+{
+	struct server_config c;
+
+	(void)state;
+	assert_int_equal(load(&c, HEAD "listen = systemd\n"
+	    "connector_socket = '/run/c'\nwrap_key_file = 'credential:w.key'\n"
+	    "provider p { url = 'https://h' key_file = 'credential:k' }\n"
+	    MODEL), 0);
+	assert_true(c.inherit);
+	assert_int_equal(c.nlisten, 0);
+	assert_string_equal(c.connector_socket, "/run/c");
+	assert_string_equal(c.wrap_key_file, "credential:w.key");
+	assert_string_equal(c.providers[0].key_file, "credential:k");
+	config_free(&c);
+	assert_int_equal(load(&c, HEAD PROV MODEL), 0);
+	assert_false(c.inherit);
+	assert_null(c.connector_socket);
+	assert_null(c.wrap_key_file);
+	config_free(&c);
+}
+
+/* Keys and database can be made before there is a provider. */
+static void
+test_init(void **state)
+{
+	struct server_config c;
+
+	(void)state;
+	write_file(HEAD, strlen(HEAD));
+	assert_int_equal(config_load(path, &c, err, sizeof(err)), -1);
+	assert_int_equal(config_load_init(path, &c, err, sizeof(err)), 0);
+	assert_string_equal(c.state_dir, "/s");
+	assert_int_equal(c.nproviders, 0);
+	config_free(&c);
+	write_file("listen = x\n", 11);
+	assert_int_equal(config_load_init(path, &c, err, sizeof(err)), -1);
+}
 
 static void
 test_mistakes(void **state)
@@ -543,6 +595,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_systemd),
+		cmocka_unit_test(test_init),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_shared_users),
 		cmocka_unit_test(test_limits),

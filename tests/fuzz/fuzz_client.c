@@ -9,6 +9,9 @@
 #include "answer.h"
 #include "appconn.h"
 #include "exits.h"
+#include "markdown.h"
+#include "output.h"
+#include "style.h"
 #include "text.h"
 #include "ui.h"
 
@@ -26,11 +29,16 @@ int __wrap_conn_open(struct conn **c, const struct cconf *conf,
 static size_t
 attribute(struct bytes b)
 {
-	static const char *const own[] = { "\033[0m", "\033[1m", "\033[2m" };
+	static const char *const own[] = { STYLE_END, STYLE_DIM, STYLE_BOLD,
+	    STYLE_ITALIC, STYLE_CODE, STYLE_HEADING, STYLE_COMMENT, STYLE_STRING,
+	    STYLE_NUMBER, STYLE_KEYWORD, "\r\033[K" };
+	size_t n;
 
-	for (int i = 0; i < 3; i++)
-		if (b.n >= 4 && memcmp(b.p, own[i], 4) == 0)
-			return 4;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		n = strlen(own[i]);
+		if (b.n >= n && memcmp(b.p, own[i], n) == 0)
+			return n;
+	}
 	return 0;
 }
 
@@ -92,17 +100,25 @@ fuzz_setup(void)
 	ui_set_verbose(true);
 }
 
-enum { C_TEXT, C_ASK, C_LIST, C_SHOW, C_MODELS, C_ALL };
+enum { C_TEXT, C_MARKDOWN, C_ASK, C_LIST, C_SHOW, C_MODELS, C_ALL };
 
 static void
 fuzz_seeds(void)
 {
 	static const char *const text[] = { "plain\ttext\n", "\033[31m\x7f\r",
 	    "\xc2\x9b" "31m \xe2\x80\xae \xff", "\xe2\x81\xa6 \xf3\xa0\x80\xa1" };
+	static const char *const markdown[] = {
+	    "# head\n\n- *it* **b** ***c*** `d` \\* _e_\n> q\n---\n",
+	    "| a | b |\n|:-:|--:|\n| \\| | c |\n\ntext",
+	    "```c\nint x = 1; // \"s\"\n```\n~~~sql\nselect 'a'\n~~~",
+	    "**open `x\n\n1. a\n  2) b\n" };
 	struct buf b = BUF_INIT(4096);
 
 	for (size_t i = 0; i < 4; i++)
 		fuzz_seed((uint8_t[]){ C_TEXT }, 1, bytes_str(text[i]));
+	for (size_t i = 0; i < sizeof(markdown) / sizeof(markdown[0]); i++)
+		fuzz_seed((uint8_t[]){ C_MARKDOWN, (uint8_t)i }, 2,
+		    bytes_str(markdown[i]));
 	buf_u8(&b, C_ASK);
 	fz_script(&b, MSG_s_stored, "1 7 1 2");
 	fz_script(&b, MSG_s_delta, "1 1 :thinking");
@@ -151,6 +167,36 @@ texts(struct bytes in)
 	buf_free(&b);
 }
 
+/* In one piece and in many: the same, and harmless. */
+static void
+rendered(struct bytes in)
+{
+	struct buf safe = BUF_INIT(8 * in.n + 16);
+	struct buf out[2] = { BUF_INIT(1u << 26), BUF_INIT(1u << 26) };
+	size_t step = 1, n;
+
+	if (in.n > 0)
+		step += in.p[0] % 8;
+	text_clean(&safe, in);
+	for (int i = 0; i < 2; i++) {
+		struct markdown *md = markdown_new(20);
+
+		for (size_t at = 0; at < safe.n; at += n) {
+			n = i == 0 || step > safe.n - at ? safe.n - at : step;
+			markdown_feed(md, bytes_of(safe.p + at, n), &out[i]);
+		}
+		markdown_end(md, &out[i]);
+		markdown_free(md);
+		need(!out[i].err);
+	}
+	need(bytes_eq(buf_bytes(&out[0]), buf_bytes(&out[1])));
+	check_harmless(buf_bytes(&out[0]), true);
+	need(output_code(in).n <= in.n);
+	buf_free(&safe);
+	buf_free(&out[0]);
+	buf_free(&out[1]);
+}
+
 /* All that the server says, at once; then it says CLOSE or nothing. */
 static void
 server_says(struct rd *in)
@@ -186,6 +232,10 @@ fuzz_one(struct bytes input)
 
 	if (what == C_TEXT) {
 		texts(bytes_of(in.p, in.n));
+		return;
+	}
+	if (what == C_MARKDOWN) {
+		rendered(bytes_of(in.p, in.n));
 		return;
 	}
 	need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
