@@ -74,7 +74,8 @@ enum err {
 	ERR_WAIT = 15,		/* too many wrong passwords: not now */
 	ERR_INVITE = 16,	/* no such invite (any more) */
 	ERR_KEY = 17,		/* no such key, or it cannot be enrolled */
-	ERR_WEAK = 18		/* the new password breaks the rule */
+	ERR_WEAK = 18,		/* the new password breaks the rule */
+	ERR_NO_TICKET = 24	/* this session cannot be resumed */
 };
 
 /* A session that is not let in yet, and what it may do. */

@@ -83,7 +83,7 @@ const char *keyd_audit_request(struct keyd_audit *a, struct chan *c,
 
 struct keyd_boot {
 	EVP_PKEY	*wrap;		/* owned; NULL when it is over */
-	bool		 init;		/* tell the wrap key, unwrap nothing */
+	bool		 init;		/* unwrap nothing */
 	unsigned	 unwraps;
 	uint8_t		*reject;	/* HASH_LEN bytes, secret.h */
 };

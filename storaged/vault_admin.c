@@ -275,6 +275,11 @@ status_end(struct admin *a)
 	info(a, "commit", "%llu", (unsigned long long)v->h.n);
 	info(a, "storage", "verified at start, key generation %u, epoch %u",
 	    v->keys->anchor.epoch[0].gen, v->keys->anchor.epoch[0].epoch);
+	info(a, "handshakes", "%llu nonces, %llu signatures, "
+	    "%llu verifications, %llu grants", (unsigned long long)v->nonces,
+	    (unsigned long long)v->signatures,
+	    (unsigned long long)v->verifications,
+	    (unsigned long long)v->grants);
 	info(a, "answers", "%llu", (unsigned long long)v->answers);
 	info(a, "tokens", "%llu in, %llu out",
 	    (unsigned long long)v->prompt_tokens,
@@ -394,6 +399,9 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 	case MSG_av_user_remove:
 		admin_user_remove(a, &m->u.av_user_remove);
 		break;
+	case MSG_av_rotate:
+		admin_rotate(a);
+		break;
 	case MSG_av_shred:
 		admin_shred(a, &m->u.av_shred);
 		break;
@@ -459,6 +467,9 @@ admin_on_ctl(struct vault *v, struct msg *m)
 	switch (m->type) {
 	case MSG_ctl_admin:
 		admin_new(v, m);
+		break;
+	case MSG_ctl_crashed:
+		ticket_crashed(v, m->u.ctl_crashed.n);
 		break;
 	case MSG_ctl_role:
 		if ((a = by_status(v, r->id)) == NULL)

@@ -35,6 +35,11 @@ vault_on_keyd(struct chan *c, struct msg *m, void *arg)
 		chan_set_state(c, KEYD_VAULT_UP);
 		return;
 	}
+	if (m->type == MSG_kv_signed) {
+		v->signatures++;
+		return;
+	}
+	v->nonces++;
 	/*
 	 * A worker that is gone already has no use for it.  Its session worker
 	 * may still be there: that says nothing about keyd.
@@ -77,6 +82,7 @@ signed_by(const struct try *a, const struct worker *w,
 	sha256(cert_hash, bytes_of(a->cert.cert, a->cert.cert_n));
 	hs_tbs_client(&tbs, a->suite, a->random_c, w->random_s, a->th_sf, a->fp,
 	    wrap_hash, a->v->host_hash, cert_hash);
+	a->v->verifications++;
 	if (!tbs.err)
 		ok = rsa_pss_verify(key, bytes_of(a->sig, a->sig_n),
 		    buf_bytes(&tbs)) == 0;
@@ -92,17 +98,21 @@ max_sessions(const struct vault *v, const struct user *u)
 	    v->max_sessions_per_user;
 }
 
+const char *
+user_full(const struct vault *v, const struct user *u)
+{
+	if (u->live >= max_sessions(v, u))
+		return "too many sessions";
+	return v->stopping ? "stopping" : NULL;
+}
+
 /* Why somebody who has shown who they are may not come in, or NULL. */
 static const char *
 judge_user(const struct try *a, const struct user *u)
 {
 	if (u->state != REC_USER_ENABLED)
 		return "user disabled";
-	if (u->live >= max_sessions(a->v, u))
-		return "too many sessions";
-	if (a->v->stopping)
-		return "stopping";
-	return NULL;
+	return user_full(a->v, u);
 }
 
 /*
@@ -170,15 +180,16 @@ refuse(struct worker *w, const struct try *a, const struct user *u,
 	worker_close_sess(w);
 }
 
-/* The handshake may be finished; the kex channel ends. */
+/*
+ * The handshake may be finished; of the kex worker only what it leaves for
+ * resumption is awaited.
+ */
 static void
 let_through(struct worker *w)
 {
-	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
+	chan_set_state(w->kex, KEX_VAULT_GRANTED);
 	if (chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
-	if (chan_queued(w->kex) == 0)
-		worker_close_kex(w);	/* else at its own end of file */
 }
 
 /* What a password or an invite in this session will be bound to. */
@@ -191,6 +202,7 @@ bind_login(struct worker *w, const struct try *a)
 	sha256(cert_hash, bytes_of(a->cert.cert, a->cert.cert_n));
 	hs_login_bind(w->bind, a->suite, a->random_c, w->random_s, a->th_sf,
 	    a->fp, wrap_hash, a->v->host_hash, cert_hash);
+	w->bound = true;
 	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
 }
 
@@ -214,36 +226,51 @@ let_enrol(struct worker *w, const struct try *a, const char *reason)
 	audit(EV_auth_stranger, w->n, NULL, "reason=%s source=%s key=%s",
 	    reason, w->source, fp);
 	w->suite = a->suite;
-	w->since_ms = mono_ms();
+	w->auth_ms = w->since_ms = mono_ms();
 	w->logs = 0;
 	let_through(w);
 	return true;
 }
 
-/* The session channel comes to life, or waits for the password. */
-static void
-grant(struct worker *w, const struct try *a, const char *label,
-    struct user *u)
+void
+worker_admit(struct worker *w, const struct admission *a, enum event event)
 {
 	struct vault *v = w->v;
 	char fp[RSA_FP_TEXT];
 
 	rsa_fingerprint_text(fp, a->fp);
-	audit(EV_auth_accept, w->n, u->name, "source=%s key=%s suite=%u",
+	audit(event, w->n, a->user->name, "source=%s key=%s suite=%u",
 	    w->source, fp, a->suite);
-	w->user = u;
+	w->user = a->user;
 	memcpy(w->fp, a->fp, sizeof(w->fp));
-	(void)strlcpy(w->label, label, sizeof(w->label));
+	memcpy(w->label, a->label, sizeof(w->label));
 	w->suite = a->suite;
+	w->auth_ms = a->auth_ms;
 	w->since_ms = mono_ms();
 	w->since_us = wall_us();
 	w->logs = 0;
-	u->live++;
+	w->user->live++;
 	v->nlive++;
-	if (wants_password(v, u))
+	tickets_watch(v);
+	v->grants++;
+	chan_set_state(w->kex, KEX_VAULT_GRANTED);
+	if (a->want_password)
 		(void)gate_begin(w, GATE_FACTOR, NULL, NULL);
 	else
 		session_begin(w);
+}
+
+static void
+grant(struct worker *w, const struct try *at, const char *label,
+    struct user *u)
+{
+	struct admission a = { .user = u, .suite = at->suite,
+	    .auth_ms = mono_ms(),
+	    .want_password = wants_password(w->v, u) };
+
+	memcpy(a.fp, at->fp, sizeof(a.fp));
+	(void)strlcpy(a.label, label, sizeof(a.label));
+	worker_admit(w, &a, EV_auth_accept);
 	let_through(w);
 }
 
@@ -365,8 +392,19 @@ vault_on_kex(struct chan *c, struct msg *m, void *arg)
 	struct worker *w = arg;
 
 	(void)c;
-	if (m->type == MSG_xv_auth)
+	switch (m->type) {
+	case MSG_xv_resume:
+		ticket_resume(w, &m->u.xv_resume);
+		break;
+	case MSG_xv_auth:
 		auth(w, &m->u.xv_auth);
-	else
+		break;
+	case MSG_xv_resumption:
+		ticket_new(w, m->u.xv_resumption.resumption);
+		OPENSSL_cleanse(&m->u, sizeof(m->u));
+		worker_close_kex(w);
+		break;
+	default:
 		worker_log(w, "kex", m->u.xv_log.text);
+	}
 }

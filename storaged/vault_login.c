@@ -208,6 +208,9 @@ on_settled(struct rcommit *rc, enum kv_status st)
 		if (a->have_fresh) {
 			a->u->version++;
 			a->u->password = true;
+			/* Who knew the old one resumes nothing. */
+			if (a->use == PASSWORD_CHANGE)
+				tickets_drop(v, a->u, NULL);
 		}
 		if (enrols(a)) {
 			key = rec_key_key(&v->keys->bundle, a->fp);
@@ -510,6 +513,11 @@ login_change(struct worker *w, const struct m_sv_passwd *m)
 	struct attempt *a;
 	const struct bytes none = { NULL, 0 };
 
+	if (!w->bound) {
+		sess_say(w, m->req, ERR_BAD, "a resumed session changes no "
+		    "password", "connect again");
+		return;
+	}
 	if (!sess_may(w, m->req) ||
 	    (a = attempt_new(w, PASSWORD_CHANGE, m->req)) == NULL)
 		return;

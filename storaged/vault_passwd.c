@@ -55,6 +55,7 @@ on_written(struct rcommit *rc, enum kv_status st)
 		u->version = s->version + 1;
 		u->password = s->rec.pwhash_n > 0;
 		u->policy = s->rec.flags;
+		tickets_drop(a->v, u, NULL);
 		if (s->password)
 			audit(EV_admin_user_passwd, 0, u->name, "uid=%u",
 			    a->uid);
