@@ -160,15 +160,17 @@ by_ticket(struct conn *c)
 static int
 by_handshake(struct conn *c)
 {
+	struct buf msg_spki = BUF_INIT(RSA_SPKI_MAX);
 	struct handshake h;
-	int rc = conn_dial(&h, c->conf, c->server, c->key);
+	int rc;
 
+	rc = conn_dial(&h, c->conf, c->server, c->key, NULL, &msg_spki);
+	buf_free(&msg_spki);		/* it is there already */
 	if (rc != RC_OK)
 		return rc;
 	forget_ticket(c);
-	memcpy(c->server_hash, h.server_hash, sizeof(c->server_hash));
-	c->suite = h.suite;
 	conn_install(c, h.fd, &h.session);
+	conn_known(c, &h);
 	OPENSSL_cleanse(&h.session, sizeof(h.session));
 	return RC_OK;
 }
@@ -182,7 +184,7 @@ come_back(struct conn *c)
 	if (!c->has_ticket || by_ticket(c) == -1)
 		if ((rc = by_handshake(c)) != RC_OK)
 			return rc;
-	if ((rc = conn_welcome(c)) == RC_OK)
+	if ((rc = conn_welcome(c, false)) == RC_OK)
 		get_ticket(c);
 	return rc == RC_OK && c->app == NULL ? RC_LOST : rc;
 }

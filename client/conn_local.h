@@ -20,6 +20,15 @@ struct conn {
 	bool		 asked;		/* a prompt was sent */
 	uint64_t	 heard_ms;	/* when something last came, or was asked */
 
+	/* passwords and enrolment */
+	uint8_t		 gate;		/* enum gate; 0: let in */
+	char		 user[65];
+	uint8_t		 bind[HASH_LEN];
+	uint8_t		 exported[HASH_LEN];
+	size_t		 seal_n;
+	uint8_t		 seal[HS_SEAL];
+	struct buf	 msg_spki;
+
 	/* how it was made, to make it again; conf NULL: it cannot be */
 	const struct cconf		*conf;
 	const struct cconf_server	*server;
@@ -34,17 +43,25 @@ struct conn {
 };
 
 /*
- * Connect and authenticate: RC_OK with h->fd, h->session and h->server_hash, or
- * another exit code after telling the user.
+ * Connect and authenticate: RC_OK with h->fd and the other results, or another exit
+ * code after telling the user.  With link the server must have this key.  The
+ * user's public key for messages is appended to msg_spki.
  */
 int conn_dial(struct handshake *h, const struct cconf *conf,
-    const struct cconf_server *server, const char *key);
+    const struct cconf_server *server, const char *key, const uint8_t *link,
+    struct buf *msg_spki);
+/* Remember what a handshake showed of the server. */
+void conn_known(struct conn *c, const struct handshake *h);
 /* Take over the connection of a finished handshake. */
 void conn_install(struct conn *c, int fd, const struct hs_session *s);
 /* Its opposite: close it and wipe its keys; a ticket stays. */
 void conn_uninstall(struct conn *c);
-/* Wait for the server's first message; RC_OK or RC_LOST after telling. */
-int conn_welcome(struct conn *c);
+/*
+ * Wait for the server's first message, give the password that it may want; RC_OK,
+ * or another exit code after telling.  login: where it lets the key enrol itself,
+ * that is well.
+ */
+int conn_welcome(struct conn *c, bool login);
 /* The connection has come to its end without fault of the peer; RC_LOST. */
 int conn_gone(struct conn *c, const char *why);
 

@@ -18,7 +18,7 @@ user_new bob
 
 # chat_start NAME: a chat whose standard input stays open; CHAT is its pid.
 chat_start() {
-	rm -f "$T/$1.in"
+	rm -f "$T/$1.in" "$T/$1.out"
 	mkfifo "$T/$1.in"
 	CLOISTER_HOME="$T/$1" "$B/cloister" chat -m "${2:-echo}" <"$T/$1.in" \
 	    >"$T/$1.out" 2>"$T/$1.err" &
