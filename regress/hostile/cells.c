@@ -149,7 +149,7 @@ ping_sessiond(struct rig *r)
 	return got;
 }
 
-/* A line by that socket. */
+/* A line by that socket, of the one event that is everybody's to say. */
 static bool
 ping_log(struct rig *r, int who)
 {
