@@ -172,9 +172,10 @@ PEER_WRAPS = EVP_PKEY_derive hs_client_make_ca keyd_unwrap hs_session
 
 # Hostile processes: a role's own program with some functions replaced.
 HOSTILE	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/hostile/*.c))
-HOSTILE_ROLES = engine connector llmproxy zygote sessiond
+HOSTILE_ROLES = engine certd connector llmproxy zygote sessiond
 $(HOSTILE): ALL_CFLAGS += $(DIRS:%=-I%)
 WRAP_engine = main_engine storaged
+WRAP_certd = main_certd certd
 WRAP_connector = main_connector llmproxy
 WRAP_llmproxy = main_llmproxy llmproxy
 WRAP_zygote = main_zygote sessiond

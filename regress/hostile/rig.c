@@ -397,10 +397,13 @@ welcome(struct rig *r)
 	struct m_cl_welcome cl = { .generation = r->generation };
 	struct m_vh_welcome vh = { .generation = r->generation };
 
+	struct m_vt_welcome vt = { .generation = r->generation };
+
 	if (r->role == ROLE_HASHER)
 		rig_send(r, r->link[LINK_HASHER_VAULT], MSG_vh_welcome, &vh,
 		    -1);
-
+	if (r->role == ROLE_CERTD)
+		rig_send(r, r->link[LINK_VAULT_CERT], MSG_vt_welcome, &vt, -1);
 	if (r->role == ROLE_ZYGOTE) {
 		rig_send(r, r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
 		rig_send(r, r->link[LINK_VAULT_ZYG], MSG_vz_welcome, &vz, -1);
