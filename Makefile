@@ -7,6 +7,7 @@
 #   make check        every test
 #   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
+#   make attacks      the numbered list of attacks alone, with its results
 #   make deb          the packages cloister-server and cloister
 #   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
@@ -213,7 +214,13 @@ hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
 $(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
-helpers: $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+# What regress/attacks.tbl has.
+ATTACK	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/attack/*.c))
+$(ATTACK): ALL_CFLAGS += $(DIRS:%=-I%)
+$(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
+helpers: $(B)/attack $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
     $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
@@ -242,6 +249,10 @@ check: deps
 
 check-long:
 	@LONG=1 $(MAKE) -s check
+
+attacks: deps
+	@$(MAKE) -s all unit helpers
+	@sh regress/attacks_only.sh $(B)
 
 # The Debian packages, into $(B)/deb.
 deb:
@@ -312,7 +323,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo check check-long check-debian13 fuzz bench classify mutants install clean
+.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-long check-debian13 fuzz bench classify mutants install clean
 -include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
     -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

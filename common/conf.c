@@ -246,6 +246,7 @@ conf_load(struct conf *c, const char *path, cfg_opt_t *opts, char *err,
 		return -1;
 	if (conf_read(fd, path, &b, err, errlen) == -1)
 		goto out;
+	sha256(c->sha256, buf_bytes(&b));
 	/* libconfuse prints a backslash that ends the file to stdout. */
 	if (b.n > 0 && b.p[b.n - 1] != '\n')
 		buf_u8(&b, '\n');

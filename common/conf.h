@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "bytes.h"
+#include "kdf.h"
 
 #define CONF_FILE_MAX	(1024 * 1024)	/* bytes of a file */
 
@@ -23,6 +24,7 @@ struct conf {
 	cfg_t			*cfg;		/* the parsed file */
 	struct conf_mark	*marks;		/* where each option was set */
 	size_t			 nmarks;
+	uint8_t			 sha256[HASH_LEN];	/* of the file */
 };
 
 /*

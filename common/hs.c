@@ -338,8 +338,8 @@ hs_mac1(uint8_t mac1[HS_MAC1], const uint8_t *ch, const uint8_t *server_hash)
 	memcpy(mac1, mac, HS_MAC1);
 }
 
-static void
-tbs_head(struct buf *out, const char *context, uint8_t suite)
+void
+hs_tbs_head(struct buf *out, const char *context, uint8_t suite)
 {
 	uint8_t space[64];
 
@@ -358,7 +358,7 @@ hs_tbs_server(struct buf *out, uint8_t suite,
 	uint8_t seal_hash[HASH_LEN];
 
 	sha256(seal_hash, seal);
-	tbs_head(out, "Cloister v1 server handshake", suite);
+	hs_tbs_head(out, "Cloister v1 server handshake", suite);
 	buf_put(out, random_s, HS_RANDOM);
 	buf_put(out, th_sh, HASH_LEN);
 	buf_put(out, spki_hash, HASH_LEN);
@@ -372,7 +372,7 @@ hs_tbs_client(struct buf *out, uint8_t suite,
     const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
     const uint8_t cert_hash[HASH_LEN])
 {
-	tbs_head(out, "Cloister v1 client handshake", suite);
+	hs_tbs_head(out, "Cloister v1 client handshake", suite);
 	buf_put(out, random_c, HS_RANDOM);
 	buf_put(out, random_s, HS_RANDOM);
 	buf_put(out, th_sf, HASH_LEN);

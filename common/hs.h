@@ -274,8 +274,11 @@ int hs_session(const struct hs *hs, struct hs_session *s);
 
 /*
  * What keyd and the vault compute themselves.  The signed bytes, appended to
- * out (bound HS_TBS_MAX): 64 times 0x20 | context | 0 | suite | ...
- *
+ * out (bound HS_TBS_MAX): 64 times 0x20 | context | 0 | suite | ...  No context
+ * is the beginning of another, so that no signature is one of two things.
+ */
+void hs_tbs_head(struct buf *out, const char *context, uint8_t suite);
+/*
  * The server: random_s | TH(SH) | H(SPKI) | H(seal), where seal is HS_SEAL
  * bytes or empty.
  */

@@ -198,6 +198,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_limits:
 	case MSG_ctl_upstream:
 	case MSG_ctl_model:
+	case MSG_ctl_audit:
 	case MSG_ctl_certs:
 		if (r->on_conf != NULL)
 			r->on_conf(c, m, r);
@@ -208,6 +209,12 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 			r->on_go();
 		if (chan_send(c, MSG_ctl_running, NULL, -1) == -1)
 			_exit(0);
+		break;
+	case MSG_ctl_level:
+		if (m->u.ctl_level.level < LOG_L_ERR ||
+		    m->u.ctl_level.level > LOG_L_DEBUG)
+			fatalx("a log level that there is not");
+		log_set_level((enum log_level)m->u.ctl_level.level);
 		break;
 	case MSG_ctl_ping:
 		if (chan_send(c, MSG_ctl_pong, NULL, -1) == -1)

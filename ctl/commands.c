@@ -28,8 +28,22 @@ const struct ctl_command ctl_commands[] = {
 	    1, 1, 0, cmd_session_kill },
 	{ "user remove", "[--erase] NAME", "remove with keys and, with "
 	    "--erase, conversations", 1, 2, 0, cmd_user_remove },
+	{ "storage rotate-key", "", "a new storage key, while all goes on", 0, 0,
+	    0, cmd_storage_rotate_key },
 	{ "storage shred", "[--force]", "destroy the keys of what was deleted, "
 	    "now", 0, 1, 0, cmd_storage_shred },
+	{ "audit verify", "[--host-key FILE] [--key FILE] [--state FILE] "
+	    "[--first N] [LOG ...]", "is the audit log as it was written?", 0,
+	    -1, CTL_OFFLINE, cmd_audit_verify },
+	{ "audit show", "[FILTER ...] [LOG ...]", "its lines; filters: --since "
+	    "--until --user --event --role --session", 0, -1, CTL_OFFLINE,
+	    cmd_audit_show },
+	{ "audit follow", "[FILTER ...]", "new lines as they come", 0, -1,
+	    CTL_OFFLINE, cmd_audit_follow },
+	{ "audit rotate", "", "go on in a new file", 0, 0, 0,
+	    cmd_audit_rotate },
+	{ "log level", "ROLE|all LEVEL", "how much a role says, from now on", 2,
+	    2, 0, cmd_log_level },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL }
 };
 
@@ -63,6 +77,17 @@ usage_line(const struct ctl_command *c)
 
 	(void)snprintf(text, sizeof(text), "%s %s", c->name, c->args);
 	(void)fprintf(stderr, "  %-28s %s\n", text, c->help);
+}
+
+void
+ctl_config(void)
+{
+	char err[512];
+
+	if (config_load(ctl.conf_path, &ctl.cfg, err, sizeof(err)) == 0)
+		return;
+	out_error("%s", err);
+	exit(CTL_FAILED);
 }
 
 void

@@ -18,7 +18,8 @@ enum ctl_exit {
 	CTL_OK = 0,
 	CTL_FAILED = 1,		/* the command failed; the reason was said */
 	CTL_USAGE = 2,
-	CTL_NO_SERVICE = 3	/* nobody answers, or the caller may not ask */
+	CTL_NO_SERVICE = 3,	/* nobody answers, or the caller may not ask */
+	CTL_TAMPERED = 4	/* audit verify: the log is not as it was written */
 };
 
 /* What every command may use.  cfg is empty for a CTL_OFFLINE command. */
@@ -36,7 +37,7 @@ extern struct ctl ctl;
 
 /* ---- commands.c --------------------------------------------------------- */
 
-#define CTL_OFFLINE	0x01	/* reads no configuration */
+#define CTL_OFFLINE	0x01	/* reads no configuration, or calls ctl_config() */
 
 struct ctl_command {
 	const char	*name;	/* one or two words: "user add" */
@@ -69,13 +70,22 @@ __attribute__((noreturn)) void ctl_usage(const struct ctl_command *cmd);
 bool ctl_flag(int *argc, char **argv, const char *flag, int n);
 
 int cmd_csr(int argc, char **argv);
+/* Read the configuration; what is wrong with it is said, and exits. */
+void ctl_config(void);
+
+int cmd_audit_follow(int argc, char **argv);
+int cmd_audit_rotate(int argc, char **argv);
+int cmd_audit_show(int argc, char **argv);
+int cmd_audit_verify(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
 int cmd_session_kill(int argc, char **argv);
 int cmd_session_list(int argc, char **argv);
+int cmd_storage_rotate_key(int argc, char **argv);
 int cmd_storage_shred(int argc, char **argv);
+int cmd_log_level(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);

@@ -33,7 +33,6 @@ int
 main(int argc, char **argv)
 {
 	const struct ctl_command *cmd;
-	char err[512];
 	int c, r, words;
 
 	log_set_name("cloisterctl");
@@ -59,13 +58,11 @@ main(int argc, char **argv)
 	argv += words - 1;
 	if (argc - 1 < cmd->min || (cmd->max != -1 && argc - 1 > cmd->max))
 		ctl_usage(cmd);
-	if ((cmd->flags & CTL_OFFLINE) == 0 &&
-	    config_load(ctl.conf_path, &ctl.cfg, err, sizeof(err)) == -1) {
-		out_error("%s", err);
-		return CTL_FAILED;
-	}
+	if ((cmd->flags & CTL_OFFLINE) == 0)
+		ctl_config();
 	optind = 0;	/* glibc: from the beginning */
-	r = cmd->run(argc, argv);
+	if ((r = cmd->run(argc, argv)) == CTL_USAGE)
+		ctl_usage(cmd);
 	if (out_finish() == -1 && r == CTL_OK)
 		r = CTL_FAILED;
 	return r;

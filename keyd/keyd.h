@@ -3,6 +3,7 @@
  * and in one order, whatever it is asked.
  *
  *	keyd_server.c	the server's: a nonce and one signature for each worker
+ *	keyd_audit.c	the server's: checkpoints of the audit log
  *	keyd_boot.c	the server's: the vault's share of the storage key
  *	keyd_client.c	the client's: one handshake after the other
  *	keyd_gen.c	makes a client's keys
@@ -52,6 +53,29 @@ void keyd_server_vault(struct keyd_server *s, const struct msg *m);
  */
 const char *keyd_server_zygote(struct keyd_server *s, const struct msg *m);
 
+/* ---- the audit log's checkpoints ----------------------------------------- */
+
+#define KEYD_CP_BURST	8	/* signatures at once */
+#define KEYD_CP_MS	250	/* and one more for each */
+
+struct keyd_audit {
+	struct keyd_server	*s;		/* whose host key signs */
+	uint64_t		 last_seq;	/* that was signed; 0: none yet */
+	uint64_t		 last_us;
+	unsigned		 allowance;
+	uint64_t		 since_ms;
+	uint64_t		(*wall_us)(void);	/* wall_us(), but in tests */
+};
+
+void keyd_audit_init(struct keyd_audit *a, struct keyd_server *s);
+/*
+ * One message of the logger on c: a checkpoint (checkpoint.h) is signed there,
+ * or put off when there were too many.  NULL, or what is wrong: a line that is
+ * not behind the last one that was signed since this process began.
+ */
+const char *keyd_audit_request(struct keyd_audit *a, struct chan *c,
+    const struct msg *m);
+
 /* ---- boot ---------------------------------------------------------------- */
 
 #define KEYD_UNWRAPS	2	/* generations of the storage key at one start */
@@ -59,7 +83,7 @@ const char *keyd_server_zygote(struct keyd_server *s, const struct msg *m);
 
 struct keyd_boot {
 	EVP_PKEY	*wrap;		/* owned; NULL when it is over */
-	bool		 init;		/* tell the wrap key, unwrap nothing */
+	bool		 init;		/* unwrap nothing */
 	unsigned	 unwraps;
 	uint8_t		*reject;	/* HASH_LEN bytes, secret.h */
 };

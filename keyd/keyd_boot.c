@@ -67,8 +67,8 @@ tell_wrap_key(struct keyd_boot *b, struct chan *c)
 	struct buf spki = BUF_INIT(RSA_SPKI_MAX);
 	struct m_boot_wrap_key reply = { .none_ = 0 };
 
-	if (!b->init || b->wrap == NULL)
-		return "the wrap key asked for after init";
+	if (b->wrap == NULL)
+		return "the wrap key asked for after the start";
 	if (rsa_spki_encode(&spki, b->wrap) == -1)
 		fatalx("the wrap key cannot be encoded");
 	reply.spki = buf_bytes(&spki);

@@ -70,6 +70,7 @@ worker_sign(struct chan *c, struct worker *w, const struct m_xk_sign *q)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
 	struct m_kx_sig reply = { .seal = { NULL, 0 } };
+	struct m_kv_signed count = { .n = w->n };
 
 	if (!hs_suite_spoken(q->suite))
 		return "a suite that is not offered";
@@ -84,7 +85,8 @@ worker_sign(struct chan *c, struct worker *w, const struct m_xk_sign *q)
 	if (tbs.err || rsa_pss_sign(&sig, w->s->host, buf_bytes(&tbs)) == -1)
 		fatalx("the host key does not sign");
 	reply.sig = buf_bytes(&sig);
-	(void)chan_send(c, MSG_kx_sig, &reply, -1);
+	if (chan_send(w->s->vault, MSG_kv_signed, &count, -1) == 0)
+		(void)chan_send(c, MSG_kx_sig, &reply, -1);
 	buf_free(&tbs);
 	buf_free(&sig);
 	return NULL;

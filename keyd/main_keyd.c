@@ -15,6 +15,7 @@
 
 static struct role self;
 static struct keyd_server server;
+static struct keyd_audit audit_log;
 static struct keyd_boot boot;
 static struct chan *boot_link;
 static struct loop_timer *boot_timer;
@@ -150,6 +151,15 @@ on_zygote(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
+on_logger(struct chan *c, struct msg *m, void *arg)
+{
+	const char *why;
+
+	if ((why = keyd_audit_request(&audit_log, c, m)) != NULL)
+		role_link_lost(c, why, arg);
+}
+
+static void
 close_files(void)
 {
 	static const enum file_id files[] = { FILE_HOST_KEY, FILE_WRAP_KEY,
@@ -167,13 +177,28 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 	keyd_server_vault(&server, m);
 }
 
+/*
+ * The vault is gone, and with it every handshake (the channel takes nothing
+ * more); the logger still has a last checkpoint to be signed.  The monitor ends
+ * this process.
+ */
+static void
+on_vault_closed(struct chan *c, const char *why, void *arg)
+{
+	if (why != NULL)
+		role_link_lost(c, why, arg);
+}
+
 static void
 serve(void)
 {
 	server.vault = role_link(&self, LINK_KEYD_VAULT, 0, KEYD_VAULT_UP, 0,
-	    on_vault, role_link_lost, NULL);
+	    on_vault, on_vault_closed, NULL);
 	server.zygote = role_link(&self, LINK_KEYD_ZYG, 0, KEYD_ZYG_UP, 0,
 	    on_zygote, role_link_lost, NULL);
+	keyd_audit_init(&audit_log, &server);
+	(void)role_link(&self, LINK_LOGGER_KEYD, 0, LOGGER_KEYD_UP, 0,
+	    on_logger, role_link_lost, NULL);
 	keyd_server_hello(&server);
 }
 

@@ -2,7 +2,8 @@
  * The audit log as it is written: batches, the state file and recovery.
  *
  * A slot of the state file: "CLSTAUD1" | u64 generation | u64 seq | u64 bytes
- * of the log | key[32] | prev[32] | SHA-256 of these; slots at 0 and 4096.
+ * of the log's file | u64 lost events | key[32] | prev[32] | SHA-256 of these;
+ * slots at 0 and 4096.
  * Each commit writes one slot, syncs, and then overwrites the other, whose key
  * is old.  The next commit begins with that other slot, so that the synced one
  * stays whole until its turn, whatever a power failure does to the second
@@ -22,13 +23,14 @@
 #include "kdf.h"
 
 #define MAGIC		"CLSTAUD1"
-#define SLOT_BYTES	(8 + 3 * 8 + 2 * 32 + HASH_LEN)
+#define SLOT_BYTES	(8 + 4 * 8 + 2 * 32 + HASH_LEN)
 #define SLOT_DISTANCE	4096
 
 /* The state as one slot holds it. */
 struct state {
 	uint64_t		generation;
 	uint64_t		log_bytes;
+	uint64_t		lost;
 	struct audit_chain	chain;
 };
 
@@ -88,6 +90,7 @@ state_write(int fd, const struct state *s)
 	buf_u64(&b, s->generation);
 	buf_u64(&b, s->chain.seq);
 	buf_u64(&b, s->log_bytes);
+	buf_u64(&b, s->lost);
 	buf_put(&b, s->chain.key, sizeof(s->chain.key));
 	buf_put(&b, s->chain.prev, sizeof(s->chain.prev));
 	if (b.err) {
@@ -128,6 +131,7 @@ slot_read(int fd, off_t off, struct state *s)
 	s->generation = rd_u64(&r);
 	s->chain.seq = rd_u64(&r);
 	s->log_bytes = rd_u64(&r);
+	s->lost = rd_u64(&r);
 	rd_copy(&r, s->chain.key, sizeof(s->chain.key));
 	rd_copy(&r, s->chain.prev, sizeof(s->chain.prev));
 	rv = 0;
@@ -191,11 +195,12 @@ audit_create(int state_fd, uint8_t key[AUDIT_KEY_BYTES])
 	return rv;
 }
 
-/* Write the state of the log as it is on disk now. */
+/* Write the state of the log as it is on disk now: what is in the batch is not. */
 static int
 save_state(struct audit_log *l)
 {
-	struct state s = { ++l->generation, l->log_bytes, l->chain };
+	struct state s = { ++l->generation, l->log_bytes, l->lost,
+	    l->committed };
 	int rv = state_write(l->state_fd, &s);
 
 	OPENSSL_cleanse(&s, sizeof(s));
@@ -203,11 +208,11 @@ save_state(struct audit_log *l)
 }
 
 /*
- * Whether the log has the state's last line where the state says.  AUDIT_GOOD
+ * Whether a file has the state's last line where the state says.  AUDIT_GOOD
  * or why not; -1 with errno.
  */
 static int
-check_last(const struct audit_log *l, uint64_t size)
+check_last(const struct audit_log *l, int fd, uint64_t size)
 {
 	uint8_t b[AUDIT_LINE_MAX], hash[HASH_LEN];
 	uint64_t n = l->log_bytes < sizeof(b) ? l->log_bytes : sizeof(b);
@@ -217,7 +222,7 @@ check_last(const struct audit_log *l, uint64_t size)
 		return AUDIT_TRUNCATED;
 	if (n == 0)
 		return AUDIT_GOOD;
-	if (read_all(l->log_fd, b, n, (off_t)(l->log_bytes - n)) == -1)
+	if (read_all(fd, b, n, (off_t)(l->log_bytes - n)) == -1)
 		return -1;
 	if (b[n - 1] != '\n')
 		return AUDIT_EDITED;
@@ -282,6 +287,7 @@ note_tampering(struct audit_log *l, uint64_t size,
 		return -1;
 	if (last != '\n')
 		buf_u8(&l->batch, '\n');
+	l->committed = l->chain;
 	if (clock_gettime(CLOCK_REALTIME, &now) == -1)
 		return -1;
 	(void)snprintf(text, sizeof(text), "the log does not fit its state: %s; "
@@ -297,16 +303,47 @@ note_tampering(struct audit_log *l, uint64_t size,
 	return audit_commit(l);
 }
 
+/*
+ * The log's new file was made, and the state does not know it yet: what the old
+ * one has behind the state's end is followed, and the log goes on in the new
+ * one.  1; 0 when it is otherwise; -1 with errno.
+ */
+static int
+finish_switch(struct audit_log *l, int prev_fd)
+{
+	int new_fd = l->log_fd, why;
+	uint64_t lines;
+	off_t end;
+
+	if (l->log_bytes == 0 || (end = lseek(prev_fd, 0, SEEK_END)) == -1)
+		return l->log_bytes == 0 ? 0 : -1;
+	if ((why = check_last(l, prev_fd, (uint64_t)end)) != AUDIT_GOOD)
+		return why == -1 ? -1 : 0;
+	l->log_fd = prev_fd;
+	why = catch_up(l, (uint64_t)end, &lines);
+	l->log_fd = new_fd;
+	if (why != AUDIT_GOOD)
+		return why == -1 ? -1 : 0;
+	if (((uint64_t)end > l->log_bytes &&
+	    ftruncate(prev_fd, (off_t)l->log_bytes) == -1) ||
+	    fdatasync(prev_fd) == -1)
+		return -1;
+	l->committed = l->chain;
+	l->log_bytes = 0;
+	return save_state(l) == -1 ? -1 : 1;
+}
+
 int
-audit_open(struct audit_log *l, int log_fd, int state_fd,
+audit_open(struct audit_log *l, int log_fd, int prev_fd, int state_fd,
     struct audit_report *report)
 {
 	struct state s;
 	uint64_t size, lines = 0, was;
 	off_t end;
-	int why;
+	int why, switched = 0;
 
 	memset(l, 0, sizeof(*l));
+	memset(report, 0, sizeof(*report));
 	buf_init(&l->batch, AUDIT_BATCH_MAX);
 	l->log_fd = log_fd;
 	l->state_fd = state_fd;
@@ -314,11 +351,19 @@ audit_open(struct audit_log *l, int log_fd, int state_fd,
 	    (end = lseek(log_fd, 0, SEEK_END)) == -1)
 		return -1;
 	size = (uint64_t)end;
-	l->chain = s.chain;
+	l->chain = l->committed = s.chain;
 	l->log_bytes = was = s.log_bytes;
+	l->lost = s.lost;
 	l->generation = s.generation;
 	OPENSSL_cleanse(&s, sizeof(s));
-	why = check_last(l, size);
+	if (size == 0 && prev_fd != -1 &&
+	    (switched = finish_switch(l, prev_fd)) == -1)
+		return -1;
+	if (switched == 1) {
+		report->seq = l->chain.seq;
+		return AUDIT_RECOVERED;
+	}
+	why = check_last(l, log_fd, size);
 	if (why == AUDIT_GOOD && size > l->log_bytes)
 		why = catch_up(l, size, &lines);
 	if (why == -1)
@@ -334,6 +379,7 @@ audit_open(struct audit_log *l, int log_fd, int state_fd,
 	/* A line that a crash left unfinished was never acknowledged. */
 	if (size > l->log_bytes && ftruncate(log_fd, (off_t)l->log_bytes) == -1)
 		return -1;
+	l->committed = l->chain;
 	if (fdatasync(log_fd) == -1 || save_state(l) == -1)
 		return -1;
 	return AUDIT_RECOVERED;
@@ -342,19 +388,40 @@ audit_open(struct audit_log *l, int log_fd, int state_fd,
 int
 audit_append(struct audit_log *l, const struct audit_event *ev)
 {
-	if (audit_line(&l->chain, ev, &l->batch) == 0)
-		return 0;
-	if (audit_commit(l) == -1)
-		return -1;
-	if (audit_line(&l->chain, ev, &l->batch) == 0)
-		return 0;
-	errno = ENOMEM;
-	return -1;
+	l->dropped = 0;
+	if (audit_line(&l->chain, ev, &l->batch) == -1) {
+		if (audit_commit(l) == -1)
+			return -1;
+		if (audit_line(&l->chain, ev, &l->batch) == -1) {
+			errno = ENOMEM;
+			return -1;
+		}
+	}
+	l->in_batch++;
+	return 0;
+}
+
+/* The log as it was before the batch.  0, or -1 when that cannot be had. */
+static int
+undo(struct audit_log *l)
+{
+	int err = errno, rv = 0;
+
+	if (ftruncate(l->log_fd, (off_t)l->log_bytes) == -1 ||
+	    fdatasync(l->log_fd) == -1)
+		rv = -1;
+	l->chain = l->committed;
+	l->dropped = l->in_batch;
+	l->in_batch = 0;
+	buf_reset(&l->batch);
+	errno = rv == -1 ? EIO : err;
+	return rv;
 }
 
 int
 audit_commit(struct audit_log *l)
 {
+	l->dropped = 0;
 	if (l->batch.err) {
 		errno = ENOMEM;
 		return -1;
@@ -362,10 +429,37 @@ audit_commit(struct audit_log *l)
 	if (l->batch.n == 0)
 		return 0;
 	if (write_all(l->log_fd, l->batch.p, l->batch.n, -1) == -1 ||
-	    fdatasync(l->log_fd) == -1)
+	    fdatasync(l->log_fd) == -1) {
+		(void)undo(l);
 		return -1;
+	}
 	l->log_bytes += l->batch.n;
+	l->committed = l->chain;
+	l->in_batch = 0;
 	buf_reset(&l->batch);
+	if (save_state(l) == -1) {
+		errno = EIO;	/* the lines are there: not for another try */
+		return -1;
+	}
+	return 0;
+}
+
+int
+audit_note_lost(struct audit_log *l, uint64_t lost)
+{
+	l->lost = lost;
+	return save_state(l);
+}
+
+int
+audit_switch(struct audit_log *l, int fd)
+{
+	if (l->batch.n != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	l->log_fd = fd;
+	l->log_bytes = 0;
 	return save_state(l);
 }
 
@@ -374,4 +468,5 @@ audit_close(struct audit_log *l)
 {
 	buf_free(&l->batch);
 	OPENSSL_cleanse(&l->chain, sizeof(l->chain));
+	OPENSSL_cleanse(&l->committed, sizeof(l->committed));
 }

@@ -21,6 +21,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <openssl/evp.h>
+
 #include "bytes.h"
 
 #define AUDIT_KEY_BYTES		32
@@ -59,13 +61,33 @@ enum audit_reason {
 	AUDIT_DROPPED,		/* lines before it are missing */
 	AUDIT_REORDERED,	/* genuine, but moved or repeated */
 	AUDIT_SPLICED,		/* from another log, or follows another line */
-	AUDIT_TRUNCATED		/* lines or bytes after the last are missing */
+	AUDIT_TRUNCATED,	/* lines or bytes after the last are missing */
+	AUDIT_FORGED		/* a checkpoint that is not keyd's of these lines */
 };
 
 struct audit_report {
 	enum audit_reason	reason;
-	uint64_t		line;	/* the first bad line, from 1 */
+	size_t			file;	/* index of the one with the bad line */
+	uint64_t		line;	/* the first bad line in it, from 1 */
 	uint64_t		seq;	/* the sequence number expected there */
+	/* Of the lines before it: */
+	uint64_t		lines;
+	uint64_t		checkpoints;	/* that are good */
+	uint64_t		signed_seq;	/* the last line that they cover */
+	uint64_t		signed_us;	/* when the last was signed */
+	uint64_t		gaps, tampers;	/* lines that say so */
+};
+
+/* How many lines behind the newest a checkpoint may be, less one. */
+#define AUDIT_CP_REACH	4096
+
+/* What a log is verified with; what is missing is NULL or 0. */
+struct audit_proof {
+	const uint8_t			*key;	/* AUDIT_KEY_BYTES: of line 1 */
+	EVP_PKEY *const			*host;	/* the public host keys, any of */
+	size_t				 nhost;	/* which may have signed */
+	const struct audit_chain	*head;	/* what the state file says */
+	uint64_t			 first;	/* number of the first line */
 };
 
 /* The log that is being written. */
@@ -73,9 +95,13 @@ struct audit_log {
 	int			log_fd;		/* O_RDWR | O_APPEND */
 	int			state_fd;	/* O_RDWR */
 	struct audit_chain	chain;		/* the batch included */
-	uint64_t		log_bytes;	/* as last committed */
+	struct audit_chain	committed;	/* without it */
+	uint64_t		log_bytes;	/* of this file, as last committed */
 	uint64_t		generation;	/* of the state file */
+	uint64_t		lost;		/* as the state has it */
 	struct buf		batch;		/* lines not yet committed */
+	uint64_t		in_batch;	/* how many */
+	uint64_t		dropped;	/* by the last call that failed */
 };
 
 /* What audit_open() found. */
@@ -113,22 +139,37 @@ int audit_create(int state_fd, uint8_t key[AUDIT_KEY_BYTES]);
  *
  * Returns an audit_start (report says what is wrong, its line counted from the
  * state's end); or -1 with errno: EBADMSG when neither slot of the state is
- * whole, so that there is no key to go on with.  Both descriptors remain the
- * caller's and must outlive l.
+ * whole, so that there is no key to go on with.  The descriptors remain the
+ * caller's; log_fd and state_fd must outlive l.
+ *
+ * prev_fd is the file before (O_RDWR), or -1 or an empty one.  When a crash came
+ * between the making of a new file and audit_switch(), log_fd is empty and the
+ * state speaks of that one: it is mended instead, and the switch made.
  */
-int audit_open(struct audit_log *l, int log_fd, int state_fd,
+int audit_open(struct audit_log *l, int log_fd, int prev_fd, int state_fd,
     struct audit_report *report);
 /*
  * Add an event to the batch, in memory.  Commits first when the batch is full.
- * Returns 0 or -1 with errno, after which the log must not be used.
+ * Returns 0; or -1 as audit_commit(), without the event in the batch.
  */
 int audit_append(struct audit_log *l, const struct audit_event *ev);
 /*
  * Make the batch durable: log lines, fdatasync, then the state in both slots so
- * that no older key stays in the file.  Returns 0 or -1 with errno, after which
- * the log must not be used.
+ * that no older key stays in the file.  Returns 0 or -1 with errno.  After
+ * ENOSPC, EDQUOT or EFBIG the log is as it was before the batch, whose events
+ * (l->dropped) are lost, and can be used; after any other it must not be.
  */
 int audit_commit(struct audit_log *l);
+/*
+ * Keep in the state how many events were lost, for a line that says so later.
+ * Returns 0 or -1 with errno.
+ */
+int audit_note_lost(struct audit_log *l, uint64_t lost);
+/*
+ * Go on in another, empty file (O_RDWR | O_APPEND); the batch is empty.  Returns
+ * 0, or -1 with errno, after which the log must not be used.
+ */
+int audit_switch(struct audit_log *l, int fd);
 /* Wipe the keys and free; does not commit, closes nothing. */
 void audit_close(struct audit_log *l);
 
@@ -138,14 +179,17 @@ void audit_close(struct audit_log *l);
  */
 int audit_state_read(int state_fd, struct audit_chain *chain);
 /*
- * Verify a whole log from its initial key.  head, or NULL, is what the state
- * file says: without it, lines missing at the very end cannot be noticed.  In
- * *report: AUDIT_GOOD with the number of lines in line and the last sequence
- * number in seq; or the first bad line and why.  Returns 0 when good, 1 when
- * bad, -1 with errno when f cannot be read or memory is short.
+ * Verify a whole log, in n files in their order.  With the key of line 1 each
+ * line proves itself; with the host key the lines that a checkpoint covers are
+ * proven, and what is wrong with others is told as far as their neighbours know
+ * it; without head, lines missing at the very end cannot be noticed.
+ *
+ * In *report: AUDIT_GOOD, with the last line's place and number; or the first bad
+ * line and why.  Returns 0 when good, 1 when bad, -1 with errno when a file
+ * cannot be read or memory is short.
  */
-int audit_verify(FILE *f, const uint8_t key[AUDIT_KEY_BYTES],
-    const struct audit_chain *head, struct audit_report *report);
+int audit_verify(FILE *const *f, size_t n, const struct audit_proof *proof,
+    struct audit_report *report);
 /* "edited", "dropped", ... */
 const char *audit_reason_name(enum audit_reason reason);
 

@@ -323,7 +323,8 @@ audit_reason_name(enum audit_reason reason)
 	static const char *const names[] = {
 		[AUDIT_GOOD] = "good", [AUDIT_EDITED] = "edited",
 		[AUDIT_DROPPED] = "dropped", [AUDIT_REORDERED] = "reordered",
-		[AUDIT_SPLICED] = "spliced", [AUDIT_TRUNCATED] = "truncated"
+		[AUDIT_SPLICED] = "spliced", [AUDIT_TRUNCATED] = "truncated",
+		[AUDIT_FORGED] = "forged checkpoint"
 	};
 
 	return names[reason];

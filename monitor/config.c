@@ -98,6 +98,10 @@ static cfg_opt_t server_opts[] = {
 	CFG_STR("connector_socket", NULL, CFGF_NONE),
 	CFG_STR("wrap_key_file", NULL, CFGF_NONE),
 	CFG_STR("log_level", "info", CFGF_NONE),
+	CFG_STR("audit_full", "stop", CFGF_NONE),
+	CFG_INT("audit_rotate_mib", 64, CFGF_NONE),
+	CFG_INT("audit_checkpoint_lines", 256, CFGF_NONE),
+	CFG_INT("audit_checkpoint_seconds", 60, CFGF_NONE),
 	CFG_STR("certificate", NULL, CFGF_NONE),
 	CFG_STR("client_ca", NULL, CFGF_NONE),
 	CFG_STR("client_crl", NULL, CFGF_NONE),
@@ -316,6 +320,23 @@ load_log_level(struct conf *c, struct server_config *cfg)
 		}
 	return conf_fail(c, c->cfg, "log_level", "log_level must be error, "
 	    "warning, notice, info or debug");
+}
+
+static int
+load_audit(struct conf *c, struct config_audit *a)
+{
+	const char *s = cfg_getstr(c->cfg, "audit_full");
+
+	if (strcmp(s, "stop") != 0 && strcmp(s, "continue") != 0)
+		return conf_fail(c, c->cfg, "audit_full",
+		    "audit_full must be stop or continue");
+	a->full_continue = strcmp(s, "continue") == 0;
+	return get_u32(c, c->cfg, "audit_rotate_mib", 0, 1 << 20,
+	    &a->rotate_mib) == -1 ||
+	    get_u32(c, c->cfg, "audit_checkpoint_lines", 1, 4096,
+	    &a->checkpoint_lines) == -1 ||
+	    get_u32(c, c->cfg, "audit_checkpoint_seconds", 1, MAX_SECONDS,
+	    &a->checkpoint_seconds) == -1 ? -1 : 0;
 }
 
 static int
@@ -661,6 +682,7 @@ load(const char *path, struct server_config *cfg, bool init, char *err,
 		conf_fail(&c, c.cfg, NULL, "state_dir is not set");
 		goto out;
 	}
+	memcpy(cfg->sha256, c.sha256, sizeof(cfg->sha256));
 	cfg->first_contact = cfg_getbool(c.cfg, "first_contact") == cfg_true;
 	cfg->require_pq = cfg_getbool(c.cfg, "require_pq") == cfg_true;
 	if (cfg->require_pq && !hs_suite_spoken(HS_SUITE_HYBRID)) {
@@ -669,6 +691,7 @@ load(const char *path, struct server_config *cfg, bool init, char *err,
 		goto out;
 	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
+	    load_audit(&c, &cfg->audit) == -1 ||
 	    load_shaping(&c, cfg) == -1 || load_certificates(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 ||
 	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1)

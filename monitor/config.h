@@ -102,6 +102,13 @@ struct config_argon2 {
 	uint32_t	passes;
 };
 
+struct config_audit {
+	bool		full_continue;	/* without room: lose events, count them */
+	uint32_t	rotate_mib;	/* size of a file; 0: any */
+	uint32_t	checkpoint_lines;
+	uint32_t	checkpoint_seconds;
+};
+
 struct server_config {
 	struct config_listen	 listen[CONFIG_MAX_LISTEN];
 	size_t			 nlisten;	/* at least 1, unless inherit */
@@ -125,6 +132,8 @@ struct server_config {
 	struct config_model	 models[CONFIG_MAX_MODELS];
 	size_t			 nmodels;
 	struct config_limits	 limits;
+	struct config_audit	 audit;
+	uint8_t			 sha256[32];	/* of the file */
 };
 
 /*

@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "audit.h"
 #include "log.h"
 
 struct source {
@@ -17,64 +16,26 @@ struct source {
 };
 
 static struct role *self;
-static struct audit_log alog;
 static struct source sources[ROLES + ROLE_MAX_PROVIDERS + 1];
-static bool dirty;
-
-/* <N> is how journald reads a priority from standard error. */
-static void
-to_stderr(unsigned level, const char *name, unsigned pid, uint64_t session,
-    const char *text)
-{
-	if (session != 0)
-		(void)fprintf(stderr, "<%u>%s[%u]: session %llu: %s\n", level,
-		    name, pid, (unsigned long long)session, text);
-	else
-		(void)fprintf(stderr, "<%u>%s[%u]: %s\n", level, name, pid,
-		    text);
-}
-
-static void
-take(const char *role, unsigned pid, uint64_t session, const char *event,
-    const char *user, const char *text)
-{
-	struct audit_event ev = {
-		.time_us = wall_us(), .role = role, .pid = (pid_t)pid,
-		.session = session, .user = user, .event = event,
-		.fields = text,
-	};
-
-	if (audit_append(&alog, &ev) == -1) {
-		(void)fprintf(stderr, "<2>logger: the audit log cannot be "
-		    "written: the service stops\n");
-		_exit(1);
-	}
-	dirty = true;
-}
 
 static void
 own_sink(enum log_level level, const char *event, uint64_t session,
     const char *user, const char *text)
 {
 	if (event != NULL)
-		take("logger", (unsigned)getpid(), session, event, user, text);
+		alog_take("logger", (unsigned)getpid(), session, event, user,
+		    text);
 	else
-		to_stderr(level, "logger", (unsigned)getpid(), session, text);
+		oplog(level, "logger", (unsigned)getpid(), session, NULL, "%s",
+		    text);
 }
 
 /* One sync for everything that came in a round. */
 static void
-commit(void *arg)
+on_idle(void *arg)
 {
 	(void)arg;
-	if (!dirty)
-		return;
-	dirty = false;
-	if (audit_commit(&alog) == -1) {
-		(void)fprintf(stderr, "<2>logger: the audit log cannot be made "
-		    "durable: the service stops\n");
-		_exit(1);
-	}
+	alog_commit();
 }
 
 /* What it wrote is durable before it ends by that. */
@@ -82,7 +43,7 @@ static void
 accuse(const struct source *s, const char *why)
 {
 	audit(EV_violation, 0, NULL, "%s: log socket: %s", s->name, why);
-	commit(NULL);
+	alog_commit();
 	if (s->who.role != ROLES &&
 	    chan_send(self->ctl, MSG_ctl_offender, &s->who, -1) == -1)
 		fatalx("the monitor is gone");
@@ -97,7 +58,7 @@ take_event(const struct source *s, const struct m_log_event *e,
 	char why[128];
 
 	if (ev != EVENTS && (event_decls[ev].who & 1u << s->who.role) != 0) {
-		take(s->name, e->pid, e->session, event, user, text);
+		alog_take(s->name, e->pid, e->session, event, user, text);
 		return;
 	}
 	(void)snprintf(why, sizeof(why), "%s, which is not its to say",
@@ -120,11 +81,12 @@ on_event(struct chan *c, struct msg *m, void *arg)
 	/* A role that was taken over writes no second line and no terminal
 	 * sequence. */
 	log_clean(text);
+	log_clean(user);
 	if (e->is_audit)
 		take_event(s, e, event, user, text);
 	else
-		to_stderr(e->level <= LOG_L_DEBUG ? e->level : LOG_L_DEBUG,
-		    s->name, e->pid, e->session, text);
+		oplog(e->level <= LOG_L_DEBUG ? e->level : LOG_L_DEBUG,
+		    s->name, e->pid, e->session, user, "%s", text);
 }
 
 static void
@@ -144,46 +106,47 @@ on_closed(struct chan *c, const char *why, void *arg)
 	    LOG_OPEN, 0, on_event, on_closed, s);
 }
 
+/* What the monitor says once the role runs. */
 static void
-create(int state_fd)
+on_ctl(struct chan *c, struct msg *m, void *arg)
 {
-	uint8_t key[AUDIT_KEY_BYTES];
-	int fd = role_file_fd(ROLE_LOGGER, self->providers, FILE_AUDIT_KEY);
+	(void)c;
+	(void)arg;
+	switch (m->type) {
+	case MSG_ctl_rotate:
+		alog_rotate();
+		break;
+	case MSG_ctl_log_file:
+		alog_next(m->fd);
+		m->fd = -1;
+		break;
+	case MSG_ctl_no_log_file:
+		alog_next(-1);
+		break;
+	default:
+		fatalx("control message %s has no meaning here",
+		    msg_desc(m->type)->name);
+	}
+}
 
-	if (audit_create(state_fd, key) == -1 ||
-	    write_all(fd, key, sizeof(key)) == -1 || fdatasync(fd) == -1)
-		fatal("the audit log cannot be made");
-	explicit_bzero(key, sizeof(key));
+static void
+on_conf(struct chan *c, struct msg *m, void *arg)
+{
+	(void)c;
+	(void)arg;
+	if (m->type != MSG_ctl_audit)
+		fatalx("control message %s has no meaning here",
+		    msg_desc(m->type)->name);
+	alog_configure(&m->u.ctl_audit);
 }
 
 void
 logger_open(struct role *r)
 {
-	int log_fd = role_file_fd(ROLE_LOGGER, r->providers, FILE_AUDIT_LOG);
-	int state_fd = role_file_fd(ROLE_LOGGER, r->providers,
-	    FILE_AUDIT_STATE);
-	struct audit_report report;
-
 	self = r;
-	if ((r->flags & START_INIT) != 0)
-		create(state_fd);
-	switch (audit_open(&alog, log_fd, state_fd, &report)) {
-	case AUDIT_CLEAN:
-		break;
-	case AUDIT_RECOVERED:
-		(void)fprintf(stderr, "<5>logger: the audit log was mended "
-		    "after a crash\n");
-		break;
-	case AUDIT_TAMPERED:
-		(void)fprintf(stderr, "<2>logger: the audit log was changed "
-		    "from outside: %s at line %llu\n",
-		    audit_reason_name(report.reason),
-		    (unsigned long long)report.line);
-		break;
-	default:
-		fatal("the audit log cannot be opened");
-	}
-	dirty = true;
+	r->on_conf = on_conf;
+	r->on_ctl = on_ctl;
+	alog_open(r);
 	log_set_sink(own_sink);
 }
 
@@ -193,7 +156,7 @@ logger_serve(struct role *r)
 	int fd = role_extra_fd(ROLE_LOGGER, r->providers);
 	int n = 0;
 
-	loop_set_idle(r->loop, commit, NULL);
+	loop_set_idle(r->loop, on_idle, NULL);
 	for (int role = 0; role < ROLES; role++)
 		for (int i = 0; i < role_instances((enum role_id)role,
 		    r->providers); i++) {
@@ -213,6 +176,8 @@ logger_serve(struct role *r)
 	for (int i = 0; i < n; i++)
 		sources[i].chan = chan_new(r->loop, fd + i, CH_LOG, END_B,
 		    LOG_OPEN, 0, on_event, on_closed, &sources[i]);
+	if ((r->flags & START_INIT) == 0)
+		alog_serve();
 }
 
 void
@@ -221,7 +186,6 @@ logger_stop(void)
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
 		if (sources[i].chan != NULL)
 			(void)chan_drain(sources[i].chan);
-	commit(NULL);
-	audit_close(&alog);
+	alog_close();
 	_exit(0);
 }

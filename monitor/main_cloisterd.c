@@ -239,6 +239,7 @@ main(int argc, char **argv)
 		printf("%s: ok\n", conf);
 		return 0;
 	}
+	m.conf_path = conf;
 	m.providers = (int)m.cfg.nproviders;
 	log_set_level(m.cfg.log_level);
 	if (geteuid() != 0)

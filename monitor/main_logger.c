@@ -7,8 +7,8 @@
 static void
 prepare(struct role *r)
 {
-	(void)r;
 	crypto_warmup();
+	oplog_open(role_file_fd(ROLE_LOGGER, r->providers, FILE_JOURNAL));
 }
 
 int

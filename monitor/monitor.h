@@ -41,12 +41,14 @@ struct proc {
 
 struct monitor {
 	struct server_config	 cfg;
+	const char		*conf_path;
 	const char		*libexec;	/* where the programs are */
 	bool			 init;		/* making the state, not serving */
 	bool			 debug;		/* roles keep standard error */
 	struct loop		*loop;
 	int			 providers;
 	struct proc		 procs[MONITOR_MAX_PROCS];
+	uint8_t			 levels[ROLES];	/* log levels */
 	int			 nprocs;
 	/* Zygotes that serve their last sessions. */
 	struct proc		*retired[MONITOR_MAX_RETIRED];
@@ -68,6 +70,10 @@ void links_close_unkept(struct monitor *m);
 
 /* state.c: the state directory */
 
+/* Path of something below the state directory; fatal when it is too long. */
+void state_path(const struct monitor *m, const char *name, char *dst,
+    size_t size);
+
 /* Open a role's file for a start; the descriptor is the caller's.  Failing is
  * fatal, unless the service runs: then it is logged, and -1. */
 int state_open_file(struct monitor *m, enum file_id file, int instance);
@@ -79,6 +85,32 @@ void state_create(struct monitor *m);
 void state_remove(struct monitor *m);
 /* Make the new directories durable, and say the fingerprint of the host key. */
 void state_finish(struct monitor *m);
+
+/* logfiles.c: what the logger writes to, and log levels */
+
+/* The audit log's file before the present one, or /dev/null; -1 with errno. */
+int logfiles_open_prev(const struct monitor *m);
+/*
+ * An audit.log that is missing because the service ended while it was renamed:
+ * a new one.  -1 when it is missing for another reason.
+ */
+int logfiles_make_missing(const struct monitor *m);
+/*
+ * The logger asks for another file; seq is the number of its last line.  It is
+ * sent one, or told that there is none.
+ */
+void logfiles_next(struct monitor *m, struct chan *logger, uint64_t seq);
+/* A socket to the journal, if standard error is the journal's, or /dev/null;
+ * -1 with errno. */
+int logfiles_open_journal(void);
+
+#define LOGLEVEL_ALL	255
+
+/*
+ * Set the log level of a role (a role_id; ROLES: the monitor; LOGLEVEL_ALL), now
+ * and for its later starts.  NULL, or what is wrong.
+ */
+const char *loglevel_set(struct monitor *m, unsigned role, unsigned level);
 
 /* spawn.c: processes */
 

@@ -196,7 +196,7 @@ send_start(struct monitor *m, struct proc *p)
 		.flags = (m->init ? START_INIT : 0) |
 		    (geteuid() != 0 || p->pidfd != 0 ? START_SHARE_UID : 0),
 		.min_abi = m->cfg.limits.min_landlock_abi,
-		.log_level = (uint8_t)m->cfg.log_level,
+		.log_level = m->levels[p->role],
 	};
 	char dir[1024] = "";
 

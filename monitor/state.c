@@ -30,6 +30,8 @@ static const struct {
 	[FILE_KEYFILE] = { "vault/storage.key", 0600, false, O_RDWR },
 	[FILE_API_KEY] = { NULL, 0, false, O_RDONLY },
 	[FILE_CA] = { NULL, 0, false, O_RDONLY },
+	[FILE_AUDIT_PREV] = { NULL, 0, false, O_RDWR },
+	[FILE_JOURNAL] = { NULL, 0, false, O_RDWR },
 	[FILE_CLIENT_CA] = { NULL, 0, false, O_RDONLY },
 	[FILE_CLIENT_CRL] = { NULL, 0, false, O_RDONLY },
 	[FILE_CHAIN] = { NULL, 0, false, O_RDONLY },
@@ -38,7 +40,7 @@ static const struct {
 static const char *const dirs[] = { "keys", "vault", "audit", "db" };
 #define NDIRS	(sizeof(dirs) / sizeof(dirs[0]))
 
-static void
+void
 state_path(const struct monitor *m, const char *name, char *dst, size_t size)
 {
 	int n = snprintf(dst, size, "%s/%s", m->cfg.state_dir, name);
@@ -138,6 +140,10 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 	const char *name = "/dev/null";
 	int fd;
 
+	if (file == FILE_JOURNAL)
+		return logfiles_open_journal();
+	if (file == FILE_AUDIT_PREV && !m->init)
+		return logfiles_open_prev(m);
 	if (file == FILE_API_KEY && !m->init && pr->key_file != NULL)
 		return open_named_secret(m, pr->key_file);
 	if (file == FILE_WRAP_KEY && !m->init && m->cfg.wrap_key_file != NULL)
@@ -151,6 +157,9 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 	if ((fd = open(name, (m->init ? O_RDWR : files[file].access) |
 	    (file == FILE_AUDIT_LOG ? O_APPEND : 0) | O_CLOEXEC | O_NOFOLLOW |
 	    O_NOCTTY)) == -1) {
+		if (errno == ENOENT && file == FILE_AUDIT_LOG &&
+		    (fd = logfiles_make_missing(m)) != -1)
+			return fd;
 		if (errno == ENOENT && files[file].path != NULL)
 			fatalx("%s is missing: run 'cloisterctl init' first, or "
 			    "restore it", name);

@@ -96,6 +96,20 @@ send_model(struct proc *p, const struct config_model *mo)
 }
 
 static void
+send_audit(struct proc *p)
+{
+	const struct config_audit *a = &mon->cfg.audit;
+	struct m_ctl_audit m = {
+		.full_continue = a->full_continue,
+		.checkpoint_lines = a->checkpoint_lines,
+		.checkpoint_s = a->checkpoint_seconds,
+		.rotate_bytes = (uint64_t)a->rotate_mib << 20,
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_audit, &m, -1);
+}
+
+static void
 send_certs(struct proc *p)
 {
 	struct m_ctl_certs m = {
@@ -113,6 +127,8 @@ configure(struct proc *p)
 {
 	bool llm = p->role == ROLE_LLMPROXY;
 
+	if (p->role == ROLE_LOGGER)
+		send_audit(p);
 	if (p->role == ROLE_SESSIOND || p->role == ROLE_ZYGOTE ||
 	    p->role == ROLE_VAULT)
 		send_limits(p);
@@ -167,6 +183,15 @@ on_ready(struct proc *p)
 }
 
 static void
+audit_config(void)
+{
+	char hex[2 * sizeof(mon->cfg.sha256) + 1];
+
+	hex_encode(hex, mon->cfg.sha256, sizeof(mon->cfg.sha256));
+	audit(EV_config, 0, NULL, "file=%s sha256=%s", mon->conf_path, hex);
+}
+
+static void
 on_running(struct proc *p)
 {
 	struct proc *front = find_role(ROLE_SESSIOND, 0);
@@ -180,6 +205,7 @@ on_running(struct proc *p)
 		loop_timer_free(deadline);
 		deadline = NULL;
 		control_serve(mon);
+		audit_config();
 		audit(EV_start, 0, NULL, "roles=%d providers=%d "
 		    "uid_separation=%s", mon->nprocs, mon->providers,
 		    geteuid() == 0 ? "on" : "OFF (not root)");
@@ -295,6 +321,10 @@ may_send(const struct proc *p, enum msg_type type)
 	case MSG_ctl_offender:
 	case MSG_ctl_pong:
 		return 0;
+	case MSG_ctl_next_log:
+		return p->role == ROLE_LOGGER ? 0 : -1;
+	case MSG_ctl_ask_rotate:
+	case MSG_ctl_ask_level:
 	case MSG_ctl_status:
 	case MSG_ctl_revoke:
 		return p->role == ROLE_VAULT ? 0 : -1;
@@ -338,10 +368,21 @@ on_accusation(const struct proc *p, const struct m_ctl_offender *m)
 			proc_kill(mon->retired[i]);
 }
 
+/* An administrator wants another file for the audit log. */
+static void
+rotate_log(void)
+{
+	struct proc *p = find_role(ROLE_LOGGER, 0);
+
+	if (p->running)
+		(void)chan_send(p->ctl, MSG_ctl_rotate, NULL, -1);
+}
+
 static void
 on_ctl(struct chan *c, struct msg *m, void *arg)
 {
 	struct proc *p = proc_of(c);
+	const char *why;
 
 	(void)arg;
 	if (may_send(p, m->type) == -1) {
@@ -365,6 +406,18 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_ctl_offender:
 		on_accusation(p, &m->u.ctl_offender);
+		break;
+	case MSG_ctl_next_log:
+		logfiles_next(mon, c, m->u.ctl_next_log.seq);
+		break;
+	case MSG_ctl_ask_rotate:
+		rotate_log();
+		break;
+	case MSG_ctl_ask_level:
+		why = loglevel_set(mon, m->u.ctl_ask_level.role,
+		    m->u.ctl_ask_level.level);
+		if (why != NULL)
+			violation(p, why);
 		break;
 	case MSG_ctl_pong:
 		p->pinged = false;
@@ -473,14 +526,14 @@ on_stop_timeout(void *arg)
 
 /*
  * From the network inwards, each when the one before it has gone, so that what
- * is under way is stored; the logger is the last.
+ * is under way is stored; then the logger, whose last line keyd signs.
  */
 static void
 stop_next(void)
 {
 	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
 	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_CERTD, ROLE_VAULT, ROLE_HASHER,
-	    ROLE_ENGINE, ROLE_KEYD, ROLE_LOGGER };
+	    ROLE_ENGINE, ROLE_LOGGER, ROLE_KEYD };
 	bool any = false;
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
@@ -555,6 +608,8 @@ on_exit_of(struct proc *p, int status)
 	p->running = false;
 	p->exited_ok = status == 0;
 	if (mon->stopping) {
+		if (p->role == ROLE_LOGGER)
+			log_set_sink(NULL);
 		stop_next();
 		return;
 	}
@@ -672,6 +727,7 @@ supervise(struct monitor *m)
 	static int sigfd;
 
 	mon = m;
+	memset(m->levels, (int)m->cfg.log_level, sizeof(m->levels));
 	m->loop = loop_new();
 	sigfd = watch_signals();
 	(void)loop_io_new(m->loop, sigfd, EPOLLIN, on_signal, &sigfd);

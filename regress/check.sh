@@ -27,6 +27,12 @@ number() {	# of "[  PASSED  ] N test(s)": the first such line
 	sed -n "s/^\[  $1  \] \([0-9]*\) test.*/\1/p" "$OUT/out" | head -n 1
 }
 
+# The outputs of the plain build, for the list of attacks.
+mkdir "$OUT/list"
+keep() {	# build directory, name
+	[ "$1" != "$PLAIN" ] || cp "$OUT/out" "$OUT/list/$2"
+}
+
 unit() {	# build directory
 	for t in "$1"/tests/test_*; do
 		[ -x "$t" ] || continue
@@ -34,6 +40,7 @@ unit() {	# build directory
 		_st=$?
 		_ok=$(number PASSED) _no=$(number FAILED)
 		count "$t" "${_ok:-0}" "${_no:-0}" $_st
+		keep "$1" "$(basename "$t")"
 		grep '^count ' "$OUT/out" | sed 's/^count /    /'
 	done
 }
@@ -44,6 +51,7 @@ script() {	# build directory, script
 	count "$2 ($1)" "$(grep -c '^ok ' "$OUT/out")" \
 	    "$(grep -c '^FAIL ' "$OUT/out")" $_st
 	grep '^count ' "$OUT/out" | sed 's/^count /    /'
+	keep "$1" "$(basename "$2" .sh)"
 }
 
 # Freed memory is overwritten, as mallopt(3) does for the plain build.
@@ -67,6 +75,11 @@ for s in regress/t_*.sh; do
 		[ -z "${LONG:-}" ] || script "$SANE" "$s" ;;
 	esac
 done
+sh regress/attacks.sh "$OUT/list" >"$OUT/out" 2>&1
+_st=$?
+count "the numbered attacks" "$(grep -c '^ok ' "$OUT/out")" \
+    "$(grep -c '^FAIL ' "$OUT/out")" $_st
+grep '^count ' "$OUT/out" | sed 's/^count /    /'
 FUZZ_TIME=4 script "$PLAIN" regress/fuzz.sh
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

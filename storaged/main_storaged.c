@@ -104,7 +104,6 @@ boot(void)
 	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1)
 		fatalx("%s", v->why);
 	chan_free(c);
-	close(keyfile);
 }
 
 static void

@@ -21,6 +21,7 @@
  *	vault_search.c	searching one's own
  *	vault_sweep.c	deletions: what is left of them in the engine
  *	vault_turn.c	turning the epoch
+ *	vault_rotate.c	... to another storage key
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_admin.c	cloisterctl
  *	vault_erase.c	removing a user with all that is theirs
@@ -212,6 +213,7 @@ struct tomb {
 };
 
 struct turn;
+struct rotate;
 
 struct model {
 	uint8_t	provider;
@@ -267,6 +269,9 @@ struct vault {
 	struct loop		*loop;
 	struct vault_keys	*keys;
 	int			 anchor_fd;
+	int			 keyfile_fd;
+	struct keyfile		 keyfile;
+	struct rec_spki		 wrap;		/* keyd's key for shares */
 	char			 why[512];	/* a start that failed */
 	bool			 stopping;
 	uint64_t		 started_ms;
@@ -324,6 +329,7 @@ struct vault {
 	size_t			 ntombs;
 	struct sweep		*sweep;
 	struct turn		*turn;
+	struct rotate		*rotate;
 	struct loop_timer	*erase_timer;
 
 	/* certificates */
@@ -354,6 +360,12 @@ struct vault {
 	bool			 changing;	/* one change at a time */
 	unsigned		 nadmins;
 	uint32_t		 status_id;
+
+	/* what handshakes cost, since the start */
+	uint64_t		 nonces;	/* by keyd: X25519 follows */
+	uint64_t		 signatures;	/* by keyd */
+	uint64_t		 verifications;	/* here */
+	uint64_t		 grants;
 
 	/* usage, since the start */
 	uint64_t		 answers;
@@ -432,6 +444,12 @@ int vault_boot(struct vault *v, struct chan *boot, int anchor_fd,
  */
 int vault_init(struct vault *v, struct chan *boot, int anchor_fd,
     int keyfile_fd);
+/*
+ * Wrap share A of a generation for keyd's wrap key, into g: 0, or -1 when that
+ * key is not acceptable.
+ */
+int share_wrap(struct keyfile_gen *g, uint32_t gen, struct bytes spki,
+    const uint8_t share_a[SEAL_KEYLEN]);
 
 /* ---- vault_commit.c ----------------------------------------------------- */
 
@@ -626,6 +644,12 @@ uint32_t turn_due(struct vault *v);
  * cannot be begun (a turn for somebody else is under way).
  */
 bool turn_now(struct vault *v, bool force, void (*done)(void *arg, bool ok,
+    const char *what), void *arg);
+/*
+ * The same, to a new generation of the storage key; done is called when nothing
+ * is left of the old one.
+ */
+bool rotate_now(struct vault *v, void (*done)(void *arg, bool ok,
     const char *what), void *arg);
 /* After the start: go on with what was under way. */
 void turn_resume(struct vault *v);

@@ -313,6 +313,11 @@ status_end(struct admin *a)
 	info(a, "commit", "%llu", (unsigned long long)v->h.n);
 	info(a, "storage", "verified at start, key generation %u, epoch %u",
 	    v->keys->anchor.epoch[0].gen, v->keys->anchor.epoch[0].epoch);
+	info(a, "handshakes", "%llu nonces, %llu signatures, "
+	    "%llu verifications, %llu grants", (unsigned long long)v->nonces,
+	    (unsigned long long)v->signatures,
+	    (unsigned long long)v->verifications,
+	    (unsigned long long)v->grants);
 	info(a, "answers", "%llu", (unsigned long long)v->answers);
 	info(a, "tokens", "%llu in, %llu out",
 	    (unsigned long long)v->prompt_tokens,
@@ -335,6 +340,50 @@ status(struct admin *a)
 		log_err("the monitor is gone");
 }
 
+/* What the monitor alone can do: it is told, and the audit log knows by whom. */
+static void
+tell_monitor(struct admin *a, enum msg_type type, const void *body,
+    const char *text)
+{
+	if (chan_send(a->v->role->ctl, type, body, -1) == -1)
+		admin_end(a, false, "the monitor is gone");
+	else
+		admin_end(a, true, "%s", text);
+}
+
+static void
+audit_rotate(struct admin *a)
+{
+	audit(EV_admin_audit_rotate, 0, NULL, "uid=%u", a->uid);
+	tell_monitor(a, MSG_ctl_ask_rotate, NULL, "asked for");
+}
+
+static void
+log_level(struct admin *a, const struct m_av_log_level *m)
+{
+	struct m_ctl_ask_level ask = { .level = m->level, .role = 255 };
+	char name[65];
+	int r;
+
+	(void)msg_text(name, sizeof(name), m->role);
+	for (r = 0; r < ROLES; r++)
+		if (strcmp(name, role_decls[r].name) == 0)
+			ask.role = (uint8_t)r;
+	if (strcmp(name, "cloisterd") == 0)
+		ask.role = ROLES;
+	else if (ask.role == 255 && strcmp(name, "all") != 0) {
+		admin_end(a, false, "there is no role %s", name);
+		return;
+	}
+	if (m->level < LOG_L_ERR || m->level > LOG_L_DEBUG) {
+		admin_end(a, false, "a level is 3 to 7");
+		return;
+	}
+	audit(EV_admin_log_level, 0, NULL, "role=%s level=%u uid=%u", name,
+	    m->level, a->uid);
+	tell_monitor(a, MSG_ctl_ask_level, &ask, "done");
+}
+
 static void
 on_admin(struct chan *c, struct msg *m, void *arg)
 {
@@ -354,6 +403,12 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 	case MSG_av_status:
 		status(a);
 		break;
+	case MSG_av_audit_rotate:
+		audit_rotate(a);
+		break;
+	case MSG_av_log_level:
+		log_level(a, &m->u.av_log_level);
+		break;
 	case MSG_av_user_state:
 		admin_user_state(a, &m->u.av_user_state);
 		break;
@@ -368,6 +423,9 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_av_user_remove:
 		admin_user_remove(a, &m->u.av_user_remove);
+		break;
+	case MSG_av_rotate:
+		admin_rotate(a);
 		break;
 	case MSG_av_shred:
 		admin_shred(a, &m->u.av_shred);

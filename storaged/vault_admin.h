@@ -65,6 +65,7 @@ void admin_user_remove(struct admin *a, const struct m_av_user_remove *m);
 
 /* ---- vault_storage.c ----------------------------------------------------- */
 
+void admin_rotate(struct admin *a);
 void admin_shred(struct admin *a, const struct m_av_shred *m);
 
 #endif

@@ -35,6 +35,11 @@ vault_on_keyd(struct chan *c, struct msg *m, void *arg)
 		chan_set_state(c, KEYD_VAULT_UP);
 		return;
 	}
+	if (m->type == MSG_kv_signed) {
+		v->signatures++;
+		return;
+	}
+	v->nonces++;
 	/*
 	 * A worker that is gone already has no use for it.  Its session worker
 	 * may still be there: that says nothing about keyd.
@@ -77,6 +82,7 @@ signed_by(const struct attempt *a, const struct worker *w,
 	sha256(cert_hash, bytes_of(a->cert.cert, a->cert.cert_n));
 	hs_tbs_client(&tbs, a->suite, a->random_c, w->random_s, a->th_sf, a->fp,
 	    wrap_hash, a->v->host_hash, cert_hash);
+	a->v->verifications++;
 	if (!tbs.err)
 		ok = rsa_pss_verify(key, bytes_of(a->sig, a->sig_n),
 		    buf_bytes(&tbs)) == 0;
@@ -189,6 +195,7 @@ grant(struct worker *w, const struct attempt *a, const char *label,
 	w->logs = 0;
 	u->live++;
 	v->nlive++;
+	v->grants++;
 	chan_set_state(w->sess, SESS_VAULT_LIVE);
 	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
 	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1 ||

@@ -53,41 +53,69 @@ ask_keyd(struct vault *v, struct chan *boot, enum msg_type type,
 	return 0;
 }
 
+/* keyd's public wrap key, for a later rotation. */
+static int
+ask_wrap_key(struct vault *v, struct chan *boot)
+{
+	struct bytes spki;
+	struct msg m;
+
+	if (ask_keyd(v, boot, MSG_boot_wrap, NULL, &m,
+	    MSG_boot_wrap_key) == -1)
+		return -1;
+	spki = m.u.boot_wrap_key.spki;	/* bounds of messages.def */
+	v->wrap.n = (uint16_t)spki.n;
+	memcpy(v->wrap.p, spki.p, spki.n);
+	return 0;
+}
+
+/* The storage key of one of the anchor's epochs, with keyd's share. */
+static int
+open_generation(struct vault *v, struct chan *boot, unsigned i)
+{
+	const struct anchor_epoch *e = &v->keys->anchor.epoch[i];
+	const struct keyfile_gen *kg = keyfile_find(&v->keyfile, e->gen);
+	struct m_boot_unwrap ask = { 0 };
+	struct msg m;
+
+	if (kg == NULL)
+		return refuse(v, "the key file has no share of generation %u, "
+		    "which the anchor names: they do not belong together",
+		    e->gen);
+	ask.key_generation = kg->gen;
+	ask.wrapped = bytes_of(kg->ct, kg->ct_n);
+	if (ask_keyd(v, boot, MSG_boot_unwrap, &ask, &m, MSG_boot_share) == -1)
+		return -1;
+	seal_storage_key(v->keys->sk[i], m.u.boot_share.share, e->share_b);
+	OPENSSL_cleanse(&m, sizeof(m));
+	return 0;
+}
+
 /* SK from keyd's share and the anchor's; the anchor is believed afterwards. */
 static int
 open_storage_key(struct vault *v, struct chan *boot, int keyfile_fd)
 {
 	struct vault_keys *k = v->keys;
 	struct anchor *a = &k->anchor;
-	const struct keyfile_gen *kg;
-	struct m_boot_unwrap ask = { 0 };
-	struct keyfile kf;
-	struct msg m;
 
-	if (keyfile_read(keyfile_fd, &kf) != 0)
+	v->keyfile_fd = keyfile_fd;
+	if (keyfile_read(keyfile_fd, &v->keyfile) != 0)
 		return refuse(v, "the key file cannot be read or is damaged");
 	if (anchor_read(v->anchor_fd, a) != 0)
 		return refuse(v, "the anchor cannot be read or is damaged");
-	if (a->nepochs == 2 && a->epoch[0].gen != a->epoch[1].gen)
-		return refuse(v, "the anchor names an unfinished rotation of "
-		    "the storage key, which this version cannot finish");
-	if ((kg = keyfile_find(&kf, a->epoch[0].gen)) == NULL)
-		return refuse(v, "the key file has no share of generation %u, "
-		    "which the anchor names: they do not belong together",
-		    a->epoch[0].gen);
-	ask.key_generation = kg->gen;
-	ask.wrapped = bytes_of(kg->ct, kg->ct_n);
-	if (ask_keyd(v, boot, MSG_boot_unwrap, &ask, &m, MSG_boot_share) == -1)
+	if (ask_wrap_key(v, boot) == -1 || open_generation(v, boot, 0) == -1)
 		return -1;
-	seal_storage_key(k->sk[0], m.u.boot_share.share, a->epoch[0].share_b);
-	OPENSSL_cleanse(&m, sizeof(m));
+	if (a->nepochs == 2 && a->epoch[1].gen != a->epoch[0].gen) {
+		if (open_generation(v, boot, 1) == -1)
+			return -1;
+	} else
+		memcpy(k->sk[1], k->sk[0], SEAL_KEYLEN);
 	if (chan_send(boot, MSG_boot_done, NULL, -1) == -1)
 		return refuse(v, "keyd is gone");
 	if (anchor_verify(a, k->sk[0]) != 0)
 		return refuse(v, "the storage key is wrong: anchor, key file "
 		    "and keyd's wrap key do not belong together, or one of "
 		    "them was changed");
-	memcpy(k->sk[1], k->sk[0], SEAL_KEYLEN);
 	for (unsigned i = 0; i < a->nepochs; i++)
 		seal_epoch_key(k->ek[i], k->sk[i], a->epoch[i].secret,
 		    a->epoch[i].epoch);
@@ -395,36 +423,43 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	return 0;
 }
 
-/* A random share A, wrapped for keyd, into a new key file. */
-static int
-make_keyfile(struct vault *v, struct bytes spki, int keyfile_fd,
-    uint8_t share_a[SEAL_KEYLEN])
+int
+share_wrap(struct keyfile_gen *g, uint32_t gen, struct bytes spki,
+    const uint8_t share_a[SEAL_KEYLEN])
 {
-	struct keyfile kf = { .current = GEN_FIRST, .ngens = 1 };
 	struct buf ct = BUF_INIT(KEYFILE_CT_MAX);
 	uint8_t label[HASH_LEN];
 	EVP_PKEY *wrap;
 	int rv = -1;
 
 	if ((wrap = rsa_spki_parse(spki, RSA_USE_WRAP, 0)) == NULL)
-		return refuse(v, "keyd's wrap key is not acceptable");
-	share_label(label, GEN_FIRST);
-	crypto_random(share_a, SEAL_KEYLEN);
-	if (rsa_oaep_encrypt(&ct, wrap, label, share_a) == -1) {
-		(void)refuse(v, "the storage key's share cannot be wrapped");
-		goto out;
-	}
-	kf.gen[0].gen = GEN_FIRST;
-	kf.gen[0].ct_n = (uint16_t)ct.n;
-	memcpy(kf.gen[0].ct, ct.p, ct.n);
-	if (keyfile_create(keyfile_fd, &kf) != 0)
-		(void)refuse(v, "the key file cannot be created (is it empty?)");
-	else
+		return -1;
+	share_label(label, gen);
+	if (rsa_oaep_encrypt(&ct, wrap, label, share_a) == 0) {
+		g->gen = gen;
+		g->ct_n = (uint16_t)ct.n;
+		memcpy(g->ct, ct.p, ct.n);
 		rv = 0;
-out:
+	}
 	buf_free(&ct);
 	EVP_PKEY_free(wrap);
 	return rv;
+}
+
+/* A random share A, wrapped for keyd, into a new key file. */
+static int
+make_keyfile(struct vault *v, struct bytes spki, int keyfile_fd,
+    uint8_t share_a[SEAL_KEYLEN])
+{
+	struct keyfile kf = { .current = GEN_FIRST, .ngens = 1 };
+
+	crypto_random(share_a, SEAL_KEYLEN);
+	if (share_wrap(&kf.gen[0], GEN_FIRST, spki, share_a) == -1)
+		return refuse(v, "keyd's wrap key is not acceptable");
+	if (keyfile_create(keyfile_fd, &kf) != 0)
+		return refuse(v, "the key file cannot be created (is it "
+		    "empty?)");
+	return 0;
 }
 
 /* R and H, the first records. */

@@ -6,7 +6,7 @@
 #include "kdf.h"
 #include "log.h"
 #include "secret.h"
-#include "vault.h"
+#include "vault_turn.h"
 
 #define BUCKETS_MIN	1024
 
@@ -65,6 +65,7 @@ vault_free(struct vault *v)
 	workers_forget_doomed(v);
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
+	rotate_free(v);
 	sweep_free(v);
 	certs_free_all(v);
 	loop_timer_free(v->anchor_timer);

@@ -3,7 +3,7 @@
 #include "vault_admin.h"
 
 static void
-on_shred(void *arg, bool ok, const char *what)
+on_turned(void *arg, bool ok, const char *what)
 {
 	struct admin *a = arg;
 
@@ -13,12 +13,23 @@ on_shred(void *arg, bool ok, const char *what)
 }
 
 void
+admin_rotate(struct admin *a)
+{
+	audit(EV_admin_storage_rotate, 0, NULL, "uid=%u", a->uid);
+	a->pending = true;
+	if (rotate_now(a->v, on_turned, a))
+		return;
+	a->pending = false;
+	admin_end(a, false, "the epoch is turning already, try again");
+}
+
+void
 admin_shred(struct admin *a, const struct m_av_shred *m)
 {
 	audit(EV_admin_storage_shred, 0, NULL, "force=%u uid=%u", m->force,
 	    a->uid);
 	a->pending = true;
-	if (turn_now(a->v, m->force != 0, on_shred, a))
+	if (turn_now(a->v, m->force != 0, on_turned, a))
 		return;
 	a->pending = false;
 	admin_end(a, false, "somebody waits for a turn of the epoch already");

@@ -14,7 +14,7 @@
 
 #include "kdf.h"
 #include "log.h"
-#include "vault.h"
+#include "vault_turn.h"
 
 #define TURN_S		900	/* between a deletion and the turn for it */
 #define RETRY_MS	60000	/* after a failure of the store */
@@ -22,6 +22,7 @@
 
 enum phase {
 	IDLE,
+	RESERVED,	/* a rotation is being prepared */
 	DRAIN,		/* what was sealed before is being written */
 	CARRY,		/* the data keys are carried over, a page at a time */
 	HELD		/* some cannot be: see finish_carry() */
@@ -39,6 +40,7 @@ struct turn {
 	size_t			 on_page;	/* keys that it carries over */
 	size_t			 carried;
 	bool			 again;		/* when it is over */
+	bool			 rotating;
 	struct loop_timer	*due;
 	uint64_t		 due_ms;
 	struct loop_timer	*retry;
@@ -110,7 +112,8 @@ end_epoch(struct turn *t)
 	struct vault_keys *k = v->keys;
 	struct anchor *a = &k->anchor;
 	size_t n = pending(v, a->epoch[0].epoch);
-	char what[128];
+	bool rotated = a->epoch[0].gen != a->epoch[1].gen;
+	char what[160];
 
 	a->epoch[0] = a->epoch[1];
 	OPENSSL_cleanse(&a->epoch[1], sizeof(a->epoch[1]));
@@ -123,8 +126,13 @@ end_epoch(struct turn *t)
 	anchor_now(v);
 	anchor_now(v);
 	(void)snprintf(what, sizeof(what), "%zu deleted conversations "
-	    "shredded, %zu data keys carried over to epoch %u", n, t->carried,
-	    a->epoch[0].epoch);
+	    "shredded, %zu data keys carried over to epoch %u, key generation "
+	    "%u", n, t->carried, a->epoch[0].epoch, a->epoch[0].gen);
+	if (rotated) {
+		audit(EV_storage_rotate, 0, NULL, "generation=%u",
+		    a->epoch[0].gen);
+		rotate_tidy(v);
+	}
 	audit(EV_storage_shred, 0, NULL, "conversations=%zu carried=%zu "
 	    "epoch=%u", n, t->carried, a->epoch[0].epoch);
 	t->phase = IDLE;
@@ -320,11 +328,14 @@ begin_turn(struct turn *t)
 	loop_timer_free(t->due);
 	t->due = NULL;
 	t->again = false;
-	a->epoch[1] = a->epoch[0];
-	a->epoch[1].epoch++;
+	if (!t->rotating) {
+		a->epoch[1] = a->epoch[0];
+		memcpy(k->sk[1], k->sk[0], SEAL_KEYLEN);
+	}
+	t->rotating = false;
+	a->epoch[1].epoch = a->epoch[0].epoch + 1;
 	crypto_random(a->epoch[1].secret, SEAL_KEYLEN);
 	a->nepochs = 2;
-	memcpy(k->sk[1], k->sk[0], SEAL_KEYLEN);
 	seal_epoch_key(k->ek[1], k->sk[1], a->epoch[1].secret,
 	    a->epoch[1].epoch);
 	anchor_now(v);
@@ -381,6 +392,39 @@ turn_now(struct vault *v, bool force, void (*done)(void *, bool, const char *),
 	return true;
 }
 
+bool
+turn_reserve(struct vault *v, void (*done)(void *, bool, const char *),
+    void *arg)
+{
+	struct turn *t = turn_of(v);
+
+	if (t->phase != IDLE || t->done != NULL)
+		return false;
+	t->phase = RESERVED;
+	t->done = done;
+	t->arg = arg;
+	t->force = false;
+	return true;
+}
+
+void
+turn_give_up(struct vault *v, const char *why)
+{
+	struct turn *t = turn_of(v);
+
+	t->phase = IDLE;
+	tell(t, false, why);
+}
+
+void
+turn_rotate(struct vault *v)
+{
+	struct turn *t = turn_of(v);
+
+	t->rotating = true;
+	begin_turn(t);
+}
+
 void
 turn_resume(struct vault *v)
 {
@@ -388,6 +432,7 @@ turn_resume(struct vault *v)
 		carry_all(turn_of(v));
 	else if (pending(v, epoch_newest(v)) > 0)
 		(void)turn_due(v);
+	rotate_tidy(v);
 	sweep_kick(v);
 }
 

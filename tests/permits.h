@@ -18,12 +18,24 @@
 "ctl_status 010e CTL BA RUN u32",
 "ctl_role 010f CTL AB RUN u32 u32 u32 u32 u32 u64 text<=64",
 "ctl_status_end 0110 CTL AB RUN u32",
+"ctl_audit 0150 CTL AB CONF u8 u32 u32 u64",
+"ctl_rotate 0151 CTL AB RUN",
+"ctl_next_log 0152 CTL BA RUN u64",
+"ctl_log_file 0153 CTL AB RUN fd",
+"ctl_no_log_file 0154 CTL AB RUN",
+"ctl_ask_rotate 0155 CTL BA RUN",
+"ctl_ask_level 0156 CTL BA RUN u8 u8",
+"ctl_level 0157 CTL AB CONF|RUN u8",
 "ctl_certs 0118 CTL AB CONF u8 u8 u8",
 "ctl_offender 0111 CTL BA CONF|RUN u8 u8",
 "ctl_ping 0160 CTL AB RUN",
 "ctl_pong 0161 CTL BA RUN",
 /* A role, B logger */
 "log_event 0201 LOG AB OPEN u8 u8 u32 u64 text<=64 text<=64 text<=1024",
+/* A logger, B keyd */
+"lk_checkpoint 1601 LOGGER_KEYD AB UP u64 =32",
+"kl_signed 1602 LOGGER_KEYD BA UP u64 u64 =32 <=512",
+"kl_later 1603 LOGGER_KEYD BA UP u64",
 /* A keyd, B zygote */
 "zk_hello 0301 KEYD_ZYG BA UP u32",
 "kz_welcome 0302 KEYD_ZYG AB UP u32 <=1024",
@@ -57,6 +69,7 @@
 /* A keyd, B vault */
 "kv_identity 0a01 KEYD_VAULT AB WAIT =32",
 "kv_nonce 0a02 KEYD_VAULT AB UP u64 =32",
+"kv_signed 0a90 KEYD_VAULT AB UP u64",
 "vk_seal 0a20 KEYD_VAULT BA UP =32",
 /* A vault, B keyd */
 "boot_unwrap 0b01 BOOT AB ASK u32 <=512",
@@ -128,6 +141,8 @@
 "av_user_list 1102 ADMIN AB IDLE",
 "av_key_add 1103 ADMIN AB IDLE text<=64 <=1024 <=1024 <=1024 text<=64",
 "av_status 1104 ADMIN AB IDLE",
+"av_audit_rotate 1150 ADMIN AB IDLE",
+"av_log_level 1151 ADMIN AB IDLE u8 text<=64",
 "av_user_state 1138 ADMIN AB IDLE u8 text<=64",
 "av_key_list 1139 ADMIN AB IDLE text<=64",
 "av_key_revoke 113a ADMIN AB IDLE text<=64 text<=64",
@@ -142,6 +157,7 @@
 "va_done 1109 ADMIN BA BUSY text<=512",
 "av_shred 1170 ADMIN AB IDLE u8",
 "av_user_remove 1171 ADMIN AB IDLE u8 text<=64",
+"av_rotate 1172 ADMIN AB IDLE",
 /* A cloister, B keyd */
 "ck_open 1201 CLI_KEYD AB NEW",
 "kc_opened 1202 CLI_KEYD BA OPENED =32 <=1024 <=1024 <=1024",

@@ -54,7 +54,8 @@ verify(const void *p, size_t n, const struct audit_chain *head,
 	int rv;
 
 	assert_non_null(f);
-	rv = audit_verify(f, key, head, r);
+	rv = audit_verify(&f, 1, &(struct audit_proof){ .key = key,
+	    .head = head }, r);
 	fclose(f);
 	return rv;
 }
@@ -383,7 +384,7 @@ run(struct files *f, int want, int n)
 	struct audit_report r;
 	struct audit_event ev = event("run");
 
-	assert_int_equal(audit_open(&l, f->log, f->state, &r), want);
+	assert_int_equal(audit_open(&l, f->log, -1, f->state, &r), want);
 	for (int i = 0; i < n; i++)
 		assert_int_equal(audit_append(&l, &ev), 0);
 	assert_int_equal(audit_commit(&l), 0);
@@ -400,7 +401,8 @@ files_verify(struct files *f, struct audit_report *r)
 	assert_non_null(fp);
 	rewind(fp);
 	assert_int_equal(audit_state_read(f->state, &head), 0);
-	rv = audit_verify(fp, f->key, &head, r);
+	rv = audit_verify(&fp, 1, &(struct audit_proof){ .key = f->key,
+	    .head = &head }, r);
 	fclose(fp);
 	return rv;
 }
@@ -537,10 +539,10 @@ test_torn_state(void **state)
 	b[10] ^= 1;
 	b[4096 + 127] ^= 1;
 	restore(f.state, b);
-	assert_int_equal(audit_open(&l, f.log, f.state, &r), -1);
+	assert_int_equal(audit_open(&l, f.log, -1, f.state, &r), -1);
 	audit_close(&l);
 	assert_int_equal(ftruncate(f.state, 100), 0);
-	assert_int_equal(audit_open(&l, f.log, f.state, &r), -1);
+	assert_int_equal(audit_open(&l, f.log, -1, f.state, &r), -1);
 	audit_close(&l);
 	files_close(&f);
 }
@@ -620,7 +622,7 @@ test_tampering(void **state)
 			restore(f.state, before);
 		do_harm(&f, t[i].harm);
 		size = log_size(&f);
-		assert_int_equal(audit_open(&l, f.log, f.state, &r),
+		assert_int_equal(audit_open(&l, f.log, -1, f.state, &r),
 		    AUDIT_TAMPERED);
 		assert_string_equal(audit_reason_name(r.reason),
 		    audit_reason_name(t[i].at_start));

@@ -1,4 +1,5 @@
 /* The server's keyd: what workers, zygote and vault may ask, in which order. */
+#include "checkpoint.h"
 #include "keyd_fixture.h"
 
 #include <sys/socket.h>
@@ -210,6 +211,8 @@ sign_once(uint8_t suite)
 	close_worker(&r, d);
 	fake_ms += KEYD_SIGN_MS;	/* just in time */
 	ask_sign(&r, c, suite);
+	/* The vault counts it. */
+	assert_int_equal(want(r.vault, MSG_kv_signed).u.kv_signed.n, GEN(1, 1));
 	m = want(c, MSG_kx_sig);
 	memset(th, 0x42, sizeof(th));
 	hs_tbs_server(&tbs, suite, random_s, th, r.s.spki_hash,
@@ -222,6 +225,7 @@ sign_once(uint8_t suite)
 	buf_free(&tbs);
 	ask_sign(&r, c, suite);
 	thrown_out(&r, c, GEN(1, 1));
+	want_silence(r.vault);
 	rig_down(&r);
 }
 
@@ -409,7 +413,8 @@ test_boot_unwrap(void **state)
 	memset(share, 0x5a, sizeof(share));
 	wrap_share(&ct, 7, share);
 	boot_up(&r, false);
-	assert_non_null(boot_ask(&r, MSG_boot_wrap, NULL));
+	assert_null(boot_ask(&r, MSG_boot_wrap, NULL));
+	(void)want(r.vault, MSG_boot_wrap_key);
 	boot_unwrap(&r, 7, buf_bytes(&ct), got);
 	assert_memory_equal(got, share, 32);
 	assert_non_null(r.b.wrap);
@@ -488,6 +493,116 @@ test_boot_init(void **state)
 	buf_free(&spki);
 }
 
+/* ---- the audit log's checkpoints ----------------------------------------- */
+
+static uint64_t fake_us;
+
+static uint64_t
+fake_wall(void)
+{
+	return fake_us;
+}
+
+struct audit_rig {
+	struct keyd_server	 s;
+	struct keyd_audit	 a;
+	struct chan		*keyd, *logger;
+	struct checkpoint	 got;
+};
+
+static const char *
+ask_checkpoint(struct audit_rig *r, uint64_t seq, uint8_t fill,
+    enum msg_type answer)
+{
+	struct m_lk_checkpoint q = { .seq = seq };
+	struct msg m;
+	const char *why;
+
+	memset(q.hash, fill, sizeof(q.hash));
+	assert_int_equal(chan_send(r->logger, MSG_lk_checkpoint, &q, -1), 0);
+	assert_int_equal(chan_recv(r->keyd, &m, 1000, &why), 0);
+	if ((why = keyd_audit_request(&r->a, r->keyd, &m)) != NULL)
+		return why;
+	m = want(r->logger, answer);
+	if (answer == MSG_kl_later) {
+		assert_int_equal(m.u.kl_later.seq, seq);
+		return NULL;
+	}
+	assert_int_equal(m.u.kl_signed.seq, seq);
+	r->got = (struct checkpoint){ .seq = seq,
+	    .time_us = m.u.kl_signed.time_us, .sig_n = m.u.kl_signed.sig.n };
+	memcpy(r->got.hash, q.hash, sizeof(r->got.hash));
+	memcpy(r->got.key, m.u.kl_signed.key, sizeof(r->got.key));
+	memcpy(r->got.sig, m.u.kl_signed.sig.p, r->got.sig_n);
+	return NULL;
+}
+
+/*
+ * Whatever the logger asks, it gets signatures of keyd's own bytes alone: lines
+ * in rising order, at rising times, and not too many.
+ */
+static void
+test_checkpoints(void **state)
+{
+	struct audit_rig r = { 0 };
+	struct checkpoint bad;
+	uint64_t first_us;
+	int fd[2];
+
+	(void)state;
+	fake_ms = 5000;
+	fake_us = 1000000;
+	keyd_server_init(&r.s, NULL, keys[KEYD_SIGN]);
+	r.s.now_ms = fake_clock;
+	keyd_audit_init(&r.a, &r.s);
+	r.a.wall_us = fake_wall;
+	assert_int_equal(chan_pair(fd, false), 0);
+	r.logger = chan_new(NULL, fd[0], CH_LOGGER_KEYD, END_A, LOGGER_KEYD_UP,
+	    0, NULL, NULL, NULL);
+	r.keyd = chan_new(NULL, fd[1], CH_LOGGER_KEYD, END_B, LOGGER_KEYD_UP, 0,
+	    NULL, NULL, NULL);
+	assert_null(ask_checkpoint(&r, 7, 1, MSG_kl_signed));
+	assert_int_equal(checkpoint_verify(&r.got, keys[KEYD_SIGN]), 0);
+	assert_int_equal(checkpoint_verify(&r.got, keys[KEYD_MESSAGE]), -1);
+	first_us = r.got.time_us;
+	assert_int_equal(first_us, fake_us);
+	for (int i = 0; i < 4; i++) {
+		bad = r.got;
+		*(i == 0 ? bad.hash : i == 1 ? bad.key : i == 2 ? bad.sig :
+		    (uint8_t *)&bad.seq) ^= 1;
+		assert_int_equal(checkpoint_verify(&bad, keys[KEYD_SIGN]), -1);
+	}
+	/* The clock goes back: signed times do not. */
+	fake_us = 5;
+	assert_null(ask_checkpoint(&r, 8, 2, MSG_kl_signed));
+	assert_int_equal(r.got.time_us, first_us + 1);
+	/* The allowance is used up, and a refusal signs nothing. */
+	for (uint64_t i = 0; i < KEYD_CP_BURST - 2; i++)
+		assert_null(ask_checkpoint(&r, 9 + i, 3, MSG_kl_signed));
+	assert_null(ask_checkpoint(&r, 100, 4, MSG_kl_later));
+	fake_ms += KEYD_CP_MS - 1;
+	assert_null(ask_checkpoint(&r, 100, 4, MSG_kl_later));
+	fake_ms += 1;
+	assert_null(ask_checkpoint(&r, 100, 4, MSG_kl_signed));
+	assert_null(ask_checkpoint(&r, 101, 4, MSG_kl_later));
+	fake_ms += 3600000;
+	for (uint64_t i = 0; i < KEYD_CP_BURST; i++)
+		assert_null(ask_checkpoint(&r, 101 + i, 5, MSG_kl_signed));
+	assert_null(ask_checkpoint(&r, 200, 5, MSG_kl_later));
+	/* No line twice, with this hash or another, and none before. */
+	fake_ms += 3600000;
+	assert_non_null(ask_checkpoint(&r, 100 + KEYD_CP_BURST, 5,
+	    MSG_kl_signed));
+	assert_non_null(ask_checkpoint(&r, 7, 9, MSG_kl_signed));
+	assert_non_null(ask_checkpoint(&r, 0, 9, MSG_kl_signed));
+	/* After the last number there is none. */
+	assert_null(ask_checkpoint(&r, UINT64_MAX, 9, MSG_kl_signed));
+	assert_non_null(ask_checkpoint(&r, UINT64_MAX, 8, MSG_kl_signed));
+	chan_free(r.logger);
+	chan_free(r.keyd);
+	buf_free(&r.s.spki);
+}
+
 int
 main(void)
 {
@@ -497,6 +612,7 @@ main(void)
 		cmocka_unit_test(test_worker_violations),
 		cmocka_unit_test(test_numbers_increase),
 		cmocka_unit_test(test_workers_bounded),
+		cmocka_unit_test(test_checkpoints),
 		cmocka_unit_test(test_boot_unwrap),
 		cmocka_unit_test(test_boot_garbage),
 		cmocka_unit_test(test_boot_done),

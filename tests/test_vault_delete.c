@@ -351,16 +351,18 @@ searches(void **state)
 	rig_free(&r);
 }
 
-/* Every step of a turn, interrupted behind it, goes on at the next start. */
+/*
+ * Every step of a turn, interrupted behind it, goes on at the next start; what
+ * is the command that begins it.
+ */
 static void
-turns_resume(void **state)
+resume(enum msg_type type, const void *what)
 {
 	uint8_t conv[8][16] = { { 0 } };
 	struct pair p;
 	struct rig r;
 	bool whole = false;
 
-	(void)state;
 	rig_new(&r);
 	user_new(&r, "alice", &alice);
 	login(&r, &p, &alice, "alice");
@@ -368,7 +370,6 @@ turns_resume(void **state)
 		(void)put_text(&r, &p, conv[i], 1, "text");
 	pair_close(&p);
 	for (int cut = 0; !whole; cut++) {
-		struct m_av_shred q = { 0 };
 		struct chan *c;
 		uint32_t epoch = r.v->keys->anchor.epoch[0].epoch;
 
@@ -381,7 +382,7 @@ turns_resume(void **state)
 		(void)put_text(&r, &p, conv[7], 1, "text");
 		pair_close(&p);
 		c = admin_open(&r);
-		assert_int_equal(chan_send(c, MSG_av_shred, &q, -1), 0);
+		assert_int_equal(chan_send(c, type, what, -1), 0);
 		for (int i = 0; i < cut; i++)
 			pump(&r);
 		whole = r.v->keys->anchor.nepochs == 1 &&
@@ -395,6 +396,8 @@ turns_resume(void **state)
 		    r.v->keys->anchor.nepochs == 2; i++)
 			pump(&r);
 		assert_int_equal(r.v->keys->anchor.nepochs, 1);
+		wait_count(&r, 'R', 1);
+		assert_int_equal(r.v->keyfile.ngens, 1);
 		login(&r, &p, &alice, "alice");
 		for (int i = 0; i < 8; i++) {
 			struct msg m;
@@ -409,6 +412,65 @@ turns_resume(void **state)
 	}
 	assert_null(strstr(logged, "storage.tamper"));
 	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+static void
+turns_resume(void **state)
+{
+	struct m_av_shred q = { 0 };
+
+	(void)state;
+	resume(MSG_av_shred, &q);
+}
+
+static void
+rotations_resume(void **state)
+{
+	(void)state;
+	resume(MSG_av_rotate, NULL);
+}
+
+/* A new storage key: the old one, and the old key file, open nothing. */
+static void
+rotates(void **state)
+{
+	uint8_t conv[16], old[SEAL_KEYLEN];
+	struct keyfile before;
+	struct chan *c;
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	two_users(&r, conv);
+	before = r.v->keyfile;
+	memcpy(old, r.v->keys->sk[0], sizeof(old));
+	for (uint32_t gen = 2; gen < 4; gen++) {
+		c = admin_open(&r);
+		assert_int_equal(chan_send(c, MSG_av_rotate, NULL, -1), 0);
+		expect(&r, c, MSG_va_done, &m);
+		chan_free(c);
+		wait_count(&r, 'R', 1);
+		assert_int_equal(r.v->keys->anchor.epoch[0].gen, gen);
+		assert_int_equal(r.v->keyfile.ngens, 1);
+		assert_int_equal(r.v->keyfile.gen[0].gen, gen);
+		assert_memory_not_equal(r.v->keys->sk[0], old, sizeof(old));
+		rig_stop(&r, true);
+		assert_int_equal(rig_start(&r, false), 0);
+		login(&r, &p, &alice, "alice");
+		read_send(&p, 7, conv, 1, 0);
+		expect_text(&r, &p, 1, 1, bytes_str("question"));
+		expect_text(&r, &p, 2, 2, bytes_str("answer"));
+		expect(&r, p.sess, MSG_vs_done, &m);
+		pair_close(&p);
+	}
+	assert_int_not_equal(anchor_verify(&r.v->keys->anchor, old), 0);
+	rig_stop(&r, true);
+	assert_int_equal(keyfile_write_both(r.keyfile, &before), 0);
+	assert_int_equal(rig_start(&r, false), -1);
+	assert_non_null(strstr(r.v->why, "no share of generation 3"));
+	rig_stop(&r, false);
 	rig_free(&r);
 }
 
@@ -562,6 +624,8 @@ main(void)
 		cmocka_unit_test(imports),
 		cmocka_unit_test(searches),
 		cmocka_unit_test(turns_resume),
+		cmocka_unit_test(rotates),
+		cmocka_unit_test(rotations_resume),
 		cmocka_unit_test(turn_is_held),
 		cmocka_unit_test(tombs_are_counted),
 		cmocka_unit_test(users_are_erased),

@@ -182,8 +182,10 @@ rig_start(struct rig *r, bool init)
 	if (rv == 0) {
 		struct m_kv_identity id;
 
-		turn_resume(v);
-		erase_resume(v);
+		if (!init) {
+			turn_resume(v);
+			erase_resume(v);
+		}
 
 		memcpy(id.spki_hash, host_hash, 32);
 		assert_int_equal(chan_send(r->keyd, MSG_kv_identity, &id, -1),

@@ -171,7 +171,7 @@ ping_log(struct rig *r, int who)
 {
 	uint64_t end = mono_ms() + END_MS;
 	struct m_log_event m = { .level = LOG_L_INFO, .is_audit = 1,
-	    .event = bytes_str("ping") };
+	    .event = bytes_str("violation") };
 	char text[64];
 
 	(void)snprintf(text, sizeof(text), "ping %u of %u", (unsigned)++r->id,

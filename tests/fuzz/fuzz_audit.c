@@ -59,7 +59,8 @@ verify(struct bytes in, const uint8_t key[AUDIT_KEY_BYTES],
 	int rv;
 
 	need(f != NULL);
-	rv = audit_verify(f, key, h, rep);
+	rv = audit_verify(&f, 1, &(struct audit_proof){ .key = key,
+	    .head = h }, rep);
 	need(rv == 0 || rv == 1);
 	need((rv == 0) == (rep->reason == AUDIT_GOOD));
 	need(audit_reason_name(rep->reason) != NULL);
@@ -93,7 +94,7 @@ check_open(struct bytes log, struct bytes state)
 
 	fz_fill(log_fd, log);
 	fz_fill(state_fd, state);
-	if ((rv = audit_open(&l, log_fd, state_fd, &rep)) == -1) {
+	if ((rv = audit_open(&l, log_fd, -1, state_fd, &rep)) == -1) {
 		need(errno == EBADMSG);
 		return;
 	}
@@ -101,7 +102,7 @@ check_open(struct bytes log, struct bytes state)
 	need(audit_append(&l, &ev) == 0 && audit_commit(&l) == 0);
 	audit_close(&l);
 	/* A second start finds all in order. */
-	need(audit_open(&l, log_fd, state_fd, &rep) == AUDIT_CLEAN);
+	need(audit_open(&l, log_fd, -1, state_fd, &rep) == AUDIT_CLEAN);
 	audit_close(&l);
 }
 
