@@ -69,7 +69,8 @@ enum err {
 	ERR_BUSY = 10,		/* too many requests, or this number is in use */
 	ERR_BAD = 11,		/* the request itself is wrong */
 	ERR_TRUNCATED = 12,	/* the answer broke off */
-	ERR_QUOTA = 13		/* nothing left to spend at the provider */
+	ERR_QUOTA = 13,		/* nothing left to spend at the provider */
+	ERR_NO_TICKET = 24	/* this session cannot be resumed */
 };
 
 #endif

@@ -263,7 +263,6 @@ agree(struct hs *hs, uint8_t ss[HS_X25519])
 int
 hs_derive_hs(struct hs *hs)
 {
-	static const uint8_t zero[HASH_LEN];
 	uint8_t ss[MLKEM_SS + HS_X25519], es[HASH_LEN], derived[HASH_LEN];
 	size_t skip = hs->suite == HS_SUITE_HYBRID ? 0 : MLKEM_SS;
 
@@ -273,7 +272,8 @@ hs_derive_hs(struct hs *hs)
 	hs->eph = NULL;
 	memcpy(ss, hs->ss_mlkem, MLKEM_SS);
 	OPENSSL_cleanse(hs->ss_mlkem, sizeof(hs->ss_mlkem));
-	kdf_extract(h32(zero), h32(zero), es);
+	hs_early_secret(es, hs->resuming ? hs->psk : NULL);
+	OPENSSL_cleanse(hs->psk, sizeof(hs->psk));
 	kdf_xl(derived, sizeof(derived), es, "derived", none);
 	kdf_extract(h32(derived), bytes_of(ss + skip, sizeof(ss) - skip),
 	    hs->hs_secret);
@@ -281,6 +281,8 @@ hs_derive_hs(struct hs *hs)
 	kdf_xl(hs->c_hs, HASH_LEN, hs->hs_secret, "c hs", h32(hs->th_sh));
 	kdf_xl(hs->s_hs, HASH_LEN, hs->hs_secret, "s hs", h32(hs->th_sh));
 	OPENSSL_cleanse(ss, sizeof(ss));
+	OPENSSL_cleanse(es, sizeof(es));
+	OPENSSL_cleanse(derived, sizeof(derived));
 	return 0;
 }
 

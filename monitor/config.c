@@ -18,6 +18,7 @@
 #endif
 
 #define MAX_SECONDS	(7 * 24 * 3600)
+#define MAX_TICKET_SECONDS (24 * 3600)
 
 static const char *const role_names[CONFIG_ROLES] = {
 	[CONFIG_LOGGER] = "logger",
@@ -76,6 +77,8 @@ static cfg_opt_t limit_opts[] = {
 	CFG_INT("max_sessions_per_user", 64, CFGF_NONE),
 	CFG_INT("login_grace", 20, CFGF_NONE),
 	CFG_INT("idle_timeout", 3600, CFGF_NONE),
+	CFG_INT("session_timeout", 86400, CFGF_NONE),
+	CFG_INT("ticket_lifetime", MAX_TICKET_SECONDS, CFGF_NONE),
 	CFG_INT("min_landlock_abi", 1, CFGF_NONE),
 	CFG_INT("spare_workers", 4, CFGF_NONE),
 	CFG_INT("max_prompt", 1048576, CFGF_NONE),
@@ -423,6 +426,9 @@ load_limits(struct conf *c, struct config_limits *l)
 		    &l->max_sessions_per_user },
 		{ "login_grace", 1, 3600, &l->login_grace },
 		{ "idle_timeout", 1, MAX_SECONDS, &l->idle_timeout },
+		{ "session_timeout", 0, MAX_SECONDS, &l->session_timeout },
+		{ "ticket_lifetime", 0, MAX_TICKET_SECONDS,
+		    &l->ticket_lifetime },
 		{ "min_landlock_abi", 1, 100, &l->min_landlock_abi },
 		{ "spare_workers", 0, 256, &l->spare_workers },
 		{ "max_prompt", 1024, 1048576, &l->max_prompt }

@@ -91,6 +91,8 @@ struct config_limits {
 	uint32_t	max_sessions_per_user;
 	uint32_t	login_grace;		/* seconds */
 	uint32_t	idle_timeout;		/* seconds */
+	uint32_t	session_timeout;	/* seconds; 0: none */
+	uint32_t	ticket_lifetime;	/* seconds; 0: no tickets */
 	uint32_t	min_landlock_abi;
 	uint32_t	spare_workers;
 	uint32_t	max_prompt;		/* bytes */

@@ -46,6 +46,8 @@ send_limits(struct proc *p)
 		.max_sessions_per_user = l->max_sessions_per_user,
 		.login_grace_s = l->login_grace,
 		.idle_timeout_s = l->idle_timeout,
+		.session_timeout_s = l->session_timeout,
+		.ticket_lifetime_s = l->ticket_lifetime,
 		.spare_workers = l->spare_workers,
 		.max_prompt_bytes = l->max_prompt,
 		.first_contact = mon->cfg.first_contact,
@@ -288,6 +290,17 @@ replace_zygote(struct proc *z)
 	start_process(z);
 }
 
+/* What crashed is not to be resumed. */
+static void
+tell_vault(uint64_t n)
+{
+	struct m_ctl_crashed m = { .n = n };
+	struct proc *v = find_role(ROLE_VAULT, 0);
+
+	if (v->ctl != NULL && v->running)
+		(void)chan_send(v->ctl, MSG_ctl_crashed, &m, -1);
+}
+
 static struct proc *
 proc_of(struct chan *c)
 {
@@ -425,6 +438,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	default:		/* ctl_crash */
 		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
+		tell_vault(m->u.ctl_crash.n);
 		replace_zygote(p);
 		break;
 	}

@@ -177,6 +177,12 @@ session_message(struct session *s, struct msg *m)
 	case MSG_c_models:
 		read_models(s, &m->u.c_models);
 		break;
+	case MSG_c_ticket:
+		self_ticket(s, &m->u.c_ticket);
+		break;
+	case MSG_c_suspend:
+		self_suspend(s, &m->u.c_suspend);
+		break;
 	case MSG_c_delete:
 		edit_delete(s, &m->u.c_delete);
 		break;
@@ -287,8 +293,19 @@ on_idle(void *arg)
 		set_timer(s, idle_ms - passed, on_idle);
 	else {
 		log_info("idle for too long");
+		session_vault(s, MSG_sv_suspend, NULL);
 		session_left(s, 0);
 	}
+}
+
+static void
+on_life(void *arg)
+{
+	struct session *s = arg;
+
+	s->life = NULL;
+	log_info("over its time");
+	session_left(s, 0);
 }
 
 static void
@@ -329,6 +346,9 @@ begin(struct session *s)
 	s->last_ms = mono_ms();
 	if (s->idle_timeout_s != 0)
 		set_timer(s, (uint64_t)s->idle_timeout_s * 1000, on_idle);
+	if (s->lifetime_s != 0)
+		s->life = loop_timer_new(s->loop,
+		    (uint64_t)s->lifetime_s * 1000, on_life, s);
 }
 
 static void
@@ -341,6 +361,7 @@ take_user(struct session *s, const struct m_vs_user *m)
 		return;
 	}
 	s->idle_timeout_s = m->idle_timeout_s;
+	s->lifetime_s = m->lifetime_s;
 	s->max_prompt = m->max_prompt_bytes;
 	s->shape.mode = m->shaping;
 	s->have_user = true;
@@ -367,6 +388,8 @@ answered(const struct msg *m)
 		return m->u.vs_done.req;
 	case MSG_vs_error:
 		return m->u.vs_error.req;
+	case MSG_vs_ticket:
+		return m->u.vs_ticket.req;
 	case MSG_vs_deleted:
 		return m->u.vs_deleted.req;
 	case MSG_vs_found:
@@ -428,6 +451,8 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 		chat_stored(s, r, &m->u.vs_stored);
 	else if (m->type == MSG_vs_error)
 		take_error(s, r, &m->u.vs_error);
+	else if (m->type == MSG_vs_ticket)
+		self_answer(s, r, m);
 	else if (m->type == MSG_vs_stored || m->type == MSG_vs_deleted ||
 	    m->type == MSG_vs_found)
 		edit_answer(s, r, m);
@@ -515,6 +540,7 @@ session_run(uint64_t n, int vault, int twin)
 	if (s.fd != -1)
 		close(s.fd);
 	loop_timer_free(s.timer);
+	loop_timer_free(s.life);
 	loop_free(s.loop);
 	OPENSSL_cleanse(&s.secrets, sizeof(s.secrets));
 	return s.status;

@@ -34,8 +34,11 @@ blocked(const struct session *s)
 static void
 gone(struct session *s, const char *why)
 {
-	if (!s->left)
+	if (!s->left) {
 		log_info("client: %s", why);
+		/* It may come back: that was no word of its own. */
+		session_vault(s, MSG_sv_suspend, NULL);
+	}
 	io_stop(s);
 	session_left(s, s->status);
 }

@@ -7,6 +7,7 @@
  *	session_chat.c	c_prompt and c_cancel
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
+ *	session_self.c	what concerns the session itself: c_ticket, c_suspend
  *	session_edit.c	c_delete, c_rename, c_search, c_import
  */
 #ifndef SESSIOND_SESSION_LOCAL_H
@@ -29,7 +30,7 @@
 
 enum req_kind {
 	REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS, REQ_DELETE, REQ_RENAME,
-	REQ_SEARCH, REQ_IMPORT
+	REQ_SEARCH, REQ_IMPORT, REQ_TICKET
 };
 
 struct chat;
@@ -64,6 +65,7 @@ struct session {
 	uint64_t		 n;
 	struct loop		*loop;
 	struct loop_timer	*timer;		/* birth, then idle, then end */
+	struct loop_timer	*life;		/* its time is over */
 	int			 status;
 
 	struct chan		*vault;		/* NULL: gone */
@@ -73,6 +75,7 @@ struct session {
 	struct m_twin_secrets	 secrets;
 	char			 user[NAME_MAX_BYTES + 1];
 	uint32_t		 idle_timeout_s;
+	uint32_t		 lifetime_s;	/* 0: no limit */
 	uint32_t		 max_prompt;
 
 	int			 fd;		/* the client, or -1 */
@@ -177,6 +180,12 @@ struct llm *llm_find(struct session *s, const char *model);
 /* vs_open_model: take its descriptor. */
 struct llm *llm_opened(struct session *s, struct msg *m, bool is_default);
 void llm_free_all(struct session *s);
+
+/* ---- session_self.c ---- */
+void self_ticket(struct session *s, const struct m_c_ticket *m);
+void self_suspend(struct session *s, const struct m_c_suspend *m);
+/* vs_ticket, for a request that is not over. */
+void self_answer(struct session *s, struct req *r, const struct msg *m);
 
 /* ---- session_read.c ---- */
 void read_list(struct session *s, const struct m_c_list *m);

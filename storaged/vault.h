@@ -9,6 +9,7 @@
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
  *	vault_hasher.c	the hasher's link
+ *	vault_ticket.c	resumption; sessions that are over their time
  *	vault_cert.c	users who come with a certificate; certd's link
  *	certsig.c	who signed a certificate
  *	vault_session.c	what a session worker asks; models
@@ -40,6 +41,7 @@
 #include "anchor.h"
 #include "certs.h"
 #include "entry.h"
+#include "events.h"
 #include "hasher.h"
 #include "role.h"
 #include "vault_engine.h"
@@ -59,6 +61,8 @@
 #define VAULT_ADMINS_MAX	8
 #define VAULT_MODELS_MAX	64
 #define VAULT_DKS		1024	/* data keys in memory */
+#define VAULT_TICKETS		4096	/* tickets, of all users */
+#define VAULT_TICKETS_USER	64	/* of one */
 
 /* Everything secret that lives as long as the process; secret.h. */
 struct vault_keys {
@@ -67,6 +71,7 @@ struct vault_keys {
 	struct seal_bundle	bundle;
 	struct anchor		anchor;
 	uint8_t			dk[VAULT_DKS][SEAL_KEYLEN];
+	uint8_t			psk[VAULT_TICKETS][32];
 };
 
 struct user {
@@ -147,6 +152,9 @@ struct worker {
 	uint8_t			 session_id[32];	/* then: as it says */
 	uint64_t		 since_ms;
 	uint64_t		 since_us;	/* the same, for people */
+	uint64_t		 auth_ms;	/* of its full handshake */
+	struct ticket		*ticket;	/* to resume it, or NULL */
+	bool			 suspended;	/* that may be done once it ends */
 	TAILQ_HEAD(, sreq)	 reqs;
 	unsigned		 nreqs;
 	unsigned		 nreads;
@@ -235,6 +243,15 @@ struct hash_job {
 };
 STAILQ_HEAD(hash_queue, hash_job);
 
+/* Who is let in. */
+struct admission {
+	struct user	*user;
+	uint8_t		 fp[REC_FP];
+	char		 label[REC_LABEL_MAX + 1];
+	uint8_t		 suite;
+	uint64_t	 auth_ms;	/* when the full handshake was */
+};
+
 /* What certd says of a certificate. */
 struct cert_answer {
 	unsigned	verdict;	/* enum cert_verdict */
@@ -262,6 +279,7 @@ struct cert_job {
 
 struct admin;
 struct doomed;
+LIST_HEAD(ticket_list, ticket);
 struct live_cert;
 
 struct vault {
@@ -280,6 +298,8 @@ struct vault {
 	uint32_t		 max_sessions_per_user;
 	uint8_t			 lowest_suite;	/* that a client may use */
 	uint32_t		 idle_timeout_s;
+	uint32_t		 session_timeout_s;	/* 0: none */
+	uint32_t		 ticket_lifetime_s;	/* 0: no tickets */
 	uint32_t		 max_prompt_bytes;
 	uint8_t			 shaping;
 	uint32_t		 argon2_memory_kib;	/* of new passwords */
@@ -311,6 +331,11 @@ struct vault {
 	uint64_t		 last_n;
 	size_t			 nlive;
 	LIST_HEAD(, doomed)	 doomed;	/* ended, soon to be killed */
+	TAILQ_HEAD(, ticket)	 tickets;	/* the oldest first */
+	struct ticket_list	 by_hash[1024];
+	size_t			 ntickets;
+	bool			 psk_used[VAULT_TICKETS];	/* keys->psk */
+	struct loop_timer	*ticket_timer;
 	struct rec_mset		 h;		/* as committed */
 	uint64_t		 h_version;
 
@@ -489,7 +514,7 @@ void worker_end(struct worker *w, const char *reason);
 /* The next live session, of user u (NULL: any) by the key fp (NULL: any). */
 struct worker *worker_next(struct vault *v, const struct worker *after,
     const struct user *u, const uint8_t *fp);
-/* End all of these; how many there were. */
+/* End all of these, and wipe the tickets of others; how many ended. */
 unsigned workers_end(struct vault *v, const struct user *u, const uint8_t *fp,
     const char *reason);
 /* Forget whom the monitor was still to kill. */
@@ -504,6 +529,38 @@ void worker_report(struct worker *w, struct bytes text);
 chan_msg_cb vault_on_keyd;
 /* Of a kex worker's channel; arg is the struct worker. */
 chan_msg_cb vault_on_kex;
+
+/*
+ * Let the user in: w's session channel comes to life, and its kex channel is in
+ * state GRANTED.  event is for the audit.
+ */
+void worker_admit(struct worker *w, const struct admission *a,
+    enum event event);
+/* Why this user may not have one more session now, or NULL. */
+const char *user_full(const struct vault *v, const struct user *u);
+
+/* ---- vault_ticket.c ----------------------------------------------------- */
+
+/* xv_resume: answer it. */
+void ticket_resume(struct worker *w, const struct m_xv_resume *m);
+/* The handshake of a session is finished: it gets its ticket. */
+void ticket_new(struct worker *w, const uint8_t resumption[HASH_LEN]);
+/*
+ * The session's client asks for its ticket, which is given once: its id and for
+ * how long it is good.  -1 when there is none.
+ */
+int ticket_give(struct worker *w, uint8_t id[HASH_LEN], uint32_t *lifetime_s);
+/* The session ends: its ticket stays if that was said before. */
+void ticket_session_end(struct worker *w);
+/* Something is wrong with w, or its worker crashed: it cannot be resumed. */
+void ticket_revoke(struct worker *w);
+void ticket_crashed(struct vault *v, uint64_t n);
+/* Wipe those of a user (NULL: all) that came by a key (NULL: any). */
+void tickets_drop(struct vault *v, const struct user *u, const uint8_t *fp);
+/* Wipe what has expired, end sessions that are over their time. */
+void tickets_sweep(struct vault *v);
+/* Have it done from time to time, from now on. */
+void tickets_watch(struct vault *v);
 
 /* ---- vault_hasher.c ------------------------------------------------------ */
 
@@ -672,7 +729,10 @@ void erase_resume(struct vault *v);
 
 /* ---- vault_admin.c ------------------------------------------------------ */
 
-/* Control messages once the role runs: ctl_admin, ctl_role, ctl_status_end. */
+/*
+ * Control messages once the role runs: ctl_admin, ctl_role, ctl_status_end,
+ * ctl_crashed.
+ */
 void admin_on_ctl(struct vault *v, struct msg *m);
 
 #endif

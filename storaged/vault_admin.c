@@ -493,6 +493,9 @@ admin_on_ctl(struct vault *v, struct msg *m)
 	case MSG_ctl_admin:
 		admin_new(v, m);
 		break;
+	case MSG_ctl_crashed:
+		ticket_crashed(v, m->u.ctl_crashed.n);
+		break;
 	case MSG_ctl_role:
 		if ((a = by_status(v, r->id)) == NULL)
 			break;

@@ -98,17 +98,21 @@ max_sessions(const struct vault *v, const struct user *u)
 	    v->max_sessions_per_user;
 }
 
+const char *
+user_full(const struct vault *v, const struct user *u)
+{
+	if (u->live >= max_sessions(v, u))
+		return "too many sessions";
+	return v->stopping ? "stopping" : NULL;
+}
+
 /* Why somebody who has shown who they are may not come in, or NULL. */
 static const char *
 judge_user(const struct attempt *a, const struct user *u)
 {
 	if (u->state != REC_USER_ENABLED)
 		return "user disabled";
-	if (u->live >= max_sessions(a->v, u))
-		return "too many sessions";
-	if (a->v->stopping)
-		return "stopping";
-	return NULL;
+	return user_full(a->v, u);
 }
 
 /*
@@ -169,40 +173,60 @@ refuse(struct worker *w, const struct attempt *a, const struct user *u,
 	worker_close_sess(w);
 }
 
-/* The session channel comes to life, the kex channel ends. */
-static void
-grant(struct worker *w, const struct attempt *a, const char *label,
-    struct user *u)
+void
+worker_admit(struct worker *w, const struct admission *a, enum event event)
 {
 	struct vault *v = w->v;
+	uint64_t now = mono_ms(), age_s = (now - a->auth_ms) / 1000;
 	struct m_vs_user mu = {
 		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
 		.max_prompt_bytes = v->max_prompt_bytes,
 		.shaping = v->shaping,
-		.user = bytes_str(u->name)
+		.user = bytes_str(a->user->name)
 	};
 	char fp[RSA_FP_TEXT];
 
+	if (v->session_timeout_s != 0)
+		mu.lifetime_s = v->session_timeout_s > age_s ?
+		    v->session_timeout_s - (uint32_t)age_s : 1;
 	rsa_fingerprint_text(fp, a->fp);
-	audit(EV_auth_accept, w->n, u->name, "source=%s key=%s suite=%u",
+	audit(event, w->n, a->user->name, "source=%s key=%s suite=%u",
 	    w->source, fp, a->suite);
-	w->user = u;
+	w->user = a->user;
 	memcpy(w->fp, a->fp, sizeof(w->fp));
-	(void)strlcpy(w->label, label, sizeof(w->label));
+	memcpy(w->label, a->label, sizeof(w->label));
 	w->suite = a->suite;
-	w->since_ms = mono_ms();
+	w->auth_ms = a->auth_ms;
+	w->since_ms = now;
 	w->since_us = wall_us();
 	w->logs = 0;
-	u->live++;
+	w->user->live++;
 	v->nlive++;
+	tickets_watch(v);
 	v->grants++;
 	chan_set_state(w->sess, SESS_VAULT_LIVE);
-	chan_set_state(w->kex, KEX_VAULT_ANSWERED);
-	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1 ||
-	    chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
+	chan_set_state(w->kex, KEX_VAULT_GRANTED);
+	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1)
+		log_debug("session %llu did not wait",
+		    (unsigned long long)w->n);
+}
+
+/*
+ * The session channel comes to life; of the kex worker only what its finished
+ * handshake leaves for resumption is awaited.
+ */
+static void
+grant(struct worker *w, const struct attempt *at, const char *label,
+    struct user *u)
+{
+	struct admission a = { .user = u, .suite = at->suite,
+	    .auth_ms = mono_ms() };
+
+	memcpy(a.fp, at->fp, sizeof(a.fp));
+	(void)strlcpy(a.label, label, sizeof(a.label));
+	worker_admit(w, &a, EV_auth_accept);
+	if (chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
-	if (chan_queued(w->kex) == 0)
-		worker_close_kex(w);	/* else at its own end of file */
 }
 
 /* What certd says; the worker may have gone meanwhile. */
@@ -322,8 +346,19 @@ vault_on_kex(struct chan *c, struct msg *m, void *arg)
 	struct worker *w = arg;
 
 	(void)c;
-	if (m->type == MSG_xv_auth)
+	switch (m->type) {
+	case MSG_xv_resume:
+		ticket_resume(w, &m->u.xv_resume);
+		break;
+	case MSG_xv_auth:
 		auth(w, &m->u.xv_auth);
-	else
+		break;
+	case MSG_xv_resumption:
+		ticket_new(w, m->u.xv_resumption.resumption);
+		OPENSSL_cleanse(&m->u, sizeof(m->u));
+		worker_close_kex(w);
+		break;
+	default:
 		worker_log(w, "kex", m->u.xv_log.text);
+	}
 }

@@ -20,6 +20,8 @@ static const struct {
 	{ ERR_BUSY, "too many requests at once",
 	    "wait for one of them to end" },
 	{ ERR_BAD, "the request makes no sense", "" },
+	{ ERR_NO_TICKET, "this session cannot be resumed",
+	    "the next one begins with a whole handshake" },
 };
 
 void
@@ -107,6 +109,25 @@ models(struct worker *w, uint32_t req)
 	sess_send(w, MSG_vs_done, &done);
 }
 
+/* Its kex worker may have finished a moment ago: that is read first. */
+static void
+ticket(struct worker *w, uint32_t req)
+{
+	struct m_vs_ticket m = { .req = req };
+	struct vault *v = w->v;
+	uint64_t n = w->n;
+
+	if (w->kex != NULL)
+		(void)chan_drain(w->kex);
+	if (worker_find(v, n) != w || w->sess == NULL)
+		return;
+	if (ticket_give(w, m.ticket, &m.lifetime_s) == 0)
+		sess_send(w, MSG_vs_ticket, &m);
+	else
+		sess_error(w, req, ERR_NO_TICKET);
+	OPENSSL_cleanse(&m, sizeof(m));
+}
+
 void
 vault_on_session(struct chan *c, struct msg *m, void *arg)
 {
@@ -126,6 +147,12 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		hex_encode(hex, m->u.sv_ready.session_id, 32);
 		log_info("session [%llu] of %s is %s", (unsigned long long)w->n,
 		    w->user->name, hex);
+		break;
+	case MSG_sv_ticket:
+		ticket(w, m->u.sv_ticket.req);
+		break;
+	case MSG_sv_suspend:
+		w->suspended = true;
 		break;
 	case MSG_sv_models:
 		models(w, m->u.sv_models.req);
@@ -164,6 +191,7 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		worker_log(w, "session", m->u.sv_log.text);
 		break;
 	case MSG_sv_violation:
+		ticket_revoke(w);
 		worker_report(w, m->u.sv_violation.text);
 		break;
 	default:

@@ -35,6 +35,7 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->hash_wait[1]);
 	STAILQ_INIT(&v->hash_sent);
 	LIST_INIT(&v->doomed);
+	TAILQ_INIT(&v->tickets);
 	LIST_INIT(&v->cert_jobs);
 	v->started_ms = mono_ms();
 	return v;
@@ -63,6 +64,8 @@ vault_free(struct vault *v)
 	}
 	hash_free(v);
 	workers_forget_doomed(v);
+	tickets_drop(v, NULL, NULL);
+	loop_timer_free(v->ticket_timer);
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
 	rotate_free(v);
@@ -97,6 +100,7 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 void
 user_remove(struct vault *v, struct user *u)
 {
+	tickets_drop(v, u, NULL);
 	LIST_REMOVE(u, link);
 	v->nusers--;
 	freezero(u, sizeof(*u));

@@ -52,6 +52,7 @@ end_session(struct worker *w)
 	struct vault *v = w->v;
 	struct user *u = w->user;
 
+	ticket_session_end(w);
 	llm_revoke(v, w->n);
 	cert_forget(w);
 	audit(EV_session_end, w->n, u->name, "seconds=%llu",
@@ -115,6 +116,7 @@ worker_end(struct worker *w, const char *reason)
 	struct doomed *d;
 
 	audit(EV_session_revoke, w->n, w->user->name, "reason=%s", reason);
+	w->suspended = false;
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("calloc");
 	d->v = w->v;
@@ -167,6 +169,7 @@ workers_end(struct vault *v, const struct user *u, const uint8_t *fp,
 	struct worker *w, *next;
 	unsigned n = 0;
 
+	tickets_drop(v, u, fp);
 	for (w = worker_next(v, NULL, u, fp); w != NULL; w = next) {
 		next = worker_next(v, w, u, fp);
 		worker_end(w, reason);
@@ -180,6 +183,7 @@ worker_violation(struct worker *w, const char *what)
 {
 	audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL, "%s",
 	    what);
+	w->suspended = false;
 	kill_now(w->v, w->n);
 	if (w->kex != NULL) {
 		chan_free(w->kex);

@@ -2,7 +2,7 @@
 /* A monitor, B role */
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
-"ctl_limits 0103 CTL AB CONF u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32",
+"ctl_limits 0103 CTL AB CONF u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32 u32 u32",
 "ctl_upstream 0104 CTL AB CONF u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
 "ctl_model 0105 CTL AB CONF u8 u8 u32 u32 u32 text<=64 text<=256 "
@@ -28,6 +28,7 @@
 "ctl_level 0157 CTL AB CONF|RUN u8",
 "ctl_certs 0118 CTL AB CONF u8 u8 u8",
 "ctl_offender 0111 CTL BA CONF|RUN u8 u8",
+"ctl_crashed 0138 CTL AB RUN u64",
 "ctl_ping 0160 CTL AB RUN",
 "ctl_pong 0161 CTL BA RUN",
 /* A role, B logger */
@@ -60,10 +61,14 @@
 "xk_sign 0703 KEX_KEYD AB OPENED u8 =32",
 "kx_sig 0704 KEX_KEYD BA SIGNED <=32 <=512",
 /* A kex, B vault */
-"xv_auth 0801 KEX_VAULT AB NEW u8 =32 =32 <=1024 <=1024 <=2048 <=512",
+"xv_auth 0801 KEX_VAULT AB NEW|FULL u8 =32 =32 <=1024 <=1024 <=2048 <=512",
 "vx_grant 0802 KEX_VAULT BA ASKED",
 "vx_refuse 0803 KEX_VAULT BA ASKED",
-"xv_log 0804 KEX_VAULT AB NEW|ASKED text<=256",
+"xv_log 0804 KEX_VAULT AB NEW|ASKED|FULL|GRANTED text<=256",
+"xv_resume 0838 KEX_VAULT AB NEW u8 <=2048",
+"vx_no_ticket 0839 KEX_VAULT BA TICKET",
+"vx_resumed 083a KEX_VAULT BA TICKET =32",
+"xv_resumption 083b KEX_VAULT AB GRANTED =32",
 /* A kex, B session */
 "twin_secrets 0901 TWIN AB WAIT fd u8 =32 =32 =32 =32 =32",
 /* A keyd, B vault */
@@ -102,7 +107,7 @@
 "cl_connected 0e05 LLM_CONN BA UP fd u64",
 "cl_failed 0e06 LLM_CONN BA UP u64 text<=256",
 /* A session, B vault */
-"vs_user 0f01 SESS_VAULT BA INERT u64 u32 u32 u8 text<=64",
+"vs_user 0f01 SESS_VAULT BA INERT u64 u32 u32 u32 u8 text<=64",
 "sv_ready 0f02 SESS_VAULT AB LIVE =32",
 "sv_models 0f03 SESS_VAULT AB LIVE u32",
 "sv_list 0f04 SESS_VAULT AB LIVE u32 u16 <=64",
@@ -112,6 +117,9 @@
 "sv_data 0f08 SESS_VAULT AB LIVE u32 <=32768",
 "sv_log 0f09 SESS_VAULT AB LIVE text<=256",
 "sv_violation 0f12 SESS_VAULT AB INERT|LIVE text<=256",
+"sv_ticket 0f38 SESS_VAULT AB LIVE u32",
+"sv_suspend 0f39 SESS_VAULT AB LIVE",
+"vs_ticket 0f3a SESS_VAULT BA LIVE u32 =32 u32",
 "vs_stored 0f0a SESS_VAULT BA LIVE u32 =16 u64 u64",
 "vs_model 0f0b SESS_VAULT BA LIVE u32 u8 text<=64 text<=64",
 "vs_conv 0f0c SESS_VAULT BA LIVE u32 =16 u64 u64 text<=256",
@@ -181,6 +189,9 @@
 "c_show 8004 APP AB OPEN u32 =16 u64 u16",
 "c_models 8005 APP AB OPEN u32",
 "c_ping 8006 APP AB OPEN u32",
+"c_ticket 8038 APP AB OPEN u32",
+"c_suspend 8039 APP AB OPEN u32",
+"s_ticket 8138 APP BA OPEN u32 =32 u32",
 "c_delete 8070 APP AB OPEN u32 =16",
 "c_rename 8071 APP AB OPEN u32 =16 text<=256",
 "c_search 8072 APP AB OPEN u32 u16 text<=1024",

@@ -253,7 +253,29 @@ send_hello(struct run *r, const uint8_t *pin)
 	buf_free(&b);
 }
 
-/* Keyd's part. */
+/* The vault is asked about the ticket in CH. */
+static void
+vault_is_shown_ch(struct run *r, struct msg *m)
+{
+	const char *why;
+
+	assert_int_equal(chan_recv(r->vault, m, WAIT_MS, &why), 0);
+	assert_int_equal(m->type, MSG_xv_resume);
+	assert_int_equal(m->u.xv_resume.ch.n, HS_CH_LEN);
+	assert_int_equal(m->u.xv_resume.ch.p[0], HS_CH);
+}
+
+static void
+vault_no_ticket(struct run *r)
+{
+	struct msg m;
+
+	vault_is_shown_ch(r, &m);
+	chan_set_state(r->vault, KEX_VAULT_FULL);
+	assert_int_equal(chan_send(r->vault, MSG_vx_no_ticket, NULL, -1), 0);
+}
+
+/* The vault finds no ticket; then keyd's part. */
 static void
 keyd_nonce(struct run *r)
 {
@@ -261,6 +283,7 @@ keyd_nonce(struct run *r)
 	const char *why;
 	struct msg m;
 
+	vault_no_ticket(r);
 	assert_int_equal(chan_recv(r->keyd, &m, WAIT_MS, &why), 0);
 	assert_int_equal(m.type, MSG_xk_open);
 	crypto_random(r->random_s, sizeof(r->random_s));
@@ -368,7 +391,8 @@ vault_answer(struct run *r, enum msg_type answer)
 	assert_true(bytes_eq(a->wrap_spki, buf_bytes(&w.wrap_spki)));
 	buf_free(&tbs);
 	assert_int_equal(chan_send(r->vault, answer, NULL, -1), 0);
-	chan_set_state(r->vault, KEX_VAULT_ASKED);
+	chan_set_state(r->vault, answer == MSG_vx_grant ? KEX_VAULT_GRANTED :
+	    KEX_VAULT_ASKED);
 }
 
 /* KW, then CC; with flip set CC is wrong. */
@@ -394,25 +418,22 @@ confirm(struct run *r, bool flip)
 	buf_free(&cc);
 }
 
-/* By a client that has the suites up to this one. */
+/* The twin has the session's keys, and the vault what a ticket is made of. */
 static void
-handshake_with(uint8_t suite)
+handed_over(struct run *r, uint8_t suite)
 {
 	struct hs_session s;
 	const char *why;
-	struct run r;
 	struct msg m;
 	char c;
 
-	start(&r, 30, false);
-	hs_suites(&r.hs, HS_SUITE_X25519, suite);
-	until_trust(&r);
-	send_ca(&r);
-	vault_answer(&r, MSG_vx_grant);
-	confirm(&r, false);
-	assert_int_equal(chan_recv(r.twin, &m, WAIT_MS, &why), 0);
+	assert_int_equal(hs_session(&r->hs, &s), 0);
+	assert_int_equal(chan_recv(r->vault, &m, WAIT_MS, &why), 0);
+	assert_int_equal(m.type, MSG_xv_resumption);
+	assert_memory_equal(m.u.xv_resumption.resumption, s.resumption,
+	    HASH_LEN);
+	assert_int_equal(chan_recv(r->twin, &m, WAIT_MS, &why), 0);
 	assert_int_equal(m.type, MSG_twin_secrets);
-	assert_int_equal(hs_session(&r.hs, &s), 0);
 	assert_int_equal(m.u.twin_secrets.suite, suite);
 	assert_memory_equal(m.u.twin_secrets.c_ap, s.c_ap, HASH_LEN);
 	assert_memory_equal(m.u.twin_secrets.s_ap, s.s_ap, HASH_LEN);
@@ -422,10 +443,125 @@ handshake_with(uint8_t suite)
 	    HASH_LEN);
 	/* The socket that came along is the client's. */
 	assert_int_equal(write_all(m.fd, "!", 1), 0);
-	get_wire(&r, (uint8_t *)&c, 1);
+	get_wire(r, (uint8_t *)&c, 1);
 	assert_int_equal(c, '!');
 	close(m.fd);
+}
+
+/* By a client that has the suites up to this one. */
+static void
+handshake_with(uint8_t suite)
+{
+	struct run r;
+
+	start(&r, 30, false);
+	hs_suites(&r.hs, HS_SUITE_X25519, suite);
+	until_trust(&r);
+	send_ca(&r);
+	vault_answer(&r, MSG_vx_grant);
+	confirm(&r, false);
+	handed_over(&r, suite);
 	assert_int_equal(finish(&r), 0);
+}
+
+/* Up to SF, which the client has read; keyd was asked nothing. */
+static void
+resume_until_sf(struct run *r, uint8_t suite, struct buf *cf)
+{
+	struct m_vx_resumed answer;
+	struct hs_ticket t = { .suite = suite };
+	uint8_t rec[RECORD_MAX];
+	struct bytes flight;
+	struct msg m;
+
+	crypto_random(t.psk, sizeof(t.psk));
+	crypto_random(t.id, sizeof(t.id));
+	start(r, 30, false);
+	hs_suites(&r->hs, HS_SUITE_X25519, suite);
+	assert_int_equal(hs_client_resume(&r->hs, &t), 0);
+	send_hello(r, w.host_hash);
+	vault_is_shown_ch(r, &m);
+	assert_int_equal(m.u.xv_resume.suite, suite);
+	assert_true(hs_binder_ok(m.u.xv_resume.ch, t.psk));
+	memcpy(answer.psk, t.psk, sizeof(answer.psk));
+	assert_int_equal(chan_send(r->vault, MSG_vx_resumed, &answer, -1), 0);
+	chan_set_state(r->vault, KEX_VAULT_GRANTED);
+	read_sh(r);
+	assert_int_equal(get_record(r, rec, &flight), RECORD_HANDSHAKE);
+	assert_int_equal(flight.n, HS_MAC_LEN);
+	assert_int_equal(hs_client_read_sf(&r->hs, flight), 0);
+	assert_int_equal(hs_client_make_cf(&r->hs, cf), 0);
+}
+
+/* A ticket that the vault takes: neither key nor signature of anybody. */
+static void
+resumed(void **state)
+{
+	struct buf cf = BUF_INIT(HS_FLIGHT_MAX);
+	struct run r;
+
+	(void)state;
+	for (uint8_t suite = HS_SUITE_X25519; suite <= HS_SUITE_BEST; suite++) {
+		buf_reset(&cf);
+		resume_until_sf(&r, suite, &cf);
+		put_flight(&r, &cf, 0);
+		handed_over(&r, suite);
+		expect_no_operation(&r);
+		assert_int_equal(finish(&r), 0);
+	}
+	buf_free(&cf);
+}
+
+/* Any bit of CF changed, or one byte more: the constant CLOSE, no session. */
+static void
+resumed_badly(void **state)
+{
+	struct buf cf = BUF_INIT(HS_FLIGHT_MAX);
+	const char *why;
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		buf_reset(&cf);
+		resume_until_sf(&r, HS_SUITE_X25519, &cf);
+		if (i == 5)
+			buf_u8(&cf, 0);
+		else
+			cf.p[(size_t[]){ 0, 3, 4, 20, 35 }[i]] ^= 1;
+		put_flight(&r, &cf, 0);
+		expect_close(&r);
+		expect_log(&r, "CF: ");
+		assert_int_equal(chan_recv(r.vault, &m, WAIT_MS, &why), 1);
+		assert_int_equal(chan_recv(r.twin, &m, WAIT_MS, &why), 1);
+		expect_no_operation(&r);
+		assert_int_equal(finish(&r), 1);
+	}
+	buf_free(&cf);
+}
+
+/* The vault is gone, or says what makes no sense. */
+static void
+no_word_about_the_ticket(void **state)
+{
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		start(&r, 30, false);
+		send_hello(&r, w.host_hash);
+		vault_is_shown_ch(&r, &m);
+		if (i == 0) {
+			chan_free(r.vault);
+			r.vault = NULL;
+		} else
+			assert_int_equal(chan_send(r.vault, MSG_vx_grant, NULL,
+			    -1), 0);
+		expect_silence(&r);
+		expect_no_operation(&r);
+		assert_int_equal(finish(&r), 1);
+	}
 }
 
 static void
@@ -775,6 +911,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_handshake),
+		cmocka_unit_test(resumed),
+		cmocka_unit_test(resumed_badly),
+		cmocka_unit_test(no_word_about_the_ticket),
 #if MLKEM_BUILT
 		cmocka_unit_test(suite_required),
 #endif
