@@ -6,6 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . regress/lib.sh
 . regress/expect.sh
+. regress/ca.sh
 HOSTILE=$B/hostile/driver
 
 # roles_dir NAME ROLE MODE: the real roles but one, and a board, in $T/NAME.
@@ -48,9 +49,15 @@ URL=http://127.0.0.1:$UPSTREAM_PORT/v1
 MODELS="echo:echo"
 LIMITS="	max_connections_per_source = 4000
 	max_sessions_per_user = 1000"
+# alice comes with a certificate, so that certd has something to say.
+ca_new root
+EXTRA="client_ca = \"$T/root/ca.pem\""
 service_init
 service_start
 user_new alice
+as alice csr alice >"$T/alice.csr"
+ca_sign root "$T/alice.csr" "$T/alice.pem"
+echo "cert_file = \"$T/alice.pem\"" >>"$T/alice/config"
 user_new mallory
 expect "alice asks" 0 "canary-prompt-3a7f" as alice ask "canary-prompt-3a7f"
 CONV=$(as alice list | awk 'NR == 1 { print $1 }')
