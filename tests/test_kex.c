@@ -306,7 +306,7 @@ static void
 keyd_sign(struct run *r)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
-	struct m_kx_sig out;
+	struct m_kx_sig out = { .sig = { NULL, 0 } };
 	const char *why;
 	struct msg m;
 
