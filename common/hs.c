@@ -263,7 +263,6 @@ agree(struct hs *hs, uint8_t ss[HS_X25519])
 int
 hs_derive_hs(struct hs *hs)
 {
-	static const uint8_t zero[HASH_LEN];
 	uint8_t ss[MLKEM_SS + HS_X25519], es[HASH_LEN], derived[HASH_LEN];
 	size_t skip = hs->suite == HS_SUITE_HYBRID ? 0 : MLKEM_SS;
 
@@ -273,7 +272,8 @@ hs_derive_hs(struct hs *hs)
 	hs->eph = NULL;
 	memcpy(ss, hs->ss_mlkem, MLKEM_SS);
 	OPENSSL_cleanse(hs->ss_mlkem, sizeof(hs->ss_mlkem));
-	kdf_extract(h32(zero), h32(zero), es);
+	hs_early_secret(es, hs->resuming ? hs->psk : NULL);
+	OPENSSL_cleanse(hs->psk, sizeof(hs->psk));
 	kdf_xl(derived, sizeof(derived), es, "derived", none);
 	kdf_extract(h32(derived), bytes_of(ss + skip, sizeof(ss) - skip),
 	    hs->hs_secret);
@@ -281,6 +281,8 @@ hs_derive_hs(struct hs *hs)
 	kdf_xl(hs->c_hs, HASH_LEN, hs->hs_secret, "c hs", h32(hs->th_sh));
 	kdf_xl(hs->s_hs, HASH_LEN, hs->hs_secret, "s hs", h32(hs->th_sh));
 	OPENSSL_cleanse(ss, sizeof(ss));
+	OPENSSL_cleanse(es, sizeof(es));
+	OPENSSL_cleanse(derived, sizeof(derived));
 	return 0;
 }
 
@@ -380,6 +382,25 @@ hs_tbs_client(struct buf *out, uint8_t suite,
 	buf_put(out, wrap_hash, HASH_LEN);
 	buf_put(out, server_hash, HASH_LEN);
 	buf_put(out, cert_hash, HASH_LEN);
+}
+
+void
+hs_login_bind(uint8_t bind[HASH_LEN], uint8_t suite,
+    const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
+    const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN])
+{
+	struct buf tbs = BUF_INIT(HS_TBS_MAX);
+	struct bytes part[2] = { bytes_str("cl1 login") };
+
+	hs_tbs_client(&tbs, suite, random_c, random_s, th_sf, spki_hash,
+	    wrap_hash, server_hash, cert_hash);
+	if (tbs.err)
+		crypto_fatalx("login bind");
+	part[1] = buf_bytes(&tbs);
+	sha256v(bind, part, 2);
+	buf_free(&tbs);
 }
 
 void

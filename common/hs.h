@@ -29,6 +29,21 @@
  *	hs_server_read_cc
  *	hs_session			hs_session
  *
+ * With a ticket of an earlier session it is shorter:
+ *
+ *					hs_client_resume
+ *					hs_client_make_ch
+ *	hs_server_read_ch
+ *	(vault: hs_binder_ok)
+ *	hs_server_resume
+ *	hs_server_make_sh
+ *					hs_client_read_sh
+ *	hs_server_make_sf
+ *					hs_client_read_sf
+ *					hs_client_make_cf
+ *	hs_server_read_cf
+ *	hs_session			hs_session
+ *
  * Each step is allowed once and in this order.  A step that fails returns -1,
  * leaves the reason in hs->why for the log alone, and every later step fails
  * too.
@@ -66,6 +81,7 @@ enum hs_type {
 #define HS_FLIGHT_MAX	12288	/* a buf with this bound holds any flight */
 #define HS_CA_PAD	3840	/* inner plaintext of the CA, CF record */
 #define HS_TBS_MAX	352	/* bytes to be signed, at most */
+#define HS_MAC_LEN	(HS_MSG_HDR + HASH_LEN)	/* SF, CF, SF2 or CC */
 
 /*
  * hs->why when the server showed another key than hs_client_make_ch() was
@@ -103,6 +119,13 @@ struct hs_session {
 	uint8_t	session_id[HASH_LEN];	/* public */
 };
 
+/* A ticket as its client keeps it: good for one resumption. */
+struct hs_ticket {
+	uint8_t	id[HASH_LEN];		/* as the server sent it */
+	uint8_t	psk[HASH_LEN];		/* hs_ticket_psk() */
+	uint8_t	suite;			/* of its session, and of the next */
+};
+
 /* Read the fields that are named here; change none. */
 struct hs {
 	uint8_t		 random_c[HS_RANDOM];
@@ -125,6 +148,10 @@ struct hs {
 	int		 flags;
 	uint8_t		 lowest, highest;	/* suites */
 	bool		 pinned;
+	bool		 resuming;		/* psk is there */
+	uint8_t		 ticket_suite;		/* client */
+	uint8_t		 ticket_id[HASH_LEN];	/* client */
+	uint8_t		 psk[HASH_LEN];
 	const struct certs *chain;	/* the server's, or NULL */
 	struct bytes	 cert;		/* the client's, or empty */
 	const struct hs_fixed *fixed;
@@ -269,6 +296,38 @@ int hs_client_finish(struct hs *hs, const uint8_t wd[HASH_LEN]);
 /* Append CC to out. */
 int hs_client_make_cc(struct hs *hs, struct buf *out);
 
+/*
+ * Resumption (hs_resume.c).  Server, before SH: this CH bears a ticket with this
+ * secret; who says so has verified the binder and consumed the ticket.
+ */
+int hs_server_resume(struct hs *hs, const uint8_t psk[HASH_LEN]);
+/* Append the flight SF to out. */
+int hs_server_make_sf(struct hs *hs, struct buf *out);
+/* Take the flight CF; the client then has proved that it holds the secret. */
+int hs_server_read_cf(struct hs *hs, struct bytes flight);
+/*
+ * Client, before CH: resume with this ticket.  The offer is the usual one, but
+ * no other suite than the ticket's is accepted.  A server that does not take the
+ * ticket goes on with a full handshake, which this end refuses: its first record
+ * is longer than RECORD_WIRE(RECORD_INNER_HDR + HS_MAC_LEN).
+ */
+int hs_client_resume(struct hs *hs, const struct hs_ticket *t);
+/* Take the flight SF; the server then has proved that it holds the secret. */
+int hs_client_read_sf(struct hs *hs, struct bytes flight);
+/* Append the flight CF to out. */
+int hs_client_make_cf(struct hs *hs, struct buf *out);
+
+/* The secret of a ticket: XL(resumption, "ticket", id). */
+void hs_ticket_psk(uint8_t psk[HASH_LEN], const uint8_t resumption[HASH_LEN],
+    const uint8_t id[HASH_LEN]);
+/*
+ * The vault's part.  The ticket's id in a CH of HS_CH_LEN bytes; -1 when its
+ * fields do not reach so far (then no other function takes it).
+ */
+int hs_ch_ticket(struct bytes ch, uint8_t id[HASH_LEN]);
+/* Whether this CH was made by who holds the ticket's secret; constant time. */
+bool hs_binder_ok(struct bytes ch, const uint8_t psk[HASH_LEN]);
+
 /* Copy what a finished handshake leaves; -1 (and zeros) before its end. */
 int hs_session(const struct hs *hs, struct hs_session *s);
 
@@ -290,6 +349,16 @@ void hs_tbs_server(struct buf *out, uint8_t suite,
  * SPKI) | H(certificate), the last of the empty string where there is none.
  */
 void hs_tbs_client(struct buf *out, uint8_t suite,
+    const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
+    const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN]);
+/*
+ * What a password or an invite of this session is bound to: SHA-256("cl1 login"
+ * | the client's signed bytes).  No worker can choose it: it holds random_s,
+ * which keyd draws, and the client's keys, whose signature the vault verifies.
+ */
+void hs_login_bind(uint8_t bind[HASH_LEN], uint8_t suite,
     const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
     const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
     const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],

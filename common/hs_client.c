@@ -47,18 +47,22 @@ hs_client_make_ch(struct hs *hs, const uint8_t random_c[HS_RANDOM],
 		memcpy(ticket + HASH_LEN, hs->fixed->binder, HASH_LEN);
 	} else
 		crypto_random(ticket, sizeof(ticket));
+	if (hs->resuming)
+		memcpy(ticket, hs->ticket_id, HASH_LEN);
 	buf_u8(&ch, HS_CH);
 	buf_u24(&ch, HS_CH_LEN - HS_MSG_HDR);
 	buf_u16(&ch, HS_VERSION);
 	offer(hs, random_c, &ch);
 	buf_put(&ch, ticket, sizeof(ticket));
-	buf_zero(&ch, HS_CH_LEN - HS_MAC1 - ch.n);
+	buf_zero(&ch, HS_CH_LEN - ch.n);
 	if (ch.err) {
 		(void)hs_fail(hs, "CH: no memory");
 		goto out;
 	}
+	if (hs->resuming)
+		hs_bind_ch(&ch, hs->psk);
 	hs_mac1(mac1, ch.p, server_hash);
-	buf_put(&ch, mac1, sizeof(mac1));
+	memcpy(ch.p + HS_CH_LEN - HS_MAC1, mac1, sizeof(mac1));
 	buf_put(out, ch.p, ch.n);
 	if (ch.err || out->err) {
 		(void)hs_fail(hs, "CH: does not fit");
@@ -91,6 +95,8 @@ hs_client_read_sh(struct hs *hs, struct bytes msg)
 	mlkem = rd_v16(&r, MLKEM_CT);
 	if (hs->suite < hs->lowest || hs->suite > hs->highest)
 		return hs_fail(hs, "SH: suite was not offered");
+	if (hs->resuming && hs->suite != hs->ticket_suite)
+		return hs_fail(hs, "SH: not the ticket's suite");
 	if (!rd_done(&r) || share.n != HS_X25519 ||
 	    mlkem.n != (hs->suite == HS_SUITE_HYBRID ? MLKEM_CT : 0))
 		return hs_fail(hs, "SH: malformed");
@@ -103,7 +109,7 @@ hs_client_read_sh(struct hs *hs, struct bytes msg)
 	hs_absorb(hs, msg);
 	if (hs_derive_hs(hs) != 0)
 		return -1;
-	hs->state = HS_C_READ_SA;
+	hs->state = hs->resuming ? HS_C_READ_SF : HS_C_READ_SA;
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* What hs.c, hs_server.c and hs_client.c share; nobody else includes it. */
+/* What hs*.c share; nobody else includes it. */
 #ifndef COMMON_HS_LOCAL_H
 #define COMMON_HS_LOCAL_H
 
@@ -8,9 +8,9 @@
 enum hs_state {
 	HS_DEAD,
 	HS_S_READ_CH, HS_S_MAKE_SH, HS_S_MAKE_SA, HS_S_READ_CA, HS_S_MAKE_KW,
-	HS_S_READ_CC,
+	HS_S_READ_CC, HS_S_MAKE_SF, HS_S_READ_CF,
 	HS_C_MAKE_CH, HS_C_READ_SH, HS_C_READ_SA, HS_C_TRUST, HS_C_MAKE_CA,
-	HS_C_READ_KW, HS_C_FINISH, HS_C_MAKE_CC,
+	HS_C_READ_KW, HS_C_FINISH, HS_C_MAKE_CC, HS_C_READ_SF, HS_C_MAKE_CF,
 	HS_DONE
 };
 
@@ -55,6 +55,11 @@ int hs_derive_hs(struct hs *hs);
 void hs_derive_ms(struct hs *hs, const uint8_t wd[HASH_LEN]);
 /* After SF2: the session's secrets. */
 void hs_derive_session(struct hs *hs);
+
+/* ES = Extract(Z, psk), or Extract(Z, Z) for NULL. */
+void hs_early_secret(uint8_t es[HASH_LEN], const uint8_t *psk);
+/* Write the binder into a CH that lacks mac1's value alone. */
+void hs_bind_ch(struct buf *ch, const uint8_t psk[HASH_LEN]);
 
 /* mac1 of a CH under a server's hash, or under the zero key for NULL. */
 void hs_mac1(uint8_t mac1[HS_MAC1], const uint8_t *ch,

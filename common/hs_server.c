@@ -40,8 +40,8 @@ parse_ch(struct hs *hs, struct rd r)
 	rd_copy(&r, hs->random_c, HS_RANDOM);
 	share = rd_v16(&r, HS_X25519);
 	mlkem = rd_v16(&r, MLKEM_KEY);
-	(void)rd_bytes(&r, HASH_LEN);		/* ticket_id: none is known */
-	(void)rd_bytes(&r, HASH_LEN);		/* binder */
+	(void)rd_bytes(&r, HASH_LEN);	/* ticket_id, binder: for the vault */
+	(void)rd_bytes(&r, HASH_LEN);
 	pad = rd_bytes(&r, r.n < HS_MAC1 ? HS_MAC1 : r.n - HS_MAC1);
 	if (r.err || share.n != HS_X25519 || suites.n > SUITES_MAX ||
 	    mlkem.n != (offers(suites, HS_SUITE_HYBRID) ? MLKEM_KEY : 0))
@@ -120,7 +120,7 @@ hs_server_make_sh(struct hs *hs, const uint8_t random_s[HS_RANDOM],
 	buf_v16(out, bytes_of(ct, n));
 	if (hs_msg_end(hs, out, start) != 0 || hs_derive_hs(hs) != 0)
 		return -1;
-	hs->state = HS_S_MAKE_SA;
+	hs->state = hs->resuming ? HS_S_MAKE_SF : HS_S_MAKE_SA;
 	return 0;
 }
 

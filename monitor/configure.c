@@ -12,6 +12,8 @@ send_limits(const struct monitor *mon, struct proc *p)
 		.max_sessions_per_user = l->max_sessions_per_user,
 		.login_grace_s = l->login_grace,
 		.idle_timeout_s = l->idle_timeout,
+		.session_timeout_s = l->session_timeout,
+		.ticket_lifetime_s = l->ticket_lifetime,
 		.spare_workers = l->spare_workers,
 		.max_prompt_bytes = l->max_prompt,
 		.first_contact = mon->cfg.first_contact,
@@ -20,6 +22,10 @@ send_limits(const struct monitor *mon, struct proc *p)
 		.shaping = (uint8_t)mon->cfg.shaping,
 		.argon2_memory_kib = mon->cfg.argon2.memory_kib,
 		.argon2_passes = mon->cfg.argon2.passes,
+		.password_delay_s = l->password_delay,
+		.enrolment = mon->cfg.enrolment,
+		/* REC_POLICY_KEY, REC_POLICY_KEY_PASSWORD */
+		.policy = mon->cfg.want_password ? 2 : 1,
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);

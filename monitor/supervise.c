@@ -171,6 +171,17 @@ replace_zygote(struct proc *z)
 	start_process(z);
 }
 
+/* What crashed is not to be resumed. */
+static void
+tell_vault(uint64_t n)
+{
+	struct m_ctl_crashed m = { .n = n };
+	struct proc *v = find_role(ROLE_VAULT, 0);
+
+	if (v->ctl != NULL && v->running)
+		(void)chan_send(v->ctl, MSG_ctl_crashed, &m, -1);
+}
+
 static struct proc *
 proc_of(struct chan *c)
 {
@@ -190,6 +201,8 @@ violation(const struct proc *p, const char *what)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
+	if (p->role == ROLE_LOGGER)	/* it would not write that down */
+		log_set_sink(NULL);
 	audit(EV_violation, 0, NULL, "%s: control: %s", name, what);
 	proc_kill(p);
 }
@@ -316,6 +329,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	default:		/* ctl_crash */
 		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
+		tell_vault(m->u.ctl_crash.n);
 		replace_zygote(p);
 		break;
 	}

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ struct hand {
 	uint64_t		 end_ms;
 	size_t			 budget;	/* bytes that may still be read */
 	bool			 keyed;		/* SH was made: rx and tx work */
+	bool			 resumed;	/* the ticket was taken */
 	struct hs		 hs;
 	struct record_dir	 rx;
 	struct record_dir	 tx;
@@ -165,13 +167,32 @@ write_flight(struct hand *h, const struct buf *flight)
 	return rv;
 }
 
+/* A peer that is no client broke the rules of its channel. */
+static void
+accuse(const struct kex *k, const char *who, const char *why)
+{
+	struct m_xv_violation m;
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "%s: %s", who, why);
+	m.text = bytes_str(text);
+	if ((chan_state(k->vault) & KEX_VAULT_ANSWERED) == 0)
+		(void)chan_send(k->vault, MSG_xv_violation, &m, -1);
+}
+
 /* The one answer that the channel's state permits, within the deadline. */
 static int
 expect(struct hand *h, struct chan *c, struct msg *m, const char *who)
 {
 	const char *why;
+	int r;
 
-	return chan_recv(c, m, left_ms(h), &why) == 0 ? 0 : fail(h, who);
+	if ((r = chan_recv(c, m, left_ms(h), &why)) == 0)
+		return 0;
+	/* Neither gone nor late. */
+	if (r == -1 && left_ms(h) > 0 && c == h->k->keyd)
+		accuse(h->k, "keyd", why);
+	return fail(h, who);
 }
 
 /* Nothing is answered until a CH has been found good. */
@@ -193,31 +214,68 @@ read_hello(struct hand *h)
 	return 0;
 }
 
+/*
+ * Every CH has a ticket; whether it is one, the vault knows.  Sets h->resumed
+ * when it is, and then the session is the user's already.
+ */
+static int
+show_ticket(struct hand *h)
+{
+	struct chan *vault = h->k->vault;
+	struct m_xv_resume ask = { .suite = h->hs.suite,
+	    .ch = bytes_of(h->rec, HS_CH_LEN) };
+	struct msg m;
+	int rv = 0;
+
+	if (chan_send(vault, MSG_xv_resume, &ask, -1) != 0)
+		return fail(h, "vault: no channel");
+	chan_set_state(vault, KEX_VAULT_TICKET);
+	if (expect(h, vault, &m, "vault: no answer") != 0)
+		return -1;
+	if (m.type == MSG_vx_no_ticket) {
+		chan_set_state(vault, KEX_VAULT_FULL);
+		return 0;
+	}
+	chan_set_state(vault, KEX_VAULT_GRANTED);
+	h->resumed = true;
+	if (hs_server_resume(&h->hs, m.u.vx_resumed.psk) != 0)
+		rv = fail(h, h->hs.why);
+	OPENSSL_cleanse(&m, sizeof(m));
+	return rv;
+}
+
+/* SH; both flight secrets are there then. */
+static int
+send_sh(struct hand *h, const uint8_t random_s[HS_RANDOM])
+{
+	struct buf out = BUF_INIT(HS_FLIGHT_MAX);
+	int rv;
+
+	if (hs_server_make_sh(&h->hs, random_s, &out) != 0)
+		rv = fail(h, h->hs.why);
+	else {
+		record_dir_init(&h->rx, h->hs.c_hs, RECORD_EPOCH_HS);
+		record_dir_init(&h->tx, h->hs.s_hs, RECORD_EPOCH_HS);
+		h->keyed = true;
+		rv = write_client(h, &out);
+	}
+	buf_free(&out);
+	return rv;
+}
+
 /* SH, as soon as keyd has given its nonce. */
 static int
 answer_hello(struct hand *h)
 {
 	struct chan *keyd = h->k->keyd;
-	struct buf out = BUF_INIT(HS_SH_LEN_S2);
 	struct msg m;
-	int rv = -1;
 
 	if (chan_send(keyd, MSG_xk_open, NULL, -1) != 0)
 		return fail(h, "keyd: no channel");
 	chan_set_state(keyd, KEX_KEYD_OPENED);
 	if (expect(h, keyd, &m, "keyd: no nonce") != 0)
-		goto out;
-	if (hs_server_make_sh(&h->hs, m.u.kx_nonce.random_s, &out) != 0) {
-		(void)fail(h, h->hs.why);
-		goto out;
-	}
-	record_dir_init(&h->rx, h->hs.c_hs, RECORD_EPOCH_HS);
-	record_dir_init(&h->tx, h->hs.s_hs, RECORD_EPOCH_HS);
-	h->keyed = true;
-	rv = write_client(h, &out);
-out:
-	buf_free(&out);
-	return rv;
+		return -1;
+	return send_sh(h, m.u.kx_nonce.random_s);
 }
 
 /* SA and SF, with the one signature that keyd makes on this channel. */
@@ -272,8 +330,12 @@ authenticate(struct hand *h)
 	chan_set_state(vault, KEX_VAULT_ASKED);
 	if (expect(h, vault, &m, "vault: no answer") != 0)
 		return -1;
+	if (m.type == MSG_vx_grant) {
+		chan_set_state(vault, KEX_VAULT_GRANTED);
+		return 0;
+	}
 	chan_set_state(vault, KEX_VAULT_ANSWERED);
-	return m.type == MSG_vx_grant ? 0 : fail(h, "refused");
+	return fail(h, "refused");
 }
 
 /* KW and SF2; the client's CC proves that it holds both its keys. */
@@ -295,10 +357,47 @@ confirm(struct hand *h)
 	    fail(h, h->hs.why);
 }
 
+/*
+ * With a ticket: SH, SF and CF.  Nothing is signed, so random_s need not be
+ * keyd's; that this is no replay follows from the ticket, which is gone.
+ */
+static int
+resume(struct hand *h)
+{
+	struct buf out = BUF_INIT(HS_FLIGHT_MAX);
+	uint8_t random_s[HS_RANDOM];
+	struct bytes flight;
+	int rv;
+
+	crypto_random(random_s, sizeof(random_s));
+	if (send_sh(h, random_s) != 0)
+		return -1;
+	if (hs_server_make_sf(&h->hs, &out) != 0)
+		rv = fail(h, h->hs.why);
+	else
+		rv = write_flight(h, &out);
+	buf_free(&out);
+	if (rv != 0 || read_flight(h, &flight) != 0)
+		return -1;
+	return hs_server_read_cf(&h->hs, flight) == 0 ? 0 :
+	    fail(h, h->hs.why);
+}
+
+/* Without one, all of it. */
+static int
+full(struct hand *h)
+{
+	if (answer_hello(h) != 0 || show_identity(h) != 0 ||
+	    authenticate(h) != 0)
+		return -1;
+	return confirm(h);
+}
+
 static int
 hand_over(struct hand *h)
 {
 	struct m_twin_secrets m = { .suite = h->hs.suite };
+	struct m_xv_resumption r;
 	struct hs_session s;
 	int rv;
 
@@ -309,9 +408,13 @@ hand_over(struct hand *h)
 	memcpy(m.exporter, s.exporter, sizeof(m.exporter));
 	memcpy(m.msgmac, s.msgmac, sizeof(m.msgmac));
 	memcpy(m.session_id, s.session_id, sizeof(m.session_id));
+	memcpy(r.resumption, s.resumption, sizeof(r.resumption));
+	/* Before the twin can ask for it.  Without the vault it will end. */
+	(void)chan_send(h->k->vault, MSG_xv_resumption, &r, -1);
 	rv = chan_send(h->k->twin, MSG_twin_secrets, &m, h->fd);
 	OPENSSL_cleanse(&s, sizeof(s));
 	OPENSSL_cleanse(&m, sizeof(m));
+	OPENSSL_cleanse(&r, sizeof(r));
 	return rv == 0 ? 0 : fail(h, "the session worker is gone");
 }
 
@@ -354,15 +457,21 @@ wait_client(const struct kex *k)
 	};
 	const char *why;
 	struct msg m;
+	int r;
 
 	while (poll(pfd, 3, -1) == -1)
 		if (errno != EINTR)
 			return -1;
-	/* Neither of these two speaks first: it is gone. */
+	/* Neither of these two speaks first: it is gone, or breaks the rules. */
+	if (pfd[1].revents != 0 && chan_recv(k->keyd, &m, 0, &why) == -1)
+		accuse(k, "keyd", why);
 	if (pfd[1].revents != 0 || pfd[2].revents != 0)
 		return -1;
-	if (chan_recv(k->zygote, &m, 0, &why) != 0)
+	if ((r = chan_recv(k->zygote, &m, 0, &why)) != 0) {
+		if (r == -1)
+			accuse(k, "zygote", why);
 		return -1;
+	}
 	chan_set_state(k->zygote, ZYG_KEX_BUSY);
 	return m.fd;
 }
@@ -381,9 +490,8 @@ kex_run(const struct kex *k)
 	hs_server_init(&h.hs, 0);
 	hs_suites(&h.hs, k->lowest_suite, HS_SUITE_BEST);
 	rv = 1;
-	if (read_hello(&h) == 0 && answer_hello(&h) == 0 &&
-	    show_identity(&h) == 0 && authenticate(&h) == 0 &&
-	    confirm(&h) == 0 && hand_over(&h) == 0)
+	if (read_hello(&h) == 0 && show_ticket(&h) == 0 &&
+	    (h.resumed ? resume(&h) : full(&h)) == 0 && hand_over(&h) == 0)
 		rv = 0;
 	else {
 		log_info("handshake: %s", h.why);

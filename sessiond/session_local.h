@@ -4,9 +4,11 @@
  *	session.c	birth, end, the vault's channel, requests
  *	session_io.c	the client's socket
  *	session_shape.c	when what is sent to the client leaves
- *	session_chat.c	c_prompt and c_cancel
+ *	session_chat.c	c_prompt, c_chat and c_cancel
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
+ *	session_gate.c	enrolment, passwords, the user's own keys
+ *	session_self.c	what concerns the session itself: c_ticket, c_suspend
  *	session_edit.c	c_delete, c_rename, c_search, c_import
  */
 #ifndef SESSIOND_SESSION_LOCAL_H
@@ -18,6 +20,7 @@
 #include "chan.h"
 #include "codes.h"
 #include "loop.h"
+#include "password.h"
 #include "shape.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
@@ -29,7 +32,7 @@
 
 enum req_kind {
 	REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS, REQ_DELETE, REQ_RENAME,
-	REQ_SEARCH, REQ_IMPORT
+	REQ_SEARCH, REQ_IMPORT, REQ_TICKET, REQ_GATE
 };
 
 struct chat;
@@ -58,21 +61,28 @@ struct req {
 	char			 model[NAME_MAX_BYTES + 1];
 	struct buf		 text;
 	struct chat		*chat;		/* REQ_CHAT */
+	enum msg_type		 asked;		/* REQ_GATE: by this */
 };
 
 struct session {
 	uint64_t		 n;
 	struct loop		*loop;
 	struct loop_timer	*timer;		/* birth, then idle, then end */
+	struct loop_timer	*life;		/* its time is over */
 	int			 status;
 
 	struct chan		*vault;		/* NULL: gone */
 	struct chan		*twin;		/* NULL: done or gone */
 	bool			 have_user;
 	bool			 have_keys;
+	uint8_t			 gate;		/* enum gate; 0: let in */
+	uint16_t		 gate_s;	/* how long it may take */
+	uint8_t			 exported[HASH_LEN];	/* password_export() */
+	uint8_t			 session_id[HASH_LEN];
 	struct m_twin_secrets	 secrets;
 	char			 user[NAME_MAX_BYTES + 1];
 	uint32_t		 idle_timeout_s;
+	uint32_t		 lifetime_s;	/* 0: no limit */
 	uint32_t		 max_prompt;
 
 	int			 fd;		/* the client, or -1 */
@@ -140,6 +150,18 @@ void stop_begin(struct session *s, uint32_t timeout_ms);
 void stop_tell(struct session *s);
 /* At the end of a round: whether nothing is left to wait for. */
 void stop_check(struct session *s);
+/* Say s_hello: the user is let in. */
+void session_hello(struct session *s);
+
+/* ---- session_gate.c ---- */
+/* vs_gate; false: the vault broke the rules. */
+bool gate_take(struct session *s, const struct m_vs_gate *m);
+/* With the keys, too: tell the client what is wanted. */
+void gate_hello(struct session *s);
+/* A message of the client about enrolment, passwords or keys. */
+void gate_message(struct session *s, const struct msg *m);
+/* vs_key, vs_done, vs_enrolled, for a request that is not over. */
+void gate_answer(struct session *s, struct req *r, const struct msg *m);
 
 /* ---- session_io.c ---- */
 /* Start to serve the client's socket s->fd through s->app. */
@@ -161,6 +183,7 @@ void shaping_stop(struct session *s);
 
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
+void chat_whole(struct session *s, const struct m_c_chat *m);
 void chat_cancel(struct session *s, struct req *r);
 /* The service cannot wait: what there is of the answer is stored as truncated. */
 void chat_truncate(struct session *s, struct req *r);
@@ -194,6 +217,12 @@ struct llm *llm_find(struct session *s, const char *model);
 /* vs_open_model: take its descriptor. */
 struct llm *llm_opened(struct session *s, struct msg *m, bool is_default);
 void llm_free_all(struct session *s);
+
+/* ---- session_self.c ---- */
+void self_ticket(struct session *s, const struct m_c_ticket *m);
+void self_suspend(struct session *s, const struct m_c_suspend *m);
+/* vs_ticket, for a request that is not over. */
+void self_answer(struct session *s, struct req *r, const struct msg *m);
 
 /* ---- session_read.c ---- */
 void read_list(struct session *s, const struct m_c_list *m);

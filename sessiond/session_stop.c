@@ -38,7 +38,7 @@ stop_begin(struct session *s, uint32_t timeout_ms)
 	s->stopping = true;
 	s->stop_end_ms = mono_ms() + timeout_ms;
 	s->stop_timer = loop_timer_new(s->loop, timeout_ms, on_due, s);
-	if (s->app != NULL)
+	if (s->app != NULL && s->gate == 0)
 		stop_tell(s);
 }
 

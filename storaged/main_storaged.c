@@ -75,11 +75,16 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_limits:
 		v->max_sessions_per_user = m->u.ctl_limits.max_sessions_per_user;
 		v->idle_timeout_s = m->u.ctl_limits.idle_timeout_s;
+		v->session_timeout_s = m->u.ctl_limits.session_timeout_s;
+		v->ticket_lifetime_s = m->u.ctl_limits.ticket_lifetime_s;
 		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
 		v->lowest_suite = m->u.ctl_limits.lowest_suite;
 		v->shaping = m->u.ctl_limits.shaping;
 		v->argon2_memory_kib = m->u.ctl_limits.argon2_memory_kib;
 		v->argon2_passes = m->u.ctl_limits.argon2_passes;
+		v->password_delay_s = m->u.ctl_limits.password_delay_s;
+		v->enrolment = m->u.ctl_limits.enrolment != 0;
+		v->policy = m->u.ctl_limits.policy;
 		break;
 	case MSG_ctl_model:
 		take_model(v, &m->u.ctl_model);

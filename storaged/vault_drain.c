@@ -5,7 +5,7 @@
 void
 drain_check(struct vault *v)
 {
-	if (v->draining && v->nlive == 0 &&
+	if (v->draining && v->nlive == 0 && v->ngates == 0 &&
 	    chan_send(v->role->ctl, MSG_ctl_drained, NULL, -1) == -1)
 		log_err("the monitor is gone");
 }
@@ -18,7 +18,8 @@ drain_tell(struct worker *w)
 		.timeout_ms = end > now ? (uint32_t)(end - now) : 0
 	};
 
-	if (w->v->draining && w->sess != NULL && w->user != NULL &&
+	if (w->v->draining && w->sess != NULL &&
+	    (w->user != NULL || w->gate != NULL) &&
 	    chan_send(w->sess, MSG_vs_stop, &m, -1) == -1)
 		log_debug("worker %llu did not wait", (unsigned long long)w->n);
 }

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "vault.h"
+#include "vault_login.h"
 
 static const struct {
 	uint16_t	 code;
@@ -20,6 +20,14 @@ static const struct {
 	{ ERR_BUSY, "too many requests at once",
 	    "wait for one of them to end" },
 	{ ERR_BAD, "the request makes no sense", "" },
+	{ ERR_PASSWORD, "the user's name or the password is wrong", "" },
+	{ ERR_INVITE, "this invite is not valid: it was used, has expired, or "
+	    "was not copied whole", "ask the administrator for another one" },
+	{ ERR_KEY, "there is no such key, or it was revoked", "`cloister keys' "
+	    "shows yours; a revoked key stays so, `cloister keygen' makes new "
+	    "ones" },
+	{ ERR_NO_TICKET, "this session cannot be resumed",
+	    "the next one begins with a whole handshake" },
 };
 
 void
@@ -72,6 +80,44 @@ sess_error(struct worker *w, uint32_t req, uint16_t code)
 	sess_send(w, MSG_vs_error, &m);
 }
 
+void
+sess_say(struct worker *w, uint32_t req, uint16_t code, const char *text,
+    const char *hint)
+{
+	struct m_vs_error m = { .req = req, .code = code,
+	    .text = bytes_str(text), .hint = bytes_str(hint) };
+
+	sess_send(w, MSG_vs_error, &m);
+}
+
+bool
+sess_may(struct worker *w, uint32_t req)
+{
+	if (w->nreqs < VAULT_REQS_MAX)
+		return true;
+	sess_error(w, req, ERR_BUSY);
+	return false;
+}
+
+void
+session_begin(struct worker *w)
+{
+	struct vault *v = w->v;
+	struct m_vs_user m = {
+		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
+		.max_prompt_bytes = v->max_prompt_bytes,
+		.shaping = v->shaping,
+		.user = bytes_str(w->user->name)
+	};
+	uint64_t age_s = (mono_ms() - w->auth_ms) / 1000;
+
+	if (v->session_timeout_s != 0)
+		m.lifetime_s = v->session_timeout_s > age_s ?
+		    v->session_timeout_s - (uint32_t)age_s : 1;
+	chan_set_state(w->sess, SESS_VAULT_LIVE);
+	sess_send(w, MSG_vs_user, &m);
+}
+
 struct conv *
 sess_conv(struct worker *w, const uint8_t id[REC_ID])
 {
@@ -107,6 +153,25 @@ models(struct worker *w, uint32_t req)
 	sess_send(w, MSG_vs_done, &done);
 }
 
+/* Its kex worker may have finished a moment ago: that is read first. */
+static void
+ticket(struct worker *w, uint32_t req)
+{
+	struct m_vs_ticket m = { .req = req };
+	struct vault *v = w->v;
+	uint64_t n = w->n;
+
+	if (w->kex != NULL)
+		(void)chan_drain(w->kex);
+	if (worker_find(v, n) != w || w->sess == NULL)
+		return;
+	if (ticket_give(w, m.ticket, &m.lifetime_s) == 0)
+		sess_send(w, MSG_vs_ticket, &m);
+	else
+		sess_error(w, req, ERR_NO_TICKET);
+	OPENSSL_cleanse(&m, sizeof(m));
+}
+
 void
 vault_on_session(struct chan *c, struct msg *m, void *arg)
 {
@@ -127,6 +192,12 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		log_info("session [%llu] of %s is %s", (unsigned long long)w->n,
 		    w->user->name, hex);
 		break;
+	case MSG_sv_ticket:
+		ticket(w, m->u.sv_ticket.req);
+		break;
+	case MSG_sv_suspend:
+		w->suspended = true;
+		break;
 	case MSG_sv_models:
 		models(w, m->u.sv_models.req);
 		break;
@@ -144,6 +215,27 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_data:
 		put_data(w, &m->u.sv_data);
+		break;
+	case MSG_sv_invite:
+		login_invite(w, &m->u.sv_invite);
+		break;
+	case MSG_sv_login:
+		login_enrol(w, &m->u.sv_login);
+		break;
+	case MSG_sv_password:
+		login_factor(w, &m->u.sv_password);
+		break;
+	case MSG_sv_passwd:
+		login_change(w, &m->u.sv_passwd);
+		break;
+	case MSG_sv_keys:
+		keys_list(w, m->u.sv_keys.req);
+		break;
+	case MSG_sv_key_name:
+		keys_name(w, &m->u.sv_key_name);
+		break;
+	case MSG_sv_key_revoke:
+		keys_revoke(w, &m->u.sv_key_revoke);
 		break;
 	case MSG_sv_delete:
 		delete_begin(w, &m->u.sv_delete);
@@ -164,7 +256,8 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		worker_log(w, "session", m->u.sv_log.text);
 		break;
 	case MSG_sv_violation:
-		worker_report(w, m->u.sv_violation.text);
+		ticket_revoke(w);
+		worker_report(w, "session", m->u.sv_violation.text);
 		break;
 	default:
 		break;

@@ -31,10 +31,20 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->waiting);
 	STAILQ_INIT(&v->committing);
 	LIST_INIT(&v->admins);
+	STAILQ_INIT(&v->queued);
+	LIST_INIT(&v->invites);
+	LIST_INIT(&v->fails);
+	LIST_INIT(&v->gates);
+	LIST_INIT(&v->attempts);
+	v->password_delay_s = 1;
+	v->policy = REC_POLICY_KEY;
+	v->argon2_memory_kib = 65536;
+	v->argon2_passes = 3;
 	STAILQ_INIT(&v->hash_wait[0]);
 	STAILQ_INIT(&v->hash_wait[1]);
 	STAILQ_INIT(&v->hash_sent);
 	LIST_INIT(&v->doomed);
+	TAILQ_INIT(&v->tickets);
 	LIST_INIT(&v->cert_jobs);
 	v->started_ms = mono_ms();
 	return v;
@@ -62,7 +72,11 @@ vault_free(struct vault *v)
 		free(e);
 	}
 	hash_free(v);
+	invites_free(v);
+	backoff_free(v);
 	workers_forget_doomed(v);
+	tickets_drop(v, NULL, NULL);
+	loop_timer_free(v->ticket_timer);
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
 	rotate_free(v);
@@ -89,6 +103,8 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 	u->version = version;
 	u->state = rec->state;
 	u->max_sessions = rec->max_sessions;
+	u->policy = rec->flags;
+	u->password = rec->pwhash_n > 0;
 	LIST_INSERT_HEAD(&v->users, u, link);
 	v->nusers++;
 	return u;
@@ -97,6 +113,7 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 void
 user_remove(struct vault *v, struct user *u)
 {
+	tickets_drop(v, u, NULL);
 	LIST_REMOVE(u, link);
 	v->nusers--;
 	freezero(u, sizeof(*u));

@@ -52,6 +52,7 @@ end_session(struct worker *w)
 	struct vault *v = w->v;
 	struct user *u = w->user;
 
+	ticket_session_end(w);
 	llm_revoke(v, w->n);
 	cert_forget(w);
 	audit(EV_session_end, w->n, u->name, "seconds=%llu",
@@ -60,7 +61,6 @@ end_session(struct worker *w)
 	v->nlive--;
 	if (--u->live == 0)
 		dk_drop_user(v, u);
-	drain_check(v);
 }
 
 void
@@ -78,8 +78,10 @@ worker_close_sess(struct worker *w)
 	}
 	TAILQ_INIT(&w->receiving);	/* they were freed as requests */
 	w->nreceiving = 0;
+	gate_end(w);
 	if (w->user != NULL)
 		end_session(w);
+	drain_check(w->v);
 	worker_release(w);
 }
 
@@ -115,7 +117,9 @@ worker_end(struct worker *w, const char *reason)
 {
 	struct doomed *d;
 
-	audit(EV_session_revoke, w->n, w->user->name, "reason=%s", reason);
+	audit(EV_session_revoke, w->n, w->user != NULL ? w->user->name : NULL,
+	    "reason=%s", reason);
+	w->suspended = false;
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("calloc");
 	d->v = w->v;
@@ -168,6 +172,7 @@ workers_end(struct vault *v, const struct user *u, const uint8_t *fp,
 	struct worker *w, *next;
 	unsigned n = 0;
 
+	tickets_drop(v, u, fp);
 	for (w = worker_next(v, NULL, u, fp); w != NULL; w = next) {
 		next = worker_next(v, w, u, fp);
 		worker_end(w, reason);
@@ -181,6 +186,7 @@ worker_violation(struct worker *w, const char *what)
 {
 	audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL, "%s",
 	    what);
+	w->suspended = false;
 	kill_now(w->v, w->n);
 	if (w->kex != NULL) {
 		chan_free(w->kex);
@@ -203,14 +209,14 @@ worker_log(struct worker *w, const char *which, struct bytes text)
 }
 
 void
-worker_report(struct worker *w, struct bytes text)
+worker_report(struct worker *w, const char *which, struct bytes text)
 {
 	char line[257];
 
 	if (w->logs++ < VAULT_LOGS_MAX &&
 	    msg_text(line, sizeof(line), text) == 0)
 		audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL,
-		    "reported by the session worker: %s", line);
+		    "reported by the %s worker: %s", which, line);
 }
 
 static void

@@ -198,6 +198,18 @@ take_step(struct hs *hs, int step)
 	case HS_C_MAKE_CC:
 		rv = hs_client_make_cc(hs, &out);
 		break;
+	case HS_S_MAKE_SF:
+		rv = hs_server_make_sf(hs, &out);
+		break;
+	case HS_S_READ_CF:
+		rv = hs_server_read_cf(hs, none);
+		break;
+	case HS_C_READ_SF:
+		rv = hs_client_read_sf(hs, none);
+		break;
+	case HS_C_MAKE_CF:
+		rv = hs_client_make_cf(hs, &out);
+		break;
 	}
 	buf_free(&out);
 	return rv;

@@ -1,9 +1,9 @@
 /*
- * common/hs*.c against tests/vectors/handshake_s1.txt and, where suite 2 is
- * built in, handshake_s2.txt.
+ * common/hs*.c against tests/vectors/handshake_s1.txt and resume_s1.txt and,
+ * where suite 2 is built in, handshake_s2.txt and resume_s2.txt.
  *
- * "test_hs_vectors record SUITE" prints a new vector file, with keys that it
- * makes and forgets.
+ * "test_hs_vectors record SUITE" prints a new handshake file, with keys that it
+ * makes and forgets; "test_hs_vectors resume SUITE" a new resume file.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,6 +192,19 @@ fixed_input(bool record, const char *name, uint8_t dst[HASH_LEN])
 	vector_free(v);
 }
 
+/* The ephemeral keys of both ends. */
+static void
+fixed_keys(bool record, uint8_t suite, struct hs_fixed *cf, struct hs_fixed *sf)
+{
+	fixed_input(record, "eph_c", cf->eph);
+	fixed_input(record, "eph_s", sf->eph);
+	if (suite == HS_SUITE_HYBRID) {
+		fixed_input(record, "mlkem_d", cf->mlkem);
+		fixed_input(record, "mlkem_z", cf->mlkem + HASH_LEN);
+		fixed_input(record, "mlkem_m", sf->coins);
+	}
+}
+
 /* The handshake with this suite, by ends that have no better one. */
 static void
 recorded(bool record, uint8_t suite)
@@ -203,13 +216,7 @@ recorded(bool record, uint8_t suite)
 
 	for (int i = 0; i < F_COUNT; i++)
 		buf_init(&f[i], HS_FLIGHT_MAX);
-	fixed_input(record, "eph_c", cf.eph);
-	fixed_input(record, "eph_s", sf.eph);
-	if (suite == HS_SUITE_HYBRID) {
-		fixed_input(record, "mlkem_d", cf.mlkem);
-		fixed_input(record, "mlkem_z", cf.mlkem + HASH_LEN);
-		fixed_input(record, "mlkem_m", sf.coins);
-	}
+	fixed_keys(record, suite, &cf, &sf);
 	fixed_input(record, "ticket_id", cf.ticket_id);
 	fixed_input(record, "binder", cf.binder);
 	fixed_input(record, "w", sf.w);
@@ -236,6 +243,94 @@ recorded(bool record, uint8_t suite)
 		buf_free(&f[i]);
 }
 
+/* CH, SH, SF, CF between ends that have no better suite. */
+static void
+resumed(bool record, struct hs *c, struct hs *s, const struct hs_ticket *t,
+    struct buf f[4])
+{
+	uint8_t rc[HASH_LEN], rs[HASH_LEN], hash[HASH_LEN], id[HASH_LEN];
+
+	fixed_input(record, "random_c", rc);
+	fixed_input(record, "random_s", rs);
+	fixed_input(record, "server_hash", hash);
+	assert_int_equal(hs_client_resume(c, t), 0);
+	assert_int_equal(hs_client_make_ch(c, rc, hash, &f[0]), 0);
+	output(record, "ch", buf_bytes(&f[0]));
+	assert_int_equal(hs_server_read_ch(s, buf_bytes(&f[0]), hash, false),
+	    HS_OK);
+	assert_int_equal(hs_ch_ticket(buf_bytes(&f[0]), id), 0);
+	assert_memory_equal(id, t->id, HASH_LEN);
+	assert_true(hs_binder_ok(buf_bytes(&f[0]), t->psk));
+	assert_int_equal(hs_server_resume(s, t->psk), 0);
+	assert_int_equal(hs_server_make_sh(s, rs, &f[1]), 0);
+	output(record, "sh", buf_bytes(&f[1]));
+	assert_int_equal(hs_client_read_sh(c, buf_bytes(&f[1])), 0);
+	output(record, "th_sh", bytes_of(c->th_sh, HASH_LEN));
+	output(record, "c_hs", bytes_of(c->c_hs, HASH_LEN));
+	output(record, "s_hs", bytes_of(s->s_hs, HASH_LEN));
+	assert_int_equal(hs_server_make_sf(s, &f[2]), 0);
+	output(record, "flight_sf", buf_bytes(&f[2]));
+	assert_int_equal(hs_client_read_sf(c, buf_bytes(&f[2])), 0);
+	assert_int_equal(hs_client_make_cf(c, &f[3]), 0);
+	output(record, "flight_cf", buf_bytes(&f[3]));
+	assert_int_equal(hs_server_read_cf(s, buf_bytes(&f[3])), 0);
+	output(record, "th_cf", bytes_of(s->th_cf, HASH_LEN));
+}
+
+static void
+recorded_resume(bool record, uint8_t suite)
+{
+	struct buf f[4] = { BUF_INIT(HS_FLIGHT_MAX), BUF_INIT(HS_FLIGHT_MAX),
+	    BUF_INIT(HS_FLIGHT_MAX), BUF_INIT(HS_FLIGHT_MAX) };
+	struct hs_fixed cf = { 0 }, sf = { 0 };
+	struct hs_ticket t = { .suite = suite };
+	struct record_dir to_s, to_c;
+	uint8_t resumption[HASH_LEN];
+	struct hs c, s;
+
+	fixed_keys(record, suite, &cf, &sf);
+	fixed_input(record, "before_resumption", resumption);
+	fixed_input(record, "ticket_id", t.id);
+	hs_ticket_psk(t.psk, resumption, t.id);
+	output(record, "psk", bytes_of(t.psk, HASH_LEN));
+	hs_client_init(&c, 0);
+	hs_server_init(&s, 0);
+	hs_suites(&c, HS_SUITE_X25519, suite);
+	hs_suites(&s, HS_SUITE_X25519, suite);
+	hs_fix(&c, &cf);
+	hs_fix(&s, &sf);
+	resumed(record, &c, &s, &t, f);
+	record_dir_init(&to_s, c.c_hs, RECORD_EPOCH_HS);
+	record_dir_init(&to_c, s.s_hs, RECORD_EPOCH_HS);
+	output_record(record, "record_sf", &to_c, &f[2], 0);
+	output_record(record, "record_cf", &to_s, &f[3], 0);
+	output_session(record, &c, &s);
+	record_dir_free(&to_s);
+	record_dir_free(&to_c);
+	hs_free(&c);
+	hs_free(&s);
+	for (int i = 0; i < 4; i++)
+		buf_free(&f[i]);
+}
+
+static void
+test_resumed_s1(void **state)
+{
+	(void)state;
+	file = "tests/vectors/resume_s1.txt";
+	recorded_resume(false, HS_SUITE_X25519);
+}
+
+#if MLKEM_BUILT
+static void
+test_resumed_s2(void **state)
+{
+	(void)state;
+	file = "tests/vectors/resume_s2.txt";
+	recorded_resume(false, HS_SUITE_HYBRID);
+}
+#endif
+
 static void
 test_recorded_s1(void **state)
 {
@@ -260,8 +355,10 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recorded_s1),
 #if MLKEM_BUILT
-		cmocka_unit_test(test_recorded_s2)
+		cmocka_unit_test(test_recorded_s2),
+		cmocka_unit_test(test_resumed_s2),
 #endif
+		cmocka_unit_test(test_resumed_s1)
 	};
 
 	if (argc > 2 && strcmp(argv[1], "record") == 0) {
@@ -270,6 +367,12 @@ main(int argc, char **argv)
 		(void)setup(NULL);
 		recorded(true, (uint8_t)(argv[2][0] - '0'));
 		return teardown(NULL);
+	}
+	if (argc > 2 && strcmp(argv[1], "resume") == 0) {
+		(void)printf("# A resumption with suite %s, as "
+		    "docs/protocol.md, Test vectors, explains it.\n", argv[2]);
+		recorded_resume(true, (uint8_t)(argv[2][0] - '0'));
+		return 0;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

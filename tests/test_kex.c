@@ -94,10 +94,10 @@ be_worker(int fd[4], uint32_t grace_s, bool first_contact)
 	_exit(kex_run(&k));
 }
 
+/* A worker without a client yet; the client's socket is *client. */
 static void
-start(struct run *r, uint32_t grace_s, bool first_contact)
+start_idle(struct run *r, uint32_t grace_s, bool first_contact, int *client)
 {
-	struct m_zx_client m = { .source = bytes_str("192.0.2.1:5") };
 	int p[4][2], child[4], sv[2];
 
 	memset(r, 0, sizeof(*r));
@@ -125,10 +125,20 @@ start(struct run *r, uint32_t grace_s, bool first_contact)
 	    NULL, NULL, NULL);
 	r->twin = chan_new(NULL, p[3][0], CH_TWIN, END_B, TWIN_WAIT,
 	    CHAN_RECV_FD, NULL, NULL, NULL);
-	assert_int_equal(chan_send(r->zyg, MSG_zx_client, &m, sv[1]), 0);
-	close(sv[1]);
+	*client = sv[1];
 	r->sock = sv[0];
 	hs_client_init(&r->hs, 0);
+}
+
+static void
+start(struct run *r, uint32_t grace_s, bool first_contact)
+{
+	struct m_zx_client m = { .source = bytes_str("192.0.2.1:5") };
+	int client;
+
+	start_idle(r, grace_s, first_contact, &client);
+	assert_int_equal(chan_send(r->zyg, MSG_zx_client, &m, client), 0);
+	close(client);
 }
 
 /* The status that the worker exits with. */
@@ -253,7 +263,29 @@ send_hello(struct run *r, const uint8_t *pin)
 	buf_free(&b);
 }
 
-/* Keyd's part. */
+/* The vault is asked about the ticket in CH. */
+static void
+vault_is_shown_ch(struct run *r, struct msg *m)
+{
+	const char *why;
+
+	assert_int_equal(chan_recv(r->vault, m, WAIT_MS, &why), 0);
+	assert_int_equal(m->type, MSG_xv_resume);
+	assert_int_equal(m->u.xv_resume.ch.n, HS_CH_LEN);
+	assert_int_equal(m->u.xv_resume.ch.p[0], HS_CH);
+}
+
+static void
+vault_no_ticket(struct run *r)
+{
+	struct msg m;
+
+	vault_is_shown_ch(r, &m);
+	chan_set_state(r->vault, KEX_VAULT_FULL);
+	assert_int_equal(chan_send(r->vault, MSG_vx_no_ticket, NULL, -1), 0);
+}
+
+/* The vault finds no ticket; then keyd's part. */
 static void
 keyd_nonce(struct run *r)
 {
@@ -261,6 +293,7 @@ keyd_nonce(struct run *r)
 	const char *why;
 	struct msg m;
 
+	vault_no_ticket(r);
 	assert_int_equal(chan_recv(r->keyd, &m, WAIT_MS, &why), 0);
 	assert_int_equal(m.type, MSG_xk_open);
 	crypto_random(r->random_s, sizeof(r->random_s));
@@ -273,7 +306,7 @@ static void
 keyd_sign(struct run *r)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
-	struct m_kx_sig out;
+	struct m_kx_sig out = { .sig = { NULL, 0 } };
 	const char *why;
 	struct msg m;
 
@@ -368,7 +401,8 @@ vault_answer(struct run *r, enum msg_type answer)
 	assert_true(bytes_eq(a->wrap_spki, buf_bytes(&w.wrap_spki)));
 	buf_free(&tbs);
 	assert_int_equal(chan_send(r->vault, answer, NULL, -1), 0);
-	chan_set_state(r->vault, KEX_VAULT_ASKED);
+	chan_set_state(r->vault, answer == MSG_vx_grant ? KEX_VAULT_GRANTED :
+	    KEX_VAULT_ASKED);
 }
 
 /* KW, then CC; with flip set CC is wrong. */
@@ -394,25 +428,22 @@ confirm(struct run *r, bool flip)
 	buf_free(&cc);
 }
 
-/* By a client that has the suites up to this one. */
+/* The twin has the session's keys, and the vault what a ticket is made of. */
 static void
-handshake_with(uint8_t suite)
+handed_over(struct run *r, uint8_t suite)
 {
 	struct hs_session s;
 	const char *why;
-	struct run r;
 	struct msg m;
 	char c;
 
-	start(&r, 30, false);
-	hs_suites(&r.hs, HS_SUITE_X25519, suite);
-	until_trust(&r);
-	send_ca(&r);
-	vault_answer(&r, MSG_vx_grant);
-	confirm(&r, false);
-	assert_int_equal(chan_recv(r.twin, &m, WAIT_MS, &why), 0);
+	assert_int_equal(hs_session(&r->hs, &s), 0);
+	assert_int_equal(chan_recv(r->vault, &m, WAIT_MS, &why), 0);
+	assert_int_equal(m.type, MSG_xv_resumption);
+	assert_memory_equal(m.u.xv_resumption.resumption, s.resumption,
+	    HASH_LEN);
+	assert_int_equal(chan_recv(r->twin, &m, WAIT_MS, &why), 0);
 	assert_int_equal(m.type, MSG_twin_secrets);
-	assert_int_equal(hs_session(&r.hs, &s), 0);
 	assert_int_equal(m.u.twin_secrets.suite, suite);
 	assert_memory_equal(m.u.twin_secrets.c_ap, s.c_ap, HASH_LEN);
 	assert_memory_equal(m.u.twin_secrets.s_ap, s.s_ap, HASH_LEN);
@@ -422,10 +453,125 @@ handshake_with(uint8_t suite)
 	    HASH_LEN);
 	/* The socket that came along is the client's. */
 	assert_int_equal(write_all(m.fd, "!", 1), 0);
-	get_wire(&r, (uint8_t *)&c, 1);
+	get_wire(r, (uint8_t *)&c, 1);
 	assert_int_equal(c, '!');
 	close(m.fd);
+}
+
+/* By a client that has the suites up to this one. */
+static void
+handshake_with(uint8_t suite)
+{
+	struct run r;
+
+	start(&r, 30, false);
+	hs_suites(&r.hs, HS_SUITE_X25519, suite);
+	until_trust(&r);
+	send_ca(&r);
+	vault_answer(&r, MSG_vx_grant);
+	confirm(&r, false);
+	handed_over(&r, suite);
 	assert_int_equal(finish(&r), 0);
+}
+
+/* Up to SF, which the client has read; keyd was asked nothing. */
+static void
+resume_until_sf(struct run *r, uint8_t suite, struct buf *cf)
+{
+	struct m_vx_resumed answer;
+	struct hs_ticket t = { .suite = suite };
+	uint8_t rec[RECORD_MAX];
+	struct bytes flight;
+	struct msg m;
+
+	crypto_random(t.psk, sizeof(t.psk));
+	crypto_random(t.id, sizeof(t.id));
+	start(r, 30, false);
+	hs_suites(&r->hs, HS_SUITE_X25519, suite);
+	assert_int_equal(hs_client_resume(&r->hs, &t), 0);
+	send_hello(r, w.host_hash);
+	vault_is_shown_ch(r, &m);
+	assert_int_equal(m.u.xv_resume.suite, suite);
+	assert_true(hs_binder_ok(m.u.xv_resume.ch, t.psk));
+	memcpy(answer.psk, t.psk, sizeof(answer.psk));
+	assert_int_equal(chan_send(r->vault, MSG_vx_resumed, &answer, -1), 0);
+	chan_set_state(r->vault, KEX_VAULT_GRANTED);
+	read_sh(r);
+	assert_int_equal(get_record(r, rec, &flight), RECORD_HANDSHAKE);
+	assert_int_equal(flight.n, HS_MAC_LEN);
+	assert_int_equal(hs_client_read_sf(&r->hs, flight), 0);
+	assert_int_equal(hs_client_make_cf(&r->hs, cf), 0);
+}
+
+/* A ticket that the vault takes: neither key nor signature of anybody. */
+static void
+resumed(void **state)
+{
+	struct buf cf = BUF_INIT(HS_FLIGHT_MAX);
+	struct run r;
+
+	(void)state;
+	for (uint8_t suite = HS_SUITE_X25519; suite <= HS_SUITE_BEST; suite++) {
+		buf_reset(&cf);
+		resume_until_sf(&r, suite, &cf);
+		put_flight(&r, &cf, 0);
+		handed_over(&r, suite);
+		expect_no_operation(&r);
+		assert_int_equal(finish(&r), 0);
+	}
+	buf_free(&cf);
+}
+
+/* Any bit of CF changed, or one byte more: the constant CLOSE, no session. */
+static void
+resumed_badly(void **state)
+{
+	struct buf cf = BUF_INIT(HS_FLIGHT_MAX);
+	const char *why;
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		buf_reset(&cf);
+		resume_until_sf(&r, HS_SUITE_X25519, &cf);
+		if (i == 5)
+			buf_u8(&cf, 0);
+		else
+			cf.p[(size_t[]){ 0, 3, 4, 20, 35 }[i]] ^= 1;
+		put_flight(&r, &cf, 0);
+		expect_close(&r);
+		expect_log(&r, "CF: ");
+		assert_int_equal(chan_recv(r.vault, &m, WAIT_MS, &why), 1);
+		assert_int_equal(chan_recv(r.twin, &m, WAIT_MS, &why), 1);
+		expect_no_operation(&r);
+		assert_int_equal(finish(&r), 1);
+	}
+	buf_free(&cf);
+}
+
+/* The vault is gone, or says what makes no sense. */
+static void
+no_word_about_the_ticket(void **state)
+{
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		start(&r, 30, false);
+		send_hello(&r, w.host_hash);
+		vault_is_shown_ch(&r, &m);
+		if (i == 0) {
+			chan_free(r.vault);
+			r.vault = NULL;
+		} else
+			assert_int_equal(chan_send(r.vault, MSG_vx_grant, NULL,
+			    -1), 0);
+		expect_silence(&r);
+		expect_no_operation(&r);
+		assert_int_equal(finish(&r), 1);
+	}
 }
 
 static void
@@ -770,11 +916,100 @@ vault_says_nonsense(void **state)
 	assert_int_equal(finish(&r), 1);
 }
 
+/* What a peer did that is no client: the vault is told who and what. */
+static void
+expect_accusation(struct run *r, const char *text)
+{
+	const char *why;
+	struct msg m;
+
+	assert_int_equal(chan_recv(r->vault, &m, WAIT_MS, &why), 0);
+	assert_int_equal(m.type, MSG_xv_violation);
+	assert_non_null(memmem(m.u.xv_violation.text.p,
+	    m.u.xv_violation.text.n, text, strlen(text)));
+}
+
+static void
+send_junk(struct chan *c)
+{
+	static const uint8_t junk[] = { 0xff, 0xff, 0 };
+
+	assert_int_equal(send(chan_fd(c), junk, sizeof(junk), 0),
+	    sizeof(junk));
+}
+
+static void
+keyd_says_nonsense(void **state)
+{
+	const char *why;
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (int at = 0; at < 2; at++) {
+		start(&r, 30, false);
+		send_hello(&r, w.host_hash);
+		if (at == 0)
+			vault_no_ticket(&r);
+		else {
+			keyd_nonce(&r);
+			read_sh(&r);
+		}
+		/* Once it is asked for something. */
+		assert_int_equal(chan_recv(r.keyd, &m, WAIT_MS, &why), 0);
+		send_junk(r.keyd);
+		if (at == 0)
+			expect_silence(&r);
+		else
+			expect_close(&r);
+		expect_accusation(&r, "keyd: unknown message");
+		expect_log(&r, "keyd: no ");
+		assert_int_equal(finish(&r), 1);
+	}
+}
+
+/* Nobody but the zygote speaks to a worker that waits, and it in one way. */
+static void
+nonsense_before_a_client(void **state)
+{
+	int client, status;
+	const char *why;
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (int who = 0; who < 2; who++) {
+		start_idle(&r, 30, false, &client);
+		send_junk(who == 0 ? r.keyd : r.zyg);
+		expect_accusation(&r, who == 0 ? "keyd: unknown message" :
+		    "zygote: unknown message");
+		assert_int_equal(chan_recv(r.vault, &m, WAIT_MS, &why), 1);
+		close(client);
+		assert_int_equal(finish(&r), 0);
+	}
+	/* One that is only gone is not accused. */
+	start_idle(&r, 30, false, &client);
+	close(client);
+	chan_free(r.keyd);
+	r.keyd = NULL;
+	assert_int_equal(waitpid(r.pid, &status, 0), r.pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(chan_recv(r.vault, &m, WAIT_MS, &why), 1);
+	close(r.sock);
+	chan_free(r.zyg);
+	chan_free(r.vault);
+	chan_free(r.twin);
+	hs_free(&r.hs);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_handshake),
+		cmocka_unit_test(resumed),
+		cmocka_unit_test(resumed_badly),
+		cmocka_unit_test(no_word_about_the_ticket),
 #if MLKEM_BUILT
 		cmocka_unit_test(suite_required),
 #endif
@@ -793,6 +1028,8 @@ main(void)
 		cmocka_unit_test(wrong_record_type),
 		cmocka_unit_test(wrong_cc),
 		cmocka_unit_test(vault_says_nonsense),
+		cmocka_unit_test(keyd_says_nonsense),
+		cmocka_unit_test(nonsense_before_a_client),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

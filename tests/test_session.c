@@ -41,11 +41,14 @@ struct run {
 	size_t		 heard;		/* bytes from the worker */
 };
 
+static uint32_t limit_s;		/* lifetime of the next session */
+
 static void
 give_user(struct run *r, uint64_t n, uint32_t idle_s)
 {
 	struct m_vs_user u = {
-		.n = n, .idle_timeout_s = idle_s, .max_prompt_bytes = 1048576,
+		.n = n, .idle_timeout_s = idle_s, .lifetime_s = limit_s,
+		.max_prompt_bytes = 1048576,
 		.shaping = r->shaping, .user = bytes_str("alice")
 	};
 
@@ -289,7 +292,9 @@ vs_msg(struct run *r, uint32_t rid, uint64_t number, uint8_t kind,
 	for (size_t at = 0; at < m.len; at += d.data.n) {
 		d.data = bytes_of(text + at, m.len - at < 32768 ? m.len - at :
 		    32768);
-		assert_int_equal(chan_send(r->vault, MSG_vs_data, &d, -1), 0);
+		/* A worker that did not like the beginning may be gone. */
+		if (chan_send(r->vault, MSG_vs_data, &d, -1) == -1)
+			break;
 	}
 }
 
@@ -656,6 +661,61 @@ with_history(void **state)
 	end(&r);
 }
 
+/* A conversation that the client keeps: nothing is read, nothing is stored. */
+static void
+whole_conversation(void **state)
+{
+	static const uint8_t good[] = "\3\0\0\0\2be\1\0\0\0\1q\2\0\0\0\1a"
+	    "\1\0\0\0\3one";
+	static const struct {
+		const char *messages;
+		size_t n;
+	} bad[] = {
+		{ "", 0 }, { "\1\0\0\0\1", 5 }, { "\1\0\0\0\0", 5 },
+		{ "\1\0\0\0\1\xff", 6 }, { "\1\0\0\0\1\0", 6 },
+		{ "\0\0\0\0\1x", 6 }, { "\4\0\0\0\1x", 6 },
+		{ "\2\0\0\0\1x", 6 }, { "\3\0\0\0\1x", 6 },
+		{ "\1\377\377\377\377x", 6 }, { "\1\0\0\0\1xx", 7 },
+		{ "\1\0\0\0\1q\3\0\0\0\1s\1\0\0\0\1q", 18 },
+	};
+	struct m_c_chat q = { .req = 1, .max_tokens = 7, .temperature = 501,
+	    .top_p = 1001, .model = bytes_str("m2"),
+	    .messages = bytes_of(good, sizeof(good) - 1) };
+	struct run r;
+	uint32_t rid;
+
+	(void)state;
+	begin(&r, 0);
+	client_send(&r, MSG_c_chat, &q);
+	from_vault_chan(&r, MSG_sv_open_model);
+	rid = r.m.u.sv_open_model.req;
+	open_model(&r, rid, "m2");
+	from_llm_chan(&r, MSG_sl_chat);
+	assert_int_equal(r.m.u.sl_chat.messages, 4);
+	assert_int_equal(r.m.u.sl_chat.max_tokens, 7);
+	assert_int_equal(r.m.u.sl_chat.temperature, 501);
+	assert_int_equal(r.m.u.sl_chat.top_p, 1001);
+	expect_text(&r, rid, 3, "be");
+	expect_text(&r, rid, 1, "q");
+	expect_text(&r, rid, 2, "a");
+	expect_text(&r, rid, 1, "one");
+	delta(&r, rid, 0, "two");
+	llm_end(&r, rid, 1);
+	client_recv(&r, MSG_s_end);
+	assert_int_equal(r.m.u.s_end.finish, 1);
+	assert_int_equal(r.m.u.s_end.question, 0);
+	assert_memory_equal(r.m.u.s_end.conv, zeros, 16);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		q.req = 2 + (uint32_t)i;
+		q.messages = bytes_of(bad[i].messages, bad[i].n);
+		client_send(&r, MSG_c_chat, &q);
+		client_recv(&r, MSG_s_error);
+		assert_int_equal(r.m.u.s_error.req, q.req);
+		assert_int_equal(r.m.u.s_error.code, ERR_BAD);
+	}
+	end(&r);
+}
+
 static void
 cancel(void **state)
 {
@@ -858,6 +918,8 @@ client_breaks_off(void **state)
 	r.sock = -1;
 	from_llm_chan(&r, MSG_sl_cancel);
 	llm_end(&r, rid, 3);
+	/* It left without a word, so it may come back with its ticket. */
+	from_vault_chan(&r, MSG_sv_suspend);
 	expect_put(&r, rid, 2, 3, "part", zeros);
 	stored(&r, rid, 2);
 	assert_int_equal(finish(&r), 0);
@@ -882,8 +944,115 @@ client_stops_reading(void **state)
 	vs_msg(&r, r.m.u.sv_read.req, 1, 1, 0, "text");
 	from_llm_chan(&r, MSG_sl_cancel);
 	llm_end(&r, rid, 3);
+	from_vault_chan(&r, MSG_sv_suspend);
 	expect_put(&r, rid, 2, 3, "", zeros);
 	stored(&r, rid, 2);
+	assert_int_equal(finish(&r), 0);
+}
+
+/* A ticket is the vault's; the session is told what becomes of it. */
+static void
+tickets(void **state)
+{
+	struct m_c_ticket c = { .req = 7 };
+	struct m_vs_ticket v = { .lifetime_s = 12 };
+	struct m_c_suspend su = { .req = 8 };
+	struct m_vs_error e = { .code = ERR_NO_TICKET,
+	    .text = bytes_str("no") };
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	memset(v.ticket, 0x5a, sizeof(v.ticket));
+	client_send(&r, MSG_c_ticket, &c);
+	from_vault_chan(&r, MSG_sv_ticket);
+	v.req = r.m.u.sv_ticket.req;
+	assert_int_equal(chan_send(r.vault, MSG_vs_ticket, &v, -1), 0);
+	client_recv(&r, MSG_s_ticket);
+	assert_int_equal(r.m.u.s_ticket.req, 7);
+	assert_int_equal(r.m.u.s_ticket.lifetime_s, 12);
+	assert_memory_equal(r.m.u.s_ticket.ticket, v.ticket, 32);
+	/* The second time there is none. */
+	client_send(&r, MSG_c_ticket, &c);
+	from_vault_chan(&r, MSG_sv_ticket);
+	e.req = r.m.u.sv_ticket.req;
+	assert_int_equal(chan_send(r.vault, MSG_vs_error, &e, -1), 0);
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, ERR_NO_TICKET);
+	/* SUSPEND: the vault hears it before the client hears "done". */
+	client_send(&r, MSG_c_suspend, &su);
+	client_recv(&r, MSG_s_done);
+	assert_int_equal(r.m.u.s_done.req, 8);
+	from_vault_chan(&r, MSG_sv_suspend);
+	assert_int_equal(appconn_close(r.app), 0);
+	write_out(&r);
+	assert_int_equal(client_next(&r), APPCONN_CLOSED);
+	assert_int_equal(finish(&r), 0);
+}
+
+/* One that says CLOSE has ended its session: nothing else is said. */
+static void
+ends_for_good(void **state)
+{
+	const char *why;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	assert_int_equal(appconn_close(r.app), 0);
+	write_out(&r);
+	assert_int_equal(client_next(&r), APPCONN_CLOSED);
+	assert_int_equal(chan_recv(r.vault, &r.m, WAIT_MS, &why), 1);
+	assert_int_equal(finish(&r), 0);
+}
+
+/* A ticket for another request, and one that nobody asked for. */
+static void
+false_ticket(void **state)
+{
+	struct m_c_list l = { .req = 2, .limit = 5 };
+	struct m_vs_ticket v = { .req = 99 };
+	struct run r;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		begin(&r, 0);
+		if (i == 0) {
+			client_send(&r, MSG_c_list, &l);
+			from_vault_chan(&r, MSG_sv_list);
+			v.req = r.m.u.sv_list.req;
+		} else
+			v.req = 99;
+		assert_int_equal(chan_send(r.vault, MSG_vs_ticket, &v, -1), 0);
+		assert_int_equal(client_next(&r), APPCONN_CLOSED);
+		assert_int_equal(finish(&r), 1);
+	}
+}
+
+/* After its lifetime a session ends, in the middle of an answer too. */
+static void
+lifetime(void **state)
+{
+	bool seen = false;
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	limit_s = 1;
+	begin(&r, 0);
+	limit_s = 0;
+	rid = new_chat(&r, 1, "hi");
+	stored(&r, rid, 1);
+	client_recv(&r, MSG_s_stored);
+	delta(&r, rid, 0, "part");
+	from_llm_chan(&r, MSG_sl_cancel);
+	llm_end(&r, rid, 3);
+	expect_put(&r, rid, 2, 3, "part", zeros);
+	stored(&r, rid, 2);
+	while (client_next(&r) == APPCONN_MESSAGE)
+		seen |= r.m.type == MSG_s_end;
+	assert_int_equal(client_next(&r), APPCONN_CLOSED);
+	assert_true(seen);
 	assert_int_equal(finish(&r), 0);
 }
 
@@ -1477,6 +1646,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(new_conversation),
 		cmocka_unit_test(slow_commit),
 		cmocka_unit_test(with_history),
+		cmocka_unit_test(whole_conversation),
 		cmocka_unit_test(cancel),
 		cmocka_unit_test(cancel_before_start),
 		cmocka_unit_test(upstream_fails),
@@ -1486,6 +1656,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(too_many_requests),
 		cmocka_unit_test(client_breaks_off),
 		cmocka_unit_test(client_stops_reading),
+		cmocka_unit_test(tickets),
+		cmocka_unit_test(ends_for_good),
+		cmocka_unit_test(false_ticket),
+		cmocka_unit_test(lifetime),
 		cmocka_unit_test(stored_elsewhere),
 		cmocka_unit_test(client_sends_garbage),
 		cmocka_unit_test(vault_dies),
