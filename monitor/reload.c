@@ -214,8 +214,8 @@ exchange(struct monitor *m, struct server_config *old, char *text, size_t size)
 	m->cfg = new;
 	if (certs_test(m) == 0)
 		return 0;
-	(void)strlcpy(text, "the certificates are not in order (see the log); "
-	    "nothing was changed", size);
+	(void)strlcpy(text, "the certificates are not in order (see the log): "
+	    "those of before stay in force, nothing was changed", size);
 	m->cfg = *old;
 	config_free(&new);
 	return -1;
