@@ -13,7 +13,8 @@ enum command {
 	CMD_RENAME, CMD_SEARCH, CMD_EXPORT, CMD_IMPORT, CMD_KEYGEN,
 	CMD_CSR,
 	CMD_KNOWN_SERVERS,
-	CMD_FINGERPRINT, CMD_HELP, CMD_VERSION
+	CMD_FINGERPRINT, CMD_LOGIN, CMD_KEYS, CMD_PASSWD, CMD_HELP,
+	CMD_VERSION
 };
 
 #define ARGS_FILES_MAX	32
@@ -38,6 +39,8 @@ struct args {
 	int		 nfiles;
 	unsigned	 limit;		/* -n N; 0: no limit */
 	bool		 nopass;	/* -N */
+	bool		 from_stdin;	/* -S */
+	const char	*user;		/* -l USER */
 	bool		 markdown;	/* --markdown */
 	char		**words;	/* what follows the command */
 	int		 nwords;

@@ -32,6 +32,12 @@ int cmd_export(struct client *cl);
 int cmd_import(struct client *cl);
 int cmd_keygen(struct client *cl);
 int cmd_fingerprint(struct client *cl);
+int cmd_login(struct client *cl);
+int cmd_passwd(struct client *cl);
+int cmd_keys(struct client *cl);
+
+/* Make the user's keys where cl->key says; for cmd_keygen() and cmd_login(). */
+int keys_make(struct client *cl);
 int cmd_csr(struct client *cl);
 int cmd_known_servers(struct client *cl);
 

@@ -12,10 +12,12 @@
 #include "appconn.h"
 #include "certs.h"
 #include "codes.h"
+#include "convs.h"
 #include "conf.h"
 #include "exits.h"
 #include "handshake.h"
 #include "linger.h"
+#include "secret_ask.h"
 #include "log.h"
 #include "loop.h"
 #include "tcp.h"
@@ -24,6 +26,11 @@
 
 #define CONNECT_MS	10000	/* for each address */
 #define WELCOME_MS	30000
+#define PASSWORD_TRIES	3
+#define BUSY_TRIES	20	/* while another attempt is being checked */
+#define BUSY_US		300000
+
+static bool password_stdin;
 
 struct conn {
 	struct appconn	*app;
@@ -35,6 +42,14 @@ struct conn {
 	bool		 ticks;		/* answers are shaped (SHAPE_TICK) */
 	bool		 asked;		/* a prompt was sent */
 	uint64_t	 heard_ms;	/* when something last came, or was asked */
+	/* passwords and enrolment */
+	uint8_t		 gate;		/* enum gate; 0: let in */
+	char		 user[65];
+	uint8_t		 bind[HASH_LEN];
+	uint8_t		 exported[HASH_LEN];
+	size_t		 seal_n;
+	uint8_t		 seal[HS_SEAL];
+	struct buf	 msg_spki;
 };
 
 struct conn *
@@ -45,6 +60,8 @@ conn_attach(int fd, const char *name, const struct hs_session *s)
 	if (c == NULL || (c->name = strdup(name)) == NULL)
 		fatal("memory");
 	c->fd = fd;
+	buf_init(&c->msg_spki, RSA_SPKI_MAX);
+	password_export(c->exported, s->exporter);
 	c->app = appconn_new(END_A, s->c_ap, s->s_ap, s->msgmac);
 	return c;
 }
@@ -62,7 +79,8 @@ conn_close(struct conn *c)
 	appconn_free(c->app);
 	(void)close(c->fd);
 	free(c->name);
-	free(c);
+	buf_free(&c->msg_spki);
+	freezero(c, sizeof(*c));
 }
 
 uint32_t
@@ -236,22 +254,71 @@ conn_next(struct conn *c, struct msg *m)
 	return wait_until(c, NULL, 0, 0, m) == CONN_MESSAGE ? RC_OK : RC_LOST;
 }
 
+/* The user is let in. */
+static int
+hello(struct conn *c, const struct msg *m)
+{
+	if (m->type != MSG_s_hello || msg_text(c->user, sizeof(c->user),
+	    m->u.s_hello.user) == -1)
+		return conn_violation(c, m);
+	c->gate = 0;
+	c->max_prompt = m->u.s_hello.max_prompt_bytes;
+	c->ticks = m->u.s_hello.shaping == SHAPE_TICK;
+	ui_step("welcome, %s: server version %.*s", c->user,
+	    (int)m->u.s_hello.version.n, (const char *)m->u.s_hello.version.p);
+	return RC_OK;
+}
+
+/* The user's password, besides the key. */
+static int
+give_password(struct conn *c)
+{
+	struct m_c_password q;
+	char pw[SECRET_SIZE], prompt[256];
+	struct msg m;
+	int rc = RC_OK;
+
+	(void)snprintf(prompt, sizeof(prompt), "Password of %s at %s: ",
+	    c->user, c->name);
+	for (int i = 0; i < PASSWORD_TRIES && rc == RC_OK; i++) {
+		if ((rc = secret_ask(pw, prompt, password_stdin)) != RC_OK)
+			break;
+		rc = conn_seal(c, PASSWORD_FACTOR, c->user, "", pw, "",
+		    q.sealed);
+		explicit_bzero(pw, sizeof(pw));
+		if (rc != RC_OK || (rc = conn_attempt(c, MSG_c_password, &q,
+		    &q.req, &m)) != RC_OK)
+			break;
+		if (m.type != MSG_s_error)
+			return hello(c, &m);
+		(void)server_error(&m.u.s_error);
+		if (m.u.s_error.code != ERR_PASSWORD || password_stdin)
+			break;
+	}
+	return rc == RC_OK ? RC_REFUSED : rc;
+}
+
 /* The server's first message. */
 static int
-welcome(struct conn *c)
+welcome(struct conn *c, bool login)
 {
 	struct msg m;
 
 	if (wait_until(c, NULL, 0, mono_ms() + WELCOME_MS, &m) == CONN_LOST)
 		return RC_LOST;
-	if (m.type != MSG_s_hello)
+	if (m.type != MSG_s_gate)
+		return hello(c, &m);
+	if ((m.u.s_gate.kind != GATE_ENROL && m.u.s_gate.kind != GATE_FACTOR) ||
+	    msg_text(c->user, sizeof(c->user), m.u.s_gate.user) == -1)
 		return conn_violation(c, &m);
-	c->max_prompt = m.u.s_hello.max_prompt_bytes;
-	c->ticks = m.u.s_hello.shaping == SHAPE_TICK;
-	ui_step("welcome, %.*s: server version %.*s",
-	    (int)m.u.s_hello.user.n, (const char *)m.u.s_hello.user.p,
-	    (int)m.u.s_hello.version.n, (const char *)m.u.s_hello.version.p);
-	return RC_OK;
+	c->gate = m.u.s_gate.kind;
+	if (c->gate == GATE_FACTOR)
+		return give_password(c);
+	if (login)
+		return RC_OK;
+	ui_err("%s: the server refused this key: it does not know it. If you "
+	    "have an invite or a password, `cloister login' enrols it", c->name);
+	return RC_REFUSED;
 }
 
 /*
@@ -299,6 +366,11 @@ connect_and_shake(struct conn **c, struct handshake *h, const struct trust *t)
 	rc = handshake_run(h);
 	if (rc == RC_OK) {
 		*c = conn_attach(h->fd, h->server, &h->session);
+		memcpy((*c)->bind, h->bind, sizeof(h->bind));
+		memcpy((*c)->seal, h->seal, sizeof(h->seal));
+		(*c)->seal_n = h->seal_n;
+		buf_put(&(*c)->msg_spki, h->keyd->msg_spki.p,
+		    h->keyd->msg_spki.n);
 		OPENSSL_cleanse(&h->session, sizeof(h->session));
 		return RC_OK;
 	}
@@ -345,11 +417,12 @@ take_cert(struct certs *cert, const struct cconf *conf, struct bytes spki)
 	return RC_USAGE;
 }
 
-int
-conn_open(struct conn **c, const struct cconf *conf,
-    const struct cconf_server *server, const char *key)
+static int
+open_session(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key, bool login,
+    const uint8_t *link)
 {
-	struct trust trust = { conf, server };
+	struct trust trust = { conf, server, link };
 	struct keyd keyd;
 	struct handshake h = { .server = server->text, .keyd = &keyd,
 	    .trust = trust_decide, .arg = &trust };
@@ -368,6 +441,8 @@ conn_open(struct conn **c, const struct cconf *conf,
 	/* A certificate may be for a new key: no CH for the old one alone. */
 	if (known == 1 && conf->trust != CCONF_TRUST_CERTIFICATE)
 		h.pin = pin;
+	else if (link != NULL)
+		h.pin = link;
 	/* First, so that the server need not wait for a passphrase. */
 	rc = keyd_start(&keyd, conf, key);
 	if (rc == RC_OK)
@@ -381,10 +456,111 @@ conn_open(struct conn **c, const struct cconf *conf,
 	keyd_stop(&keyd);
 	certs_free(&cert);
 	if (rc == RC_OK)
-		rc = welcome(*c);
+		rc = welcome(*c, login);
 	if (rc != RC_OK) {
 		conn_close(*c);
 		*c = NULL;
+	}
+	return rc;
+}
+
+int
+conn_open(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key)
+{
+	return open_session(c, conf, server, key, false, NULL);
+}
+
+int
+conn_login(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key, const uint8_t *link)
+{
+	return open_session(c, conf, server, key, true, link);
+}
+
+void
+conn_password_stdin(bool on)
+{
+	password_stdin = on;
+}
+
+int
+conn_gate(const struct conn *c)
+{
+	return c->gate;
+}
+
+const char *
+conn_user(const struct conn *c)
+{
+	return c->user;
+}
+
+struct bytes
+conn_msg_spki(const struct conn *c)
+{
+	return buf_bytes(&c->msg_spki);
+}
+
+/* What is asked for: with an enrolment also for which message key and label. */
+static void
+what(const struct conn *c, bool enrol, const char *user, const char *label,
+    uint8_t out[HASH_LEN])
+{
+	const struct bytes none = { NULL, 0 };
+
+	password_what(out, bytes_str(user), enrol ? bytes_str(label) : none,
+	    enrol ? buf_bytes(&c->msg_spki) : none);
+}
+
+int
+conn_seal(const struct conn *c, enum password_use use, const char *user,
+    const char *label, const char *pw, const char *new_pw,
+    uint8_t sealed[PASSWORD_SEALED])
+{
+	uint8_t info[PASSWORD_INFO], w[HASH_LEN];
+
+	if (c->seal_n != HS_SEAL) {
+		ui_err("%s takes no passwords", c->name);
+		return RC_ERROR;
+	}
+	what(c, use == PASSWORD_ENROL, user, label, w);
+	password_info(info, use, c->bind, c->exported, w);
+	if (password_seal(sealed, c->seal, info, bytes_str(pw),
+	    bytes_str(new_pw)) == 0)
+		return RC_OK;
+	ui_err("%s: the password cannot be sealed", c->name);
+	return RC_ERROR;
+}
+
+void
+conn_prove(const struct conn *c, const uint8_t code[INVITE_CODE],
+    const char *label, uint8_t proof[HASH_LEN])
+{
+	uint8_t w[HASH_LEN];
+
+	what(c, true, "", label, w);
+	invite_proof(proof, code + INVITE_ID, c->bind, w);
+}
+
+int
+conn_attempt(struct conn *c, enum msg_type type, const void *body,
+    uint32_t *req, struct msg *m)
+{
+	int rc = RC_OK;
+
+	for (int i = 0; rc == RC_OK && i < BUSY_TRIES; i++) {
+		if (i > 0)
+			(void)usleep(BUSY_US);
+		*req = conn_request(c);
+		if ((rc = conn_send(c, type, body)) == RC_OK)
+			rc = conn_next(c, m);
+		if (rc == RC_OK && m->type == MSG_s_error &&
+		    m->u.s_error.req != *req)
+			rc = conn_violation(c, m);
+		if (rc == RC_OK && (m->type != MSG_s_error ||
+		    m->u.s_error.code != ERR_BUSY))
+			break;
 	}
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include "cconf.h"
 #include "hs.h"
 #include "msg.h"
+#include "password.h"
 
 struct conn;
 
@@ -19,6 +20,38 @@ struct conn;
  */
 int conn_open(struct conn **c, const struct cconf *conf,
     const struct cconf_server *server, const char *key);
+/*
+ * The same for `cloister login': with link the server must have the key that it
+ * names, and where the server does not know the user's key, but lets it enrol
+ * itself, *c is such a session (conn_gate() is GATE_ENROL).
+ */
+int conn_login(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key, const uint8_t *link);
+/* A password that the server asks for comes from standard input. */
+void conn_password_stdin(bool on);
+/* GATE_ENROL, or 0: the user is let in. */
+int conn_gate(const struct conn *c);
+/* The user's name at the server, once let in. */
+const char *conn_user(const struct conn *c);
+/* The user's public key for messages. */
+struct bytes conn_msg_spki(const struct conn *c);
+/*
+ * Seal a password, and a new one or nothing, for this session (password.h).  RC_OK,
+ * or RC_ERROR after telling the user.
+ */
+int conn_seal(const struct conn *c, enum password_use use, const char *user,
+    const char *label, const char *pw, const char *new_pw,
+    uint8_t sealed[PASSWORD_SEALED]);
+/* Prove that one holds an invite, for this session's key. */
+void conn_prove(const struct conn *c, const uint8_t code[INVITE_CODE],
+    const char *label, uint8_t proof[HASH_LEN]);
+/*
+ * Send a request and wait for its answer; *req, its number, is set in body.  Again
+ * a moment later when the server is busy with another attempt.  RC_OK with *m,
+ * the answer, which may be an s_error about it; or RC_LOST.
+ */
+int conn_attempt(struct conn *c, enum msg_type type, const void *body,
+    uint32_t *req, struct msg *m);
 /*
  * A session over fd (non-blocking), which is taken over, with the secrets that the
  * handshake left (copied).  name is for messages.  conn_open() calls it.

@@ -18,6 +18,12 @@ const struct ctl_command ctl_commands[] = {
 	{ "user disable", "NAME", "let nobody in as this user, end sessions",
 	    1, 1, 0, cmd_user_disable },
 	{ "user enable", "NAME", "the reverse", 1, 1, 0, cmd_user_enable },
+	{ "user passwd", "NAME", "set a user's password (asked for, or standard "
+	    "input)", 1, 1, 0, cmd_user_passwd },
+	{ "user policy", "NAME POLICY", "publickey, publickey+password or "
+	    "default", 2, 2, 0, cmd_user_policy },
+	{ "invite", "[-a HOST[:PORT]] [-t HOURS] NAME", "a link by which a user "
+	    "enrols a key, once", 1, 5, 0, cmd_invite },
 	{ "key add", "NAME FILE", "enrol a public key file for a user", 2, 2, 0,
 	    cmd_key_add },
 	{ "key list", "NAME", "a user's keys", 1, 1, 0, cmd_key_list },

@@ -78,6 +78,7 @@ int cmd_audit_rotate(int argc, char **argv);
 int cmd_audit_show(int argc, char **argv);
 int cmd_audit_verify(int argc, char **argv);
 int cmd_init(int argc, char **argv);
+int cmd_invite(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
@@ -91,6 +92,8 @@ int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);
 int cmd_user_enable(int argc, char **argv);
 int cmd_user_list(int argc, char **argv);
+int cmd_user_passwd(int argc, char **argv);
+int cmd_user_policy(int argc, char **argv);
 int cmd_user_remove(int argc, char **argv);
 
 /* ---- ask.c --------------------------------------------------------------- */

@@ -96,6 +96,7 @@ struct config_limits {
 	uint32_t	min_landlock_abi;
 	uint32_t	spare_workers;
 	uint32_t	max_prompt;		/* bytes */
+	uint32_t	password_delay;		/* seconds */
 };
 
 /* Argon2id, for new passwords and those that are renewed at a login. */
@@ -126,6 +127,9 @@ struct server_config {
 	char			*client_crl;	/* only with client_ca */
 	bool			 first_contact;
 	bool			 require_pq;	/* no suite without ML-KEM */
+	bool			 enrolment;	/* by invite and password */
+	bool			 want_password;	/* publickey+password */
+	char			*public_address; /* for invites, or NULL */
 	enum shape_mode		 shaping;
 	struct config_argon2	 argon2;
 	struct config_user	 user[CONFIG_ROLES];

@@ -56,6 +56,10 @@ send_limits(struct proc *p)
 		.shaping = (uint8_t)mon->cfg.shaping,
 		.argon2_memory_kib = mon->cfg.argon2.memory_kib,
 		.argon2_passes = mon->cfg.argon2.passes,
+		.password_delay_s = l->password_delay,
+		.enrolment = mon->cfg.enrolment,
+		/* REC_POLICY_KEY, REC_POLICY_KEY_PASSWORD */
+		.policy = mon->cfg.want_password ? 2 : 1,
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);

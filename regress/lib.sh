@@ -52,6 +52,13 @@ service_config() {
 		echo "control_socket = \"$T/control\""
 		# Unless it is what is looked at: tests that move much would wait.
 		echo "shaping = ${SHAPING:-off}"
+		# Unless it is what is looked at: unknown keys are refused.
+		echo "enrolment = ${ENROLMENT:-no}"
+		# Cheap enough for a test.
+		echo "argon2 {"
+		echo "	memory = ${ARGON2_MEMORY:-1024}"
+		echo "	passes = ${ARGON2_PASSES:-1}"
+		echo "}"
 		echo "${EXTRA:-}"
 		if [ "$(id -u)" = 0 ]; then
 			echo "roles {"

@@ -7,6 +7,7 @@
  *	session_chat.c	c_prompt and c_cancel
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
+ *	session_gate.c	enrolment, passwords, the user's own keys
  *	session_self.c	what concerns the session itself: c_ticket, c_suspend
  *	session_edit.c	c_delete, c_rename, c_search, c_import
  */
@@ -19,6 +20,7 @@
 #include "chan.h"
 #include "codes.h"
 #include "loop.h"
+#include "password.h"
 #include "shape.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
@@ -30,7 +32,7 @@
 
 enum req_kind {
 	REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS, REQ_DELETE, REQ_RENAME,
-	REQ_SEARCH, REQ_IMPORT, REQ_TICKET
+	REQ_SEARCH, REQ_IMPORT, REQ_TICKET, REQ_GATE
 };
 
 struct chat;
@@ -59,6 +61,7 @@ struct req {
 	char			 model[NAME_MAX_BYTES + 1];
 	struct buf		 text;
 	struct chat		*chat;		/* REQ_CHAT */
+	enum msg_type		 asked;		/* REQ_GATE: by this */
 };
 
 struct session {
@@ -72,6 +75,10 @@ struct session {
 	struct chan		*twin;		/* NULL: done or gone */
 	bool			 have_user;
 	bool			 have_keys;
+	uint8_t			 gate;		/* enum gate; 0: let in */
+	uint16_t		 gate_s;	/* how long it may take */
+	uint8_t			 exported[HASH_LEN];	/* password_export() */
+	uint8_t			 session_id[HASH_LEN];
 	struct m_twin_secrets	 secrets;
 	char			 user[NAME_MAX_BYTES + 1];
 	uint32_t		 idle_timeout_s;
@@ -128,6 +135,19 @@ void req_free(struct session *s, struct req *r);
 struct req *req_by_rid(struct session *s, uint32_t rid);
 /* Whether a request ever had this number. */
 bool req_known(const struct session *s, uint32_t rid);
+
+/* Say s_hello: the user is let in. */
+void session_hello(struct session *s);
+
+/* ---- session_gate.c ---- */
+/* vs_gate; false: the vault broke the rules. */
+bool gate_take(struct session *s, const struct m_vs_gate *m);
+/* With the keys, too: tell the client what is wanted. */
+void gate_hello(struct session *s);
+/* A message of the client about enrolment, passwords or keys. */
+void gate_message(struct session *s, const struct msg *m);
+/* vs_key, vs_done, vs_enrolled, for a request that is not over. */
+void gate_answer(struct session *s, struct req *r, const struct msg *m);
 
 /* ---- session_io.c ---- */
 /* Start to serve the client's socket s->fd through s->app. */

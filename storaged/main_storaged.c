@@ -43,6 +43,9 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->shaping = m->u.ctl_limits.shaping;
 		v->argon2_memory_kib = m->u.ctl_limits.argon2_memory_kib;
 		v->argon2_passes = m->u.ctl_limits.argon2_passes;
+		v->password_delay_s = m->u.ctl_limits.password_delay_s;
+		v->enrolment = m->u.ctl_limits.enrolment != 0;
+		v->policy = m->u.ctl_limits.policy;
 		break;
 	case MSG_ctl_model:
 		if (v->nmodels == VAULT_MODELS_MAX)

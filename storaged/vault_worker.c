@@ -78,6 +78,7 @@ worker_close_sess(struct worker *w)
 	}
 	TAILQ_INIT(&w->receiving);	/* they were freed as requests */
 	w->nreceiving = 0;
+	gate_end(w);
 	if (w->user != NULL)
 		end_session(w);
 	worker_release(w);
@@ -115,7 +116,8 @@ worker_end(struct worker *w, const char *reason)
 {
 	struct doomed *d;
 
-	audit(EV_session_revoke, w->n, w->user->name, "reason=%s", reason);
+	audit(EV_session_revoke, w->n, w->user != NULL ? w->user->name : NULL,
+	    "reason=%s", reason);
 	w->suspended = false;
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("calloc");

@@ -256,7 +256,7 @@ test_trust(void **state)
 {
 	struct cconf conf;
 	struct cconf_server server;
-	struct trust t = { &conf, &server };
+	struct trust t = { &conf, &server, NULL };
 	uint8_t fp[HASH_LEN];
 	char err[256], text[CCONF_FP_TEXT];
 
