@@ -44,7 +44,8 @@ read_prompt(const struct args *args, struct buf *text)
 		buf_str(text, i > 0 ? " " : "");
 		buf_str(text, args->words[i]);
 	}
-	if (!isatty(STDIN_FILENO)) {
+	/* With -S it has the password. */
+	if (!args->from_stdin && !isatty(STDIN_FILENO)) {
 		buf_str(text, text->n > 0 ? "\n\n" : "");
 		words = text->n;
 		rc = read_input(text);

@@ -38,6 +38,32 @@ address(char text[LINK_SERVER_MAX + 1], const char *given)
 	    port != NULL && strcmp(port, ":7464") != 0 ? port : "");
 }
 
+/* "90s", "30m", "48", "48h", "7d": seconds up to 30 days, or 0. */
+static uint32_t
+duration(const char *text)
+{
+	static const struct {
+		char		unit;
+		uint32_t	seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	uint32_t unit = 3600;
+	char number[16];
+	const char *why;
+	size_t n;
+
+	if (strlcpy(number, text, sizeof(number)) >= sizeof(number) ||
+	    (n = strlen(number)) == 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (number[n - 1] == units[i].unit) {
+			unit = units[i].seconds;
+			number[n - 1] = '\0';
+			break;
+		}
+	unit *= (uint32_t)strtonum(number, 1, 30 * 86400 / unit, &why);
+	return why == NULL ? unit : 0;
+}
+
 static void
 show(const struct m_va_invite *m, const char *given)
 {
@@ -68,19 +94,17 @@ cmd_invite(int argc, char **argv)
 	struct msg m;
 
 	optind = 0;
-	while ((c = getopt(argc, argv, "+a:t:s:")) != -1) {
+	while ((c = getopt(argc, argv, "+a:t:")) != -1) {
 		switch (c) {
 		case 'a':
 			given = optarg;
 			break;
 		case 't':
-			q.seconds = 3600 * (uint32_t)strtonum(optarg, 1,
-			    30 * 24, &why);
-			if (why != NULL) {
-				out_error("-t: the number of hours is %s", why);
-				return CTL_USAGE;
-			}
-			break;
+			if ((q.seconds = duration(optarg)) != 0)
+				break;
+			out_error("-t: not a time up to 30 days, like 48h, 30m "
+			    "or 7d");
+			return CTL_USAGE;
 		default:
 			return CTL_USAGE;
 		}

@@ -22,7 +22,7 @@ const struct ctl_command ctl_commands[] = {
 	    "input)", 1, 1, 0, cmd_user_passwd },
 	{ "user policy", "NAME POLICY", "publickey, publickey+password or "
 	    "default", 2, 2, 0, cmd_user_policy },
-	{ "invite", "[-a HOST[:PORT]] [-t HOURS] NAME", "a link by which a user "
+	{ "invite", "[-a HOST[:PORT]] [-t TIME] NAME", "a link by which a user "
 	    "enrols a key, once", 1, 5, 0, cmd_invite },
 	{ "key add", "NAME FILE", "enrol a public key file for a user", 2, 2, 0,
 	    cmd_key_add },

@@ -128,4 +128,85 @@ expect "a restart forgets nothing" 5 "wait" \
 expect "an invite from there waits, too" 5 "wait" \
     as mallory login "$(invite alice)"
 expect "keys are not held up" 0 "still here" as bob ask "still here"
+
+# The second factor.
+service_stop
+LIMITS="	password_delay = 1"
+service_config
+service_start
+NEW="another horse battery 7"
+expect "a policy for one user" 0 "publickey+password" \
+    ctl user policy bob publickey+password
+expect "no such policy" 2 "" ctl user policy bob nothing
+expect "without a terminal there is no password" 1 "no terminal" \
+    setsid sh -c "CLOISTER_HOME='$T/bob' '$B/cloister' list </dev/null"
+wait_for with "$PW" bob list -S && good "the right password lets in" ||
+    bad "the right password lets in"
+expect "then all is as ever" 0 "with both" with "$PW" bob ask -S "with both"
+with "wrong horse battery" bob list -S >"$T/out" 2>&1 &&
+    bad "a wrong one does not" || good "a wrong one does not"
+expect_not "nothing was done before it" "bob says" cat "$T/out"
+expect "others need none" 0 "the first one" as alice list
+wait_for with "$PW" bob list -S || bad "the right one again"
+
+# Another password, by oneself.
+wait_for with "$PW\\n$PW\\n$NEW" bob passwd -S && good "cloister passwd" ||
+    bad "cloister passwd"
+wait_for with "$NEW" bob list -S && good "the new one lets in" ||
+    bad "the new one lets in"
+expect "the old one does not" 5 "" with "$PW" bob list -S
+wait_for with "$NEW" bob list -S || bad "the new one again"
+expect "a weak one is not taken" 1 "12 characters" \
+    with "$NEW\\n$NEW\\nshort" bob passwd -S
+expect "nor with a wrong old one" 6 "wrong" \
+    with "$NEW\\n$PW\\nyet another battery 8" bob passwd -S
+expect "who has none cannot set one" 6 "wrong" \
+    with "nothing\\nyet another battery 8" alice passwd -S
+expect "cloisterctl sets the policy back" 0 "default" \
+    ctl user policy bob default
+
+# Dearer parameters reach a password when it is next used, once.
+service_stop
+ARGON2_PASSES=2
+service_config
+service_start
+ctl user policy bob publickey+password >/dev/null
+wait_for with "$NEW" bob list -S || bad "with new parameters"
+n=$(hashed)
+[ "$n" -ge 2 ] && good "the first login hashes anew" ||
+    bad "the first login hashes anew: $n"
+expect "the next one" 0 "with both" with "$NEW" bob list -S
+[ "$(hashed)" = $((n + 1)) ] && good "does not" ||
+    bad "does not: $n, $(hashed)"
+ctl user policy bob default >/dev/null
+
+# One's own keys.
+ID=$(as bob keys | awk -F'\t' '$5 == "this" { print $1 }')
+OTHER=$(as bob keys | awk -F'\t' '$5 != "this" { print $1 }')
+expect "a key is named" 0 "" as bob keys name "$ID" "the attic"
+expect "and has that name" 0 "the attic" as bob keys
+expect "no such key" 1 "no key" as bob keys revoke 00000000
+expect "another one of one's keys is revoked" 0 "" as bob keys revoke "$OTHER"
+expect "it is no longer let in" 5 "refused" as bob2 list
+expect "and stays so, with the right password, too" 5 "revoked" \
+    with "$NEW" bob2 login -S -l bob "127.0.0.1:$PORT"
+expect "nor by an invite" 5 "revoked" as bob2 login "$(invite bob)"
+expect "one's own key, too" 0,3 "" as bob keys revoke "$ID"
+expect "and that is the end" 5 "refused" as bob list
+
+# Too late.
+L3=$(invite -t 1s alice)
+sleep 1.1
+home late
+expect "an invite that has expired" 5 "not valid" as late login "$L3"
+
+# With enrolment off there is a constant refusal.
+service_stop
+ENROLMENT=no
+service_config
+service_start
+expect "no enrolment, no invites" 1 "off" ctl invite alice
+expect "no enrolment, no strangers" 5 "refused" as late login "$L3"
+expect "no password is in the logs" 1 "" grep -rq "horse battery" \
+    "$T/state/audit/audit.log" "$T/cloisterd.log"
 service_stop

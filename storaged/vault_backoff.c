@@ -41,10 +41,19 @@ struct fails {
 void
 backoff_source(uint8_t out[16], const char *text)
 {
+	char addr[INET6_ADDRSTRLEN + 2];
 	struct in6_addr a6;
 	struct in_addr a4;
+	char *end;
 
 	memset(out, 0, 16);
+	/* Without the port: "v4:port", "[v6]:port". */
+	(void)strlcpy(addr, text[0] == '[' ? text + 1 : text, sizeof(addr));
+	if ((end = strchr(addr, ']')) != NULL ||
+	    (strchr(addr, '.') != NULL && (end = strrchr(addr, ':')) != NULL &&
+	    strchr(addr, ':') == end))
+		*end = '\0';
+	text = addr;
 	if (inet_pton(AF_INET, text, &a4) == 1) {
 		out[10] = out[11] = 0xff;
 		memcpy(out + 12, &a4, 4);
