@@ -356,6 +356,7 @@ def kdf():
     for name in ("c_hs", "s_hs", "wrap", "c_ap", "s_ap", "exporter",
                  "resumption", "msgmac", "long"):
         labels["xl_" + name] = (labels["xl_" + name][0], v["context"])
+    labels["xl_long"] = (b"key", v["context"])
     for name, (label, context) in labels.items():
         check("kdf " + name, xl(v["secret"], label, context, len(v[name])),
               v[name])
@@ -467,6 +468,47 @@ def handshake(suite):
     same("session_id", H(b"cl1 sid", th_sf2))
 
 
+# ---- resume_s1.txt ------------------------------------------------------------------
+
+def resume():
+    v = load("resume_s1.txt")
+
+    def same(what, got):
+        check("resume_s1 " + what, got, v[what])
+
+    t = Transcript()
+    psk = xl(v["before_resumption"], b"ticket", v["ticket_id"])
+    same("psk", psk)
+    es = extract(Z, psk)
+    ch = (b"\1" + b"\0\x07\xfc" + b"\0\1" + v8(b"\1") + v["random_c"] +
+          v16(x25519(v["eph_c"])) + v16(b"") + v["ticket_id"])
+    unbound = ch + bytes(2048 - len(ch))
+    ch += HMAC(xl(es, b"binder"), unbound)
+    ch += bytes(2032 - len(ch))
+    ch += HMAC(H(b"cl1 mac1", v["server_hash"]), ch)[:16]
+    same("ch", t.add(ch))
+    same("sh", t.add(message(2, b"\0\1\1" + v["random_s"] +
+                             v16(x25519(v["eph_s"])) + v16(b""))))
+    th_sh = t.th()
+    same("th_sh", th_sh)
+    hs = extract(xl(es, b"derived"), x25519(v["eph_c"], x25519(v["eph_s"])))
+    c_hs, s_hs = xl(hs, b"c hs", th_sh), xl(hs, b"s hs", th_sh)
+    same("c_hs", c_hs)
+    same("s_hs", s_hs)
+    sf = t.add(message(4, HMAC(xl(s_hs, b"finished"), t.th())))
+    same("flight_sf", sf)
+    cf = t.add(message(6, HMAC(xl(c_hs, b"finished"), t.th())))
+    same("flight_cf", cf)
+    th_cf = t.th()
+    same("th_cf", th_cf)
+    same("record_sf", record_seal(s_hs, 0, 0, 22, sf))
+    same("record_cf", record_seal(c_hs, 0, 0, 22, cf))
+    ms = extract(xl(hs, b"derived"), Z)
+    for what in ("c_ap", "s_ap", "exporter", "resumption", "msgmac"):
+        same(what, xl(ms, what.replace("_", " ").encode(), th_cf))
+    same("session_id", H(b"cl1 sid", th_cf))
+
+
 # ---- session.txt ------------------------------------------------------------------
 
 def mac(key, direction, i, last, body):
@@ -562,5 +604,6 @@ def session():
 kdf()
 handshake(1)
 handshake(2)
+resume()
 session()
 sys.exit(failed)
