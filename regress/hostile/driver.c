@@ -225,10 +225,6 @@ login_all(const struct board *b, const char *port, const char *key)
 				break;
 			}
 			outlast(h.fd);
-			buf_free(&keyd.spki);
-			buf_free(&keyd.wrap_spki);
-			buf_init(&keyd.spki, RSA_SPKI_MAX);
-			buf_init(&keyd.wrap_spki, RSA_SPKI_MAX);
 		}
 		keyd_stop(&keyd);
 	}
