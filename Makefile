@@ -228,7 +228,7 @@ BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
 $(B)/bench: $(BENCH) $(B)/libclient.a $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS_storaged) \
-	    $(LIBS) -lm
+	    $(LIBS) $(shell $(PKG_CONFIG) --libs libssl) -lm
 benchmarks: $(B)/bench
 
 deps:
