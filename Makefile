@@ -170,13 +170,22 @@ $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $(PEER_WRAPS:%=-Wl,--wrap=%) -o $@ $^ \
 	    $(LIBS_client) $(LIBS)
+$(B)/ticket: $(B)/obj/regress/ticket.o $(B)/libclient.a $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
 PEER_WRAPS = EVP_PKEY_derive hs_client_make_ca keyd_unwrap hs_session
 
 # Hostile processes: a role's own program with some functions replaced.
 HOSTILE	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/hostile/*.c))
-HOSTILE_ROLES = engine connector llmproxy zygote sessiond
+HOSTILE_ROLES = logger keyd engine hasher storaged certd connector llmproxy \
+	   zygote sessiond
 $(HOSTILE): ALL_CFLAGS += $(DIRS:%=-I%)
+WRAP_logger = main_logger monitor
+WRAP_keyd = main_keyd keyd
 WRAP_engine = main_engine storaged
+WRAP_hasher = main_hasher storaged
+WRAP_storaged = main_storaged storaged
+WRAP_certd = main_certd certd
 WRAP_connector = main_connector llmproxy
 WRAP_llmproxy = main_llmproxy llmproxy
 WRAP_zygote = main_zygote sessiond
@@ -189,18 +198,20 @@ HOSTILE_WORKERS = $(B)/obj/regress/hostile/workers.o \
 define HOSTILE_PROG
 $(B)/hostile/$(1): $(B)/obj/$(word 2,$(WRAP_$(1)))/$(word 1,$(WRAP_$(1))).o \
     $(HOSTILE_ROLE) $(if $(filter zygote,$(1)),$(HOSTILE_WORKERS)) \
+    $(if $(filter logger,$(1)),$(B)/obj/regress/hostile/forger.o) \
     $(B)/lib$(word 2,$(WRAP_$(1))).a $(B)/libcommon.a
 	@mkdir -p $$(@D)
 	$$(SAY) LD $$@
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -Wl,--wrap=role_start -Wl,--wrap=chan_send \
 	    $(if $(filter zygote,$(1)),-Wl$(COMMA)--wrap=kex_run \
-	    -Wl$(COMMA)--wrap=session_run) -o $$@ $$^ \
+	    -Wl$(COMMA)--wrap=session_run) \
+	    $(if $(filter logger,$(1)),-Wl$(COMMA)--wrap=audit_append) -o $$@ $$^ \
 	    $$(LIBS_$(word 2,$(WRAP_$(1)))) $$(LIBS)
 endef
 COMMA	 = ,
 $(foreach r,$(HOSTILE_ROLES),$(eval $(call HOSTILE_PROG,$(r))))
 $(B)/hostile/driver: $(B)/obj/regress/hostile/driver.o $(HOSTILE_COMMON) \
-    $(B)/libclient.a $(B)/libcommon.a
+    $(B)/libclient.a $(B)/libmonitor.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
@@ -209,8 +220,13 @@ $(B)/hostile/cells: $(B)/obj/regress/hostile/cells.o \
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/hostile/puppet: $(B)/obj/regress/hostile/puppet.o $(HOSTILE_COMMON) \
+    $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
-    $(B)/hostile/cells
+    $(B)/hostile/cells $(B)/hostile/puppet
 $(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
@@ -220,7 +236,7 @@ $(ATTACK): ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-helpers: $(B)/attack $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+helpers: $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
     $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.

@@ -62,6 +62,7 @@ struct cconf {
 	char			*crl_file;
 	char			*cert_file;	/* of our signing key */
 	bool			 hash_known_servers;
+	uint32_t		 suspend_s;	/* idle chats; 0: never */
 	char			*known_servers;	/* paths of the files */
 	char			*history;
 	char			*last;

@@ -80,7 +80,7 @@ cmd_ask(struct client *cl)
 {
 	struct buf text = BUF_INIT(MSG_TEXT_MAX_BYTES);
 	uint8_t conv[CONV_LEN];
-	bool gone;
+	struct answer_end end;
 	int rc;
 
 	rc = read_prompt(&cl->args, &text);
@@ -95,7 +95,7 @@ cmd_ask(struct client *cl)
 	}
 	if (rc == RC_OK) {
 		intr_start();
-		rc = answer_run(cl, buf_bytes(&text), conv, &gone);
+		rc = answer_run(cl, buf_bytes(&text), conv, &end);
 		intr_stop();
 	}
 	buf_free(&text);

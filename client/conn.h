@@ -65,6 +65,28 @@ struct conn *conn_attach(int fd, const char *name, const struct hs_session *s);
  */
 void conn_close(struct conn *c);
 
+/*
+ * For a session that may stay idle: from now on it comes back.  The server is asked
+ * for a ticket, and a loss or an end of the connection, but for a violation, is no
+ * end of the session.  Only for one that conn_open() made, whose conf, server and
+ * key stay.
+ */
+void conn_keep(struct conn *c);
+/* Whether there is no connection now, and one can be made (conn_ready()). */
+bool conn_away(const struct conn *c);
+/*
+ * Wait until one of the descriptors is readable, while nothing is expected of the
+ * server: its index, or CONN_LOST when the session is over; the user was told.  A
+ * session that is kept is suspended after conf's time.
+ */
+int conn_idle(struct conn *c, const int *fds, int n);
+/*
+ * Before something is asked: if the session is away, or silent for so long that it
+ * may be, connect again, by the ticket or by a whole handshake.  RC_OK, or another
+ * exit code after telling the user; then it may be tried again while conn_away().
+ */
+int conn_ready(struct conn *c);
+
 /* The most bytes of a prompt that the server takes. */
 uint32_t conn_max_prompt(const struct conn *c);
 /* A request id that was not used before. */

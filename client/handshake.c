@@ -276,8 +276,11 @@ handshake_run(struct handshake *h)
 		rc = confirm(&r);
 	if (rc == RC_OK && hs_session(&r.hs, &h->session) == -1)
 		rc = violation(&r, r.hs.why);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		memcpy(h->server_hash, r.hs.server_hash, HASH_LEN);
+		h->suite = r.hs.suite;
 		ui_step("authenticated");
+	}
 out:
 	record_dir_free(&r.in);
 	record_dir_free(&r.out);

@@ -312,7 +312,7 @@ static int
 finish_switch(struct audit_log *l, int prev_fd)
 {
 	int new_fd = l->log_fd, why;
-	uint64_t lines;
+	uint64_t lines = 0;
 	off_t end;
 
 	if (l->log_bytes == 0 || (end = lseek(prev_fd, 0, SEEK_END)) == -1)
@@ -320,7 +320,8 @@ finish_switch(struct audit_log *l, int prev_fd)
 	if ((why = check_last(l, prev_fd, (uint64_t)end)) != AUDIT_GOOD)
 		return why == -1 ? -1 : 0;
 	l->log_fd = prev_fd;
-	why = catch_up(l, (uint64_t)end, &lines);
+	if ((uint64_t)end > l->log_bytes)
+		why = catch_up(l, (uint64_t)end, &lines);
 	l->log_fd = new_fd;
 	if (why != AUDIT_GOOD)
 		return why == -1 ? -1 : 0;

@@ -653,7 +653,7 @@ void workers_forget_doomed(struct vault *v);
 /* A line that a worker wants in the log. */
 void worker_log(struct worker *w, const char *which, struct bytes text);
 /* What a session worker says that a peer of its own did wrong. */
-void worker_report(struct worker *w, struct bytes text);
+void worker_report(struct worker *w, const char *which, struct bytes text);
 
 /* ---- vault_auth.c ------------------------------------------------------- */
 

@@ -404,6 +404,9 @@ vault_on_kex(struct chan *c, struct msg *m, void *arg)
 		OPENSSL_cleanse(&m->u, sizeof(m->u));
 		worker_close_kex(w);
 		break;
+	case MSG_xv_violation:
+		worker_report(w, "kex", m->u.xv_violation.text);
+		break;
 	default:
 		worker_log(w, "kex", m->u.xv_log.text);
 	}

@@ -257,7 +257,7 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_violation:
 		ticket_revoke(w);
-		worker_report(w, m->u.sv_violation.text);
+		worker_report(w, "session", m->u.sv_violation.text);
 		break;
 	default:
 		break;

@@ -208,14 +208,14 @@ worker_log(struct worker *w, const char *which, struct bytes text)
 }
 
 void
-worker_report(struct worker *w, struct bytes text)
+worker_report(struct worker *w, const char *which, struct bytes text)
 {
 	char line[257];
 
 	if (w->logs++ < VAULT_LOGS_MAX &&
 	    msg_text(line, sizeof(line), text) == 0)
 		audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL,
-		    "reported by the session worker: %s", line);
+		    "reported by the %s worker: %s", which, line);
 }
 
 static void

@@ -292,7 +292,9 @@ vs_msg(struct run *r, uint32_t rid, uint64_t number, uint8_t kind,
 	for (size_t at = 0; at < m.len; at += d.data.n) {
 		d.data = bytes_of(text + at, m.len - at < 32768 ? m.len - at :
 		    32768);
-		assert_int_equal(chan_send(r->vault, MSG_vs_data, &d, -1), 0);
+		/* A worker that did not like the beginning may be gone. */
+		if (chan_send(r->vault, MSG_vs_data, &d, -1) == -1)
+			break;
 	}
 }
 

@@ -104,6 +104,22 @@ ping_hasher(struct rig *r)
 	return answered(r, LINK_HASHER_VAULT, MSG_hv_hash, m.id);
 }
 
+/*
+ * A verdict on what is no certificate.  Before its own welcome it drops all that a
+ * predecessor may have been sent, other welcomes too.
+ */
+static bool
+ping_certd(struct rig *r)
+{
+	struct m_vt_welcome w = { .generation = r->generation };
+	struct m_vt_check m = { .id = (1u << 20) + ++r->id,
+	    .cert = bytes_str("0"), .spki = bytes_str("a key") };
+
+	rig_send(r, r->link[LINK_VAULT_CERT], MSG_vt_welcome, &w, -1);
+	rig_send(r, r->link[LINK_VAULT_CERT], MSG_vt_check, &m, -1);
+	return answered(r, LINK_VAULT_CERT, MSG_tv_verdict, m.id);
+}
+
 /* A grant whose owner misbehaves is closed. */
 static bool
 ping_llmproxy(struct rig *r)
@@ -149,7 +165,7 @@ ping_sessiond(struct rig *r)
 	return got;
 }
 
-/* A line by that socket. */
+/* A line by that socket, of the one event that is everybody's to say. */
 static bool
 ping_log(struct rig *r, int who)
 {
@@ -191,6 +207,7 @@ static const struct {
 	[ROLE_KEYD] = { ping_keyd, false },
 	[ROLE_ENGINE] = { ping_engine, false },
 	[ROLE_HASHER] = { ping_hasher, true },
+	[ROLE_CERTD] = { ping_certd, true },
 	[ROLE_CONNECTOR] = { ping_connector, false },
 	[ROLE_LLMPROXY] = { ping_llmproxy, true },
 	[ROLE_SESSIOND] = { ping_sessiond, false },

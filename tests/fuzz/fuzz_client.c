@@ -228,7 +228,7 @@ fuzz_one(struct bytes input)
 	uint8_t what = rd_u8(&in) % C_ALL, conv[CONV_LEN] = { 0 };
 	struct client cl = { .args = { .words = words, .nwords = 1 } };
 	int sv[2], rc;
-	bool gone;
+	struct answer_end end;
 
 	if (what == C_TEXT) {
 		texts(bytes_of(in.p, in.n));
@@ -247,7 +247,7 @@ fuzz_one(struct bytes input)
 	server_says(&in);
 	if (what == C_ASK) {
 		(void)__wrap_conn_open(&cl.conn, NULL, NULL, NULL);
-		rc = answer_run(&cl, bytes_str("question"), conv, &gone);
+		rc = answer_run(&cl, bytes_str("question"), conv, &end);
 	} else
 		rc = (what == C_LIST ? cmd_list : what == C_SHOW ? cmd_show :
 		    cmd_models)(&cl);
