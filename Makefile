@@ -88,7 +88,7 @@ $(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
 # What a folder's programs link besides LIBS.
 LIBS_storaged = -ldb-5.3 -largon2
 LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl libssl 2>/dev/null)
-LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
+LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit libmicrohttpd 2>/dev/null)
 
 # Whose library it links besides its own and common's.
 USES_ctl = monitor

@@ -13,13 +13,14 @@
 #define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
 			 BIT(CMD_SHOW) | BIT(CMD_MODELS) | BIT(CMD_DELETE) | \
 			 BIT(CMD_RENAME) | BIT(CMD_SEARCH) | BIT(CMD_EXPORT) | \
-			 BIT(CMD_IMPORT) | BIT(CMD_KEYS) | BIT(CMD_PASSWD))
+			 BIT(CMD_IMPORT) | BIT(CMD_KEYS) | BIT(CMD_PASSWD) | \
+			 BIT(CMD_SERVE))
 #define TALK		(BIT(CMD_ASK) | BIT(CMD_CHAT))
 #define ANY		(~0u)
 
 enum {
 	OPT_CID = 256, OPT_NO_STORE, OPT_JSON, OPT_NO_STREAM, OPT_NO_REASONING,
-	OPT_PLAIN, OPT_MARKDOWN
+	OPT_PLAIN, OPT_MARKDOWN, OPT_LISTEN, OPT_UNIX
 };
 
 static const struct {
@@ -66,6 +67,9 @@ static const struct {
 	    "list, name and revoke your enrolled keys" },
 	[CMD_PASSWD] = { "passwd", 0, 0, "passwd [-S]",
 	    "change your password at the server" },
+	[CMD_SERVE] = { "serve", 0, 0, "serve [--listen [ADDRESS:]PORT | "
+	    "--unix PATH]",
+	    "offer OpenAI's API on this machine, for other programs" },
 	[CMD_HELP] = { "help", 0, 0, "help", "print this" },
 	[CMD_VERSION] = { "version", 0, 0, "version", "print the version" }
 };
@@ -110,6 +114,9 @@ static const struct {
 	{ 'S', SESSION | BIT(CMD_LOGIN), "-S, --stdin", "",
 	    "take passwords from standard input" },
 	{ 'l', BIT(CMD_LOGIN), "-l, --user", "USER", "your name there" },
+	{ OPT_LISTEN, BIT(CMD_SERVE), "--listen", "ADDRESS:PORT",
+	    "where (127.0.0.1:7465; this machine's own alone)" },
+	{ OPT_UNIX, BIT(CMD_SERVE), "--unix", "PATH", "on a UNIX socket" },
 	{ 'v', ANY, "-v, --verbose", "", "say what is going on" },
 	{ 'h', ANY, "-h, --help", "", "print this" },
 	{ 'V', ANY, "-V, --version", "", "print the version" }
@@ -136,6 +143,8 @@ static const struct option long_options[] = {
 	{ "no-passphrase", no_argument, NULL, 'N' },
 	{ "stdin", no_argument, NULL, 'S' },
 	{ "user", required_argument, NULL, 'l' },
+	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "unix", required_argument, NULL, OPT_UNIX },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -220,6 +229,12 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 	case OPT_NO_STORE:
 		a->nostore = true;
 		return 0;
+	case OPT_LISTEN:
+		a->listen = optarg;
+		return 0;
+	case OPT_UNIX:
+		a->unix_path = optarg;
+		return 0;
 	case 'n':
 		return set_number(a, optarg, err, errlen);
 	case OPT_MARKDOWN:
@@ -287,6 +302,11 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 	    strcmp(a->words[0], "revoke") != 0 || a->nwords != 2)) {
 		(void)snprintf(err, errlen, "usage: cloister %s",
 		    commands[a->command].usage);
+		return -1;
+	}
+	if (a->listen != NULL && a->unix_path != NULL) {
+		(void)snprintf(err, errlen, "--listen and --unix exclude each "
+		    "other");
 		return -1;
 	}
 	if (a->json && a->extract) {

@@ -144,7 +144,7 @@ conn_send(struct conn *c, enum msg_type type, const void *body)
 	if (c->over || c->app == NULL)
 		return RC_LOST;
 	ui_step("sending %s", msg_desc(type)->name);
-	if (type == MSG_c_prompt) {
+	if (type == MSG_c_prompt || type == MSG_c_chat) {
 		c->asked = true;
 		c->heard_ms = mono_ms();
 	}

@@ -160,6 +160,9 @@ session_message(struct session *s, struct msg *m)
 	case MSG_c_prompt:
 		chat_prompt(s, &m->u.c_prompt);
 		break;
+	case MSG_c_chat:
+		chat_whole(s, &m->u.c_chat);
+		break;
 	case MSG_c_cancel:
 		/* One that has ended meanwhile is no mistake. */
 		r = req_by_id(s, m->u.c_cancel.req);

@@ -4,7 +4,7 @@
  *	session.c	birth, end, the vault's channel, requests
  *	session_io.c	the client's socket
  *	session_shape.c	when what is sent to the client leaves
- *	session_chat.c	c_prompt and c_cancel
+ *	session_chat.c	c_prompt, c_chat and c_cancel
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
  *	session_gate.c	enrolment, passwords, the user's own keys
@@ -169,6 +169,7 @@ void shaping_stop(struct session *s);
 
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
+void chat_whole(struct session *s, const struct m_c_chat *m);
 void chat_cancel(struct session *s, struct req *r);
 void chat_free(struct chat *c);
 /* Say what was held back for a shaped record. */

@@ -149,7 +149,7 @@
 "vs_key 0f28 SESS_VAULT BA LIVE u32 =8 u8 u8 u64 =32 text<=64",
 "vs_enrolled 0f29 SESS_VAULT BA ENROL u32 text<=64",
 /* A session, B llmproxy */
-"sl_chat 1001 SESS_LLM AB UP u32 u32",
+"sl_chat 1001 SESS_LLM AB UP u32 u32 u32 u32 u32",
 "sl_msg 1002 SESS_LLM AB UP u32 u8 u32",
 "sl_data 1003 SESS_LLM AB UP u32 <=32768",
 "sl_cancel 1004 SESS_LLM AB UP u32",
@@ -222,6 +222,7 @@
 "c_search 8072 APP AB OPEN u32 u16 text<=1024",
 "c_import 8073 APP AB OPEN u32 =16 u8 u8 u64 u32 u32 text<=64 text<=256 "
     "text<=1048576",
+"c_chat 8090 APP AB OPEN u32 u32 u32 u32 text<=64 <=1048576",
 "s_hello 8101 APP BA OPEN text<=64 text<=64 u32 u8",
 "s_gate 8120 APP BA OPEN u8 u16 text<=64 text<=64",
 "s_enrolled 8121 APP BA OPEN u32 text<=64",

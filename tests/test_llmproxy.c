@@ -192,7 +192,7 @@ test_violations(void **state)
 	expect_audit("violation", "not announced");
 	c = grant("echo");
 	chat(c, 1, 2);
-	m.kind = 3;
+	m.kind = 4;
 	assert_int_equal(chan_send(c, MSG_sl_msg, &m, -1), 0);
 	expect_eof(c);
 	expect_audit("violation", "unknown kind");
