@@ -79,7 +79,7 @@ sshd_start() {
 		StrictModes no
 		PasswordAuthentication no
 		KbdInteractiveAuthentication no
-		UsePAM no
+		UsePAM yes
 		UseDNS no
 		MaxStartups 100
 		LogLevel ERROR
