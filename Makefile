@@ -7,6 +7,7 @@
 #   make check        every test
 #   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
+#   make check-cross  this build and one of a Debian 13 with each other
 #   make attacks      the numbered list of attacks alone, with its results
 #   make deb          the packages cloister-server and cloister
 #   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
@@ -243,7 +244,7 @@ BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
 $(B)/bench: $(BENCH) $(B)/libclient.a $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS_storaged) \
-	    $(LIBS) -lm
+	    $(LIBS) $(shell $(PKG_CONFIG) --libs libssl) -lm
 benchmarks: $(B)/bench
 
 deps:
@@ -280,6 +281,11 @@ check-systemd:
 	    systemd-container iproute2 bubblewrap
 	@$(MAKE) -s all helpers
 	@B=$(B) sh regress/systemd.sh $(DEBIAN)
+
+# This build and a Debian 13 one with each other.
+check-cross: deps
+	@sh regress/deps.sh mmdebstrap bubblewrap
+	@B=$(B) sh regress/cross13.sh $(B)/debian13
 
 check-debian13:
 	@sh regress/deps.sh mmdebstrap bubblewrap
@@ -338,7 +344,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-long check-debian13 fuzz bench classify mutants install clean
+.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-cross check-long check-debian13 fuzz bench classify mutants install clean
 -include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
     -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

@@ -14,7 +14,7 @@
 			 BIT(CMD_SHOW) | BIT(CMD_MODELS) | BIT(CMD_DELETE) | \
 			 BIT(CMD_RENAME) | BIT(CMD_SEARCH) | BIT(CMD_EXPORT) | \
 			 BIT(CMD_IMPORT) | BIT(CMD_KEYS) | BIT(CMD_PASSWD) | \
-			 BIT(CMD_SERVE))
+			 BIT(CMD_SERVE) | BIT(CMD_SESSIONS))
 #define TALK		(BIT(CMD_ASK) | BIT(CMD_CHAT))
 #define ANY		(~0u)
 
@@ -67,6 +67,8 @@ static const struct {
 	    "list, name and revoke your enrolled keys" },
 	[CMD_PASSWD] = { "passwd", 0, 0, "passwd [-S]",
 	    "change your password at the server" },
+	[CMD_SESSIONS] = { "sessions", 0, 2, "sessions [end ID]",
+	    "list your live sessions, or end one" },
 	[CMD_SERVE] = { "serve", 0, 0, "serve [--listen [ADDRESS:]PORT | "
 	    "--unix PATH]",
 	    "offer OpenAI's API on this machine, for other programs" },

@@ -25,6 +25,7 @@ int cmd_chat(struct client *cl);
 int cmd_list(struct client *cl);
 int cmd_show(struct client *cl);
 int cmd_models(struct client *cl);
+int cmd_sessions(struct client *cl);
 int cmd_serve(struct client *cl);
 int cmd_delete(struct client *cl);
 int cmd_rename(struct client *cl);

@@ -118,6 +118,9 @@ keyd_open(struct keyd *k)
 	}
 	o = &m.u.kc_opened;
 	memcpy(k->random_c, o->random_c, sizeof(k->random_c));
+	buf_reset(&k->spki);
+	buf_reset(&k->wrap_spki);
+	buf_reset(&k->msg_spki);
 	buf_put(&k->spki, o->spki.p, o->spki.n);
 	buf_put(&k->wrap_spki, o->wrap_spki.p, o->wrap_spki.n);
 	buf_put(&k->msg_spki, o->msg_spki.p, o->msg_spki.n);

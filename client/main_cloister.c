@@ -115,6 +115,8 @@ run(struct client *cl)
 		return cmd_csr(cl);
 	case CMD_KNOWN_SERVERS:
 		return cmd_known_servers(cl);
+	case CMD_SESSIONS:
+		return cmd_sessions(cl);
 	case CMD_SERVE:
 		return cmd_serve(cl);
 	case CMD_HELP:

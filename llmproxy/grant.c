@@ -161,6 +161,11 @@ on_msg(struct grant *g, const struct m_sl_msg *m)
 		violation(g, "a message of an unknown kind");
 		return;
 	}
+	if (m->kind == KIND_SYSTEM && r->talk) {
+		violation(g, "a system prompt behind other messages");
+		return;
+	}
+	r->talk = m->kind != KIND_SYSTEM;
 	if (r->state == R_FILLING && (why = no_room(r, m->len)) != NULL)
 		request_refuse(r, why);
 	r->left = m->len;

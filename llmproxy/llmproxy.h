@@ -155,6 +155,7 @@ struct request {
 	uint32_t	 temperature, top_p; /* thousandths + 1; 0: the model's */
 	uint32_t	 nmsgs;		/* begun */
 	uint32_t	 left;		/* bytes of the last one to come */
+	bool		 talk;		/* one that is no system prompt */
 	size_t		 announced;	/* bytes of all so far */
 	struct request_msg *msg;
 	struct buf	 text;

@@ -84,6 +84,29 @@ wait_for sh -c "[ \"\$('$B/cloisterctl' -f '$T/cloisterd.conf' session list)\" =
 expect "nobody is listed any more" 0 "0 sessions" ctl session list
 expect "its user may come again" 0 "again" as alice ask -m echo "again"
 
+# One's own list, from one machine about another; nobody else's.
+chat_start bob
+expect "one's own sessions: this one alone" 0 "this" as alice sessions
+MINE=$(as alice sessions | awk -F '\t' '$NF != "this" { print $1 }')
+[ -z "$MINE" ] && good "another user's is not among them" ||
+    bad "another user's is not among them: $MINE"
+THEIRS=$(as bob sessions | awk -F '\t' '$NF != "this" { print $1 }')
+[ ${#THEIRS} -eq 64 ] && good "the chat is listed, with its whole id" ||
+    bad "the chat is listed, with its whole id: $THEIRS"
+expect "another user's session cannot be ended" 1 "no session of yours" \
+    as alice sessions end "$THEIRS"
+expect "an id that is not there" 1 "no session of yours" \
+    as bob sessions end 0000000000000000
+expect "too short an id" 2 "at least" as bob sessions end 000
+expect "no such word" 2 "usage" as bob sessions kill "$THEIRS"
+WORKER=$(session_pid bob)
+SINCE=$(now)
+expect "a user ends a session" 0 "" \
+    as bob sessions end "$(echo "$THEIRS" | cut -c1-16)"
+ended "ended by its user" bob asks 0 ""
+expect "that is in the audit log" 0 '"event":"session.kill"' \
+    cat "$T/state/audit/audit.log"
+
 # In the middle of an answer; what came of it is stored as cancelled or cut.
 chat_start alice long
 WORKER=$(session_pid alice)

@@ -440,6 +440,8 @@ answered(const struct msg *m)
 		return m->u.vs_error.req;
 	case MSG_vs_key:
 		return m->u.vs_key.req;
+	case MSG_vs_session:
+		return m->u.vs_session.req;
 	case MSG_vs_enrolled:
 		return m->u.vs_enrolled.req;
 	case MSG_vs_ticket:

@@ -147,6 +147,28 @@ keys(struct session *s, const struct msg *m)
 	}
 }
 
+static void
+sessions(struct session *s, const struct msg *m)
+{
+	struct m_sv_session_end end;
+	struct m_sv_sessions list;
+	struct req *r;
+
+	if (m->type == MSG_c_sessions) {
+		if ((r = ask(s, m->u.c_sessions.req, m->type)) == NULL)
+			return;
+		list.req = r->rid;
+		session_vault(s, MSG_sv_sessions, &list);
+		return;
+	}
+	if ((r = ask(s, m->u.c_session_end.req, m->type)) == NULL)
+		return;
+	end.req = r->rid;
+	memcpy(end.session_id, m->u.c_session_end.session_id,
+	    sizeof(end.session_id));
+	session_vault(s, MSG_sv_session_end, &end);
+}
+
 void
 gate_message(struct session *s, const struct msg *m)
 {
@@ -162,6 +184,10 @@ gate_message(struct session *s, const struct msg *m)
 		break;
 	case MSG_c_passwd:
 		change(s, &m->u.c_passwd);
+		break;
+	case MSG_c_sessions:
+	case MSG_c_session_end:
+		sessions(s, m);
 		break;
 	default:
 		keys(s, m);
@@ -179,6 +205,18 @@ send_key(struct session *s, const struct req *r, const struct m_vs_key *m)
 	io_send(s, MSG_s_key, &out);
 }
 
+static void
+send_session(struct session *s, const struct req *r,
+    const struct m_vs_session *m)
+{
+	struct m_s_session out = { .req = r->id, .since_us = m->since_us,
+	    .suite = m->suite, .own = m->own, .source = m->source,
+	    .label = m->label };
+
+	memcpy(out.session_id, m->session_id, sizeof(out.session_id));
+	io_send(s, MSG_s_session, &out);
+}
+
 void
 gate_answer(struct session *s, struct req *r, const struct msg *m)
 {
@@ -189,6 +227,8 @@ gate_answer(struct session *s, struct req *r, const struct msg *m)
 
 	if (m->type == MSG_vs_key && r->asked == MSG_c_keys)
 		send_key(s, r, &m->u.vs_key);
+	else if (m->type == MSG_vs_session && r->asked == MSG_c_sessions)
+		send_session(s, r, &m->u.vs_session);
 	else if (m->type == MSG_vs_enrolled && enrols) {
 		enrolled.user = m->u.vs_enrolled.user;
 		io_send(s, MSG_s_enrolled, &enrolled);

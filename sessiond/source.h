@@ -40,8 +40,6 @@ enum source_verdict source_begin(struct sources *ss, const struct sockaddr *sa,
 /* One of its connections ended.  Returns the penalty it has now, ms. */
 uint64_t source_end(struct sources *ss, struct source *s,
     enum source_outcome outcome, uint64_t now_ms);
-/* Forget the counts of live connections, but no penalties. */
-void sources_forget_live(struct sources *ss, uint64_t now_ms);
 /* How many sources are remembered. */
 unsigned sources_count(const struct sources *ss);
 

@@ -153,6 +153,49 @@ models(struct worker *w, uint32_t req)
 	sess_send(w, MSG_vs_done, &done);
 }
 
+/* The live sessions of the user who asks. */
+static void
+sessions(struct worker *w, uint32_t req)
+{
+	struct m_vs_done done = { .req = req };
+	const struct worker *o = NULL;
+
+	while ((o = worker_next(w->v, o, w->user, NULL)) != NULL) {
+		struct m_vs_session m = { .req = req, .since_us = o->since_us,
+		    .suite = o->suite, .own = o == w,
+		    .source = bytes_str(o->source),
+		    .label = bytes_str(o->label) };
+
+		memcpy(m.session_id, o->session_id, sizeof(m.session_id));
+		sess_send(w, MSG_vs_session, &m);
+	}
+	sess_send(w, MSG_vs_done, &done);
+}
+
+/* Another's session is no session. */
+static void
+session_end(struct worker *w, const struct m_sv_session_end *m)
+{
+	struct m_vs_done done = { .req = m->req };
+	char hex[2 * sizeof(m->session_id) + 1];
+	struct worker *o = NULL;
+
+	while ((o = worker_next(w->v, o, w->user, NULL)) != NULL)
+		if (memcmp(o->session_id, m->session_id,
+		    sizeof(m->session_id)) == 0)
+			break;
+	if (o == NULL) {
+		sess_say(w, m->req, ERR_BAD, "there is no such session of yours",
+		    "see `cloister sessions'");
+		return;
+	}
+	hex_encode(hex, o->session_id, sizeof(o->session_id));
+	audit(EV_session_kill, w->n, w->user->name, "session_id=%s", hex);
+	/* It may be the one that asks: it is told before it ends. */
+	sess_send(w, MSG_vs_done, &done);
+	worker_end(o, "ended by its user");
+}
+
 /* Its kex worker may have finished a moment ago: that is read first. */
 static void
 ticket(struct worker *w, uint32_t req)
@@ -227,6 +270,12 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_passwd:
 		login_change(w, &m->u.sv_passwd);
+		break;
+	case MSG_sv_sessions:
+		sessions(w, m->u.sv_sessions.req);
+		break;
+	case MSG_sv_session_end:
+		session_end(w, &m->u.sv_session_end);
 		break;
 	case MSG_sv_keys:
 		keys_list(w, m->u.sv_keys.req);

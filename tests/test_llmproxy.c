@@ -198,6 +198,15 @@ test_violations(void **state)
 	expect_audit("violation", "unknown kind");
 	c = grant("echo");
 	chat(c, 1, 2);
+	m.kind = 2;
+	m.len = 0;
+	assert_int_equal(chan_send(c, MSG_sl_msg, &m, -1), 0);
+	m.kind = 3;
+	assert_int_equal(chan_send(c, MSG_sl_msg, &m, -1), 0);
+	expect_eof(c);
+	expect_audit("violation", "behind other messages");
+	c = grant("echo");
+	chat(c, 1, 2);
 	chat(c, 1, 2);
 	expect_eof(c);
 	expect_audit("violation", "twice");

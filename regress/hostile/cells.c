@@ -12,8 +12,11 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#include <linux/sockios.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -264,11 +267,36 @@ bad_end(const struct rig *r)
 	return r->violations > 0 ? NULL : "no reason in the audit log";
 }
 
+static int
+sock_of(const struct rig *r, const struct target *t)
+{
+	return t->cell.kind == CH_LOG ? r->logs[t->who] :
+	    t->cell.kind == CH_CTL ? r->ctl : r->link[t->link];
+}
+
+/*
+ * Until it has read all that was sent: a ping by another link would overtake it,
+ * and what it is answered with would count for the next attempt.
+ */
+static void
+read_by_it(struct rig *r, const struct target *t)
+{
+	uint64_t end = mono_ms() + END_MS;
+	int unread;
+
+	while (!rig_refused(r, 0) && mono_ms() < end &&
+	    ioctl(sock_of(r, t), SIOCOUTQ, &unread) == 0 && unread > 0) {
+		rig_drain(r);
+		(void)poll(NULL, 0, 1);
+	}
+}
+
 static const char *
 verdict(struct rig *r, const struct target *t, const struct attack *a, int fds)
 {
 	if (a->must_die)
 		return rig_refused(r, END_MS) ? bad_end(r) : "it was taken";
+	read_by_it(r, t);
 	if (t->ping == NULL) {
 		(void)rig_ended(r, 5);
 		rig_drain(r);
@@ -337,13 +365,6 @@ ctl_verdict(struct rig *r, const struct target *t, const struct attack *a)
 		return "it ended without a complaint";
 	return r->errors > 0 || t->role == ROLE_LOGGER ||
 	    t->cell.state == CTL_START ? NULL : "no reason in the log";
-}
-
-static int
-sock_of(const struct rig *r, const struct target *t)
-{
-	return t->cell.kind == CH_LOG ? r->logs[t->who] :
-	    t->cell.kind == CH_CTL ? r->ctl : r->link[t->link];
 }
 
 static void

@@ -203,9 +203,11 @@ outlast(int fd)
 	(void)close(fd);
 }
 
+/* As long as a first message: a worker sees no connection that has said less. */
 static void
 connect_all(const struct board *b, int port)
 {
+	static const uint8_t nothing[HS_CH_LEN];
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	struct sockaddr_in from = { .sin_family = AF_INET };
 	int fd;
@@ -218,6 +220,7 @@ connect_all(const struct board *b, int port)
 		    bind(fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
 		    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
 			fatal("connect");
+		(void)send(fd, nothing, sizeof(nothing), MSG_NOSIGNAL);
 		outlast(fd);
 	}
 }
@@ -259,10 +262,6 @@ login_all(const struct board *b, const char *port, const char *key)
 				break;
 			}
 			outlast(h.fd);
-			buf_free(&keyd.spki);
-			buf_free(&keyd.wrap_spki);
-			buf_init(&keyd.spki, RSA_SPKI_MAX);
-			buf_init(&keyd.wrap_spki, RSA_SPKI_MAX);
 		}
 		keyd_stop(&keyd);
 	}

@@ -502,8 +502,19 @@ chat_system(struct chan *v, struct heard *h)
 {
 	struct chan *m = model(v);
 
+	chat(m, 1, 3);
+	text(m, 1, 1, 4, true);
+	text(m, 1, 3, 4, true);		/* in the middle, over what was said */
+	return chat_ends(m, h);
+}
+
+static bool
+chat_kind(struct chan *v, struct heard *h)
+{
+	struct chan *m = model(v);
+
 	chat(m, 1, 2);
-	text(m, 1, 3, 4, true);		/* neither user nor assistant */
+	text(m, 1, 4, 4, true);		/* neither user, model nor system */
 	return chat_ends(m, h);
 }
 
@@ -578,7 +589,8 @@ static const struct {
 	{ "session: ready again and again", true, ready_twice },
 	{ "session: a chat twice", true, chat_twice },
 	{ "session: an empty chat", true, chat_empty },
-	{ "session: a system message of its own", true, chat_system },
+	{ "session: a system message behind others", true, chat_system },
+	{ "session: a message of nobody", true, chat_kind },
 	{ "session: a message longer than announced", true, chat_more_text },
 	{ "session: a message within another", true,
 	    chat_message_in_message },
