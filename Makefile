@@ -7,6 +7,7 @@
 #   make check        every test
 #   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
+#   make check-cross  this build and one of a Debian 13 with each other
 #   make attacks      the numbered list of attacks alone, with its results
 #   make deb          the packages cloister-server and cloister
 #   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
@@ -87,7 +88,7 @@ $(foreach d,$(DIRS),$(B)/lib$(d).a): $(B)/lib%.a: $$(call LIBOBJ,%)
 # What a folder's programs link besides LIBS.
 LIBS_storaged = -ldb-5.3 -largon2
 LIBS_llmproxy := $(shell $(PKG_CONFIG) --libs libcurl libssl 2>/dev/null)
-LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null)
+LIBS_client   := $(shell $(PKG_CONFIG) --libs libedit libmicrohttpd 2>/dev/null)
 
 # Whose library it links besides its own and common's.
 USES_ctl = monitor
@@ -169,13 +170,22 @@ $(B)/peer: $(B)/obj/regress/peer.o $(B)/libclient.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $(PEER_WRAPS:%=-Wl,--wrap=%) -o $@ $^ \
 	    $(LIBS_client) $(LIBS)
+$(B)/ticket: $(B)/obj/regress/ticket.o $(B)/libclient.a $(B)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
 PEER_WRAPS = EVP_PKEY_derive hs_client_make_ca keyd_unwrap hs_session
 
 # Hostile processes: a role's own program with some functions replaced.
 HOSTILE	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/hostile/*.c))
-HOSTILE_ROLES = engine connector llmproxy zygote sessiond
+HOSTILE_ROLES = logger keyd engine hasher storaged certd connector llmproxy \
+	   zygote sessiond
 $(HOSTILE): ALL_CFLAGS += $(DIRS:%=-I%)
+WRAP_logger = main_logger monitor
+WRAP_keyd = main_keyd keyd
 WRAP_engine = main_engine storaged
+WRAP_hasher = main_hasher storaged
+WRAP_storaged = main_storaged storaged
+WRAP_certd = main_certd certd
 WRAP_connector = main_connector llmproxy
 WRAP_llmproxy = main_llmproxy llmproxy
 WRAP_zygote = main_zygote sessiond
@@ -188,18 +198,20 @@ HOSTILE_WORKERS = $(B)/obj/regress/hostile/workers.o \
 define HOSTILE_PROG
 $(B)/hostile/$(1): $(B)/obj/$(word 2,$(WRAP_$(1)))/$(word 1,$(WRAP_$(1))).o \
     $(HOSTILE_ROLE) $(if $(filter zygote,$(1)),$(HOSTILE_WORKERS)) \
+    $(if $(filter logger,$(1)),$(B)/obj/regress/hostile/forger.o) \
     $(B)/lib$(word 2,$(WRAP_$(1))).a $(B)/libcommon.a
 	@mkdir -p $$(@D)
 	$$(SAY) LD $$@
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -Wl,--wrap=role_start -Wl,--wrap=chan_send \
 	    $(if $(filter zygote,$(1)),-Wl$(COMMA)--wrap=kex_run \
-	    -Wl$(COMMA)--wrap=session_run) -o $$@ $$^ \
+	    -Wl$(COMMA)--wrap=session_run) \
+	    $(if $(filter logger,$(1)),-Wl$(COMMA)--wrap=audit_append) -o $$@ $$^ \
 	    $$(LIBS_$(word 2,$(WRAP_$(1)))) $$(LIBS)
 endef
 COMMA	 = ,
 $(foreach r,$(HOSTILE_ROLES),$(eval $(call HOSTILE_PROG,$(r))))
 $(B)/hostile/driver: $(B)/obj/regress/hostile/driver.o $(HOSTILE_COMMON) \
-    $(B)/libclient.a $(B)/libcommon.a
+    $(B)/libclient.a $(B)/libmonitor.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
@@ -208,8 +220,13 @@ $(B)/hostile/cells: $(B)/obj/regress/hostile/cells.o \
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/hostile/puppet: $(B)/obj/regress/hostile/puppet.o $(HOSTILE_COMMON) \
+    $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
-    $(B)/hostile/cells
+    $(B)/hostile/cells $(B)/hostile/puppet
 $(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
@@ -219,7 +236,7 @@ $(ATTACK): ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-helpers: $(B)/attack $(B)/peer $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+helpers: $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
     $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
@@ -227,7 +244,7 @@ BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
 $(B)/bench: $(BENCH) $(B)/libclient.a $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS_storaged) \
-	    $(LIBS) -lm
+	    $(LIBS) $(shell $(PKG_CONFIG) --libs libssl) -lm
 benchmarks: $(B)/bench
 
 deps:
@@ -264,6 +281,11 @@ check-systemd:
 	    systemd-container iproute2 bubblewrap
 	@$(MAKE) -s all helpers
 	@B=$(B) sh regress/systemd.sh $(DEBIAN)
+
+# This build and a Debian 13 one with each other.
+check-cross: deps
+	@sh regress/deps.sh mmdebstrap bubblewrap
+	@B=$(B) sh regress/cross13.sh $(B)/debian13
 
 check-debian13:
 	@sh regress/deps.sh mmdebstrap bubblewrap
@@ -322,7 +344,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-long check-debian13 fuzz bench classify mutants install clean
+.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-cross check-long check-debian13 fuzz bench classify mutants install clean
 -include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
     -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

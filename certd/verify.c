@@ -69,12 +69,16 @@ add_authorities(struct authorities *a, BIO *in, char *err, size_t errlen)
 	return n == 0 ? -1 : 0;
 }
 
+/* crl is taken over. */
 static int
-add_crl(struct authorities *a, X509_CRL *crl)
+add_crl(struct authorities *a, X509_CRL *crl, char *err, size_t errlen)
 {
 	int rv = X509_STORE_add_crl(a->store, crl) == 1 ? 0 : -1;
 
 	X509_CRL_free(crl);
+	if (rv == -1)
+		(void)snprintf(err, errlen, "a revocation list cannot be "
+		    "taken");
 	return rv;
 }
 
@@ -89,18 +93,22 @@ add_crls(struct authorities *a, BIO *in, struct bytes text, char *err,
 	/* What authorities publish is often one list in DER. */
 	if (text.n > 0 && p[0] == 0x30) {
 		crl = d2i_X509_CRL(NULL, &p, (long)text.n);
-		if (crl != NULL && p == text.p + text.n &&
-		    add_crl(a, crl) == 0)
-			return 0;
+		if (crl != NULL && p == text.p + text.n)
+			return add_crl(a, crl, err, errlen);
+		X509_CRL_free(crl);
 		(void)snprintf(err, errlen, "not a revocation list");
 		return -1;
 	}
-	while ((crl = PEM_read_bio_X509_CRL(in, NULL, NULL, NULL)) != NULL)
-		if (++n > CRLS_MAX || add_crl(a, crl) == -1) {
-			(void)snprintf(err, errlen, "revocation list %d cannot "
-			    "be taken", n);
+	while ((crl = PEM_read_bio_X509_CRL(in, NULL, NULL, NULL)) != NULL) {
+		if (++n > CRLS_MAX) {
+			X509_CRL_free(crl);
+			(void)snprintf(err, errlen, "more than %d revocation "
+			    "lists", CRLS_MAX);
 			return -1;
 		}
+		if (add_crl(a, crl, err, errlen) == -1)
+			return -1;
+	}
 	if (n == 0 || ERR_GET_REASON(ERR_peek_last_error()) !=
 	    PEM_R_NO_START_LINE) {
 		(void)snprintf(err, errlen, n == 0 ? "no revocation list in it" :

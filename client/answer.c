@@ -18,6 +18,7 @@ struct answer {
 	bool		 some;		/* text of the answer was printed */
 	bool		 cancelled;	/* c_cancel was sent */
 	bool		 gone;
+	struct answer_end *end;
 };
 
 static int
@@ -116,12 +117,16 @@ take(struct answer *a, const struct msg *m)
 
 	if (m->type == MSG_s_stored && m->u.s_stored.req == a->req) {
 		stored(a, m->u.s_stored.conv);
+		a->end->stored = true;
+		a->end->last = m->u.s_stored.number;
 		return -1;
 	}
 	spinner_stop();
 	if (m->type == MSG_s_delta && m->u.s_delta.req == a->req)
 		return delta(a, &m->u.s_delta);
 	if (m->type == MSG_s_end && m->u.s_end.req == a->req) {
+		if (m->u.s_end.answer != 0)
+			a->end->last = m->u.s_end.answer;
 		rc = printed(a, output_end(a->out, &m->u.s_end));
 		return rc == RC_OK ? finish(a, &m->u.s_end) : rc;
 	}
@@ -167,10 +172,10 @@ receive(struct answer *a)
 
 int
 answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
-    bool *gone)
+    struct answer_end *end)
 {
 	struct answer a = { .cl = cl, .req = conn_request(cl->conn),
-	    .conv = conv };
+	    .conv = conv, .end = end };
 	const char *model = cl->args.model != NULL ? cl->args.model :
 	    cl->conf.model;
 	struct m_c_prompt q = { .req = a.req, .text = text,
@@ -178,6 +183,7 @@ answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
 	    .model = bytes_str(model != NULL ? model : "") };
 	int rc;
 
+	memset(end, 0, sizeof(*end));
 	memcpy(q.conv, conv, CONV_LEN);
 	a.out = output_new(&cl->args);
 	intr_clear();
@@ -187,6 +193,6 @@ answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
 	if (a.gone && !a.cancelled)
 		(void)cancel(&a);
 	output_free(a.out);
-	*gone = a.gone;
+	end->gone = a.gone;
 	return rc;
 }

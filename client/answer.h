@@ -15,10 +15,16 @@
  * On return conv is the conversation in which the question was stored, and that
  * was remembered as the last one.  Returns RC_OK, RC_INTERRUPTED when it was
  * cancelled by the user, or another exit code after telling the user; conn has been
- * told to stop in every case in which it still stands.  *gone: the second ^C came,
- * or nobody reads the output: nothing more can be done with this session.
+ * told to stop in every case in which it still stands.
  */
+struct answer_end {
+	bool		gone;	/* the second ^C came, or nobody reads the
+				 * output: nothing more can be done here */
+	bool		stored;	/* the question is, in conv */
+	uint64_t	last;	/* number of the last message there, 0: not
+				 * known */
+};
 int answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
-    bool *gone);
+    struct answer_end *end);
 
 #endif

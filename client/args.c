@@ -13,13 +13,14 @@
 #define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
 			 BIT(CMD_SHOW) | BIT(CMD_MODELS) | BIT(CMD_DELETE) | \
 			 BIT(CMD_RENAME) | BIT(CMD_SEARCH) | BIT(CMD_EXPORT) | \
-			 BIT(CMD_IMPORT))
+			 BIT(CMD_IMPORT) | BIT(CMD_KEYS) | BIT(CMD_PASSWD) | \
+			 BIT(CMD_SERVE) | BIT(CMD_SESSIONS))
 #define TALK		(BIT(CMD_ASK) | BIT(CMD_CHAT))
 #define ANY		(~0u)
 
 enum {
 	OPT_CID = 256, OPT_NO_STORE, OPT_JSON, OPT_NO_STREAM, OPT_NO_REASONING,
-	OPT_PLAIN, OPT_MARKDOWN
+	OPT_PLAIN, OPT_MARKDOWN, OPT_LISTEN, OPT_UNIX
 };
 
 static const struct {
@@ -60,6 +61,17 @@ static const struct {
 	    "the servers' keys that you have accepted" },
 	[CMD_FINGERPRINT] = { "fingerprint", 0, 0, "fingerprint",
 	    "show the fingerprints of the server's key and yours" },
+	[CMD_LOGIN] = { "login", 1, 1, "login [-N] [-S] [-l USER] LINK | HOST",
+	    "enrol your key, by an invite or your password" },
+	[CMD_KEYS] = { "keys", 0, 3, "keys [name ID LABEL | revoke ID]",
+	    "list, name and revoke your enrolled keys" },
+	[CMD_PASSWD] = { "passwd", 0, 0, "passwd [-S]",
+	    "change your password at the server" },
+	[CMD_SESSIONS] = { "sessions", 0, 2, "sessions [end ID]",
+	    "list your live sessions, or end one" },
+	[CMD_SERVE] = { "serve", 0, 0, "serve [--listen [ADDRESS:]PORT | "
+	    "--unix PATH]",
+	    "offer OpenAI's API on this machine, for other programs" },
 	[CMD_HELP] = { "help", 0, 0, "help", "print this" },
 	[CMD_VERSION] = { "version", 0, 0, "version", "print the version" }
 };
@@ -99,8 +111,14 @@ static const struct {
 	    "list N conversations, find N messages at most" },
 	{ OPT_MARKDOWN, BIT(CMD_EXPORT), "--markdown", "",
 	    "export for reading" },
-	{ 'N', BIT(CMD_KEYGEN), "-N, --no-passphrase", "",
+	{ 'N', BIT(CMD_KEYGEN) | BIT(CMD_LOGIN), "-N, --no-passphrase", "",
 	    "store the keys in clear" },
+	{ 'S', SESSION | BIT(CMD_LOGIN), "-S, --stdin", "",
+	    "take passwords from standard input" },
+	{ 'l', BIT(CMD_LOGIN), "-l, --user", "USER", "your name there" },
+	{ OPT_LISTEN, BIT(CMD_SERVE), "--listen", "ADDRESS:PORT",
+	    "where (127.0.0.1:7465; this machine's own alone)" },
+	{ OPT_UNIX, BIT(CMD_SERVE), "--unix", "PATH", "on a UNIX socket" },
 	{ 'v', ANY, "-v, --verbose", "", "say what is going on" },
 	{ 'h', ANY, "-h, --help", "", "print this" },
 	{ 'V', ANY, "-V, --version", "", "print the version" }
@@ -125,6 +143,10 @@ static const struct option long_options[] = {
 	{ "number", required_argument, NULL, 'n' },
 	{ "markdown", no_argument, NULL, OPT_MARKDOWN },
 	{ "no-passphrase", no_argument, NULL, 'N' },
+	{ "stdin", no_argument, NULL, 'S' },
+	{ "user", required_argument, NULL, 'l' },
+	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "unix", required_argument, NULL, OPT_UNIX },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -209,6 +231,12 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 	case OPT_NO_STORE:
 		a->nostore = true;
 		return 0;
+	case OPT_LISTEN:
+		a->listen = optarg;
+		return 0;
+	case OPT_UNIX:
+		a->unix_path = optarg;
+		return 0;
 	case 'n':
 		return set_number(a, optarg, err, errlen);
 	case OPT_MARKDOWN:
@@ -216,6 +244,12 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 		return 0;
 	case 'N':
 		a->nopass = true;
+		return 0;
+	case 'S':
+		a->from_stdin = true;
+		return 0;
+	case 'l':
+		a->user = optarg;
 		return 0;
 	case 'v':
 		a->verbose = true;
@@ -265,6 +299,18 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 		(void)snprintf(err, errlen, "-c and --cid exclude each other");
 		return -1;
 	}
+	if (a->command == CMD_KEYS && a->nwords > 0 &&
+	    (strcmp(a->words[0], "name") == 0 ? a->nwords != 3 :
+	    strcmp(a->words[0], "revoke") != 0 || a->nwords != 2)) {
+		(void)snprintf(err, errlen, "usage: cloister %s",
+		    commands[a->command].usage);
+		return -1;
+	}
+	if (a->listen != NULL && a->unix_path != NULL) {
+		(void)snprintf(err, errlen, "--listen and --unix exclude each "
+		    "other");
+		return -1;
+	}
 	if (a->json && a->extract) {
 		(void)snprintf(err, errlen, "--json and -x exclude each other");
 		return -1;
@@ -293,7 +339,7 @@ args_parse(struct args *a, int argc, char **argv, char *err, size_t errlen)
 	memset(a, 0, sizeof(*a));
 	opterr = 0;
 	optind = 0;		/* glibc: start afresh, also in a second call */
-	while ((opt = getopt_long(argc, argv, ":H:k:m:cf:xun:NvhV", long_options,
+	while ((opt = getopt_long(argc, argv, ":H:k:m:cf:xun:NSl:vhV", long_options,
 	    NULL)) != -1) {
 		if (opt == 'h')
 			help = true;

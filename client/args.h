@@ -13,7 +13,8 @@ enum command {
 	CMD_RENAME, CMD_SEARCH, CMD_EXPORT, CMD_IMPORT, CMD_KEYGEN,
 	CMD_CSR,
 	CMD_KNOWN_SERVERS,
-	CMD_FINGERPRINT, CMD_HELP, CMD_VERSION
+	CMD_FINGERPRINT, CMD_LOGIN, CMD_KEYS, CMD_PASSWD, CMD_SESSIONS, CMD_SERVE, CMD_HELP,
+	CMD_VERSION
 };
 
 #define ARGS_FILES_MAX	32
@@ -34,10 +35,14 @@ struct args {
 	bool		 noreasoning;	/* --no-reasoning */
 	bool		 plain;		/* --plain: Markdown as it is */
 	bool		 usage;		/* -u */
+	const char	*listen;	/* --listen ADDRESS:PORT */
+	const char	*unix_path;	/* --unix PATH */
 	const char	*files[ARGS_FILES_MAX];	/* -f FILE, each */
 	int		 nfiles;
 	unsigned	 limit;		/* -n N; 0: no limit */
 	bool		 nopass;	/* -N */
+	bool		 from_stdin;	/* -S */
+	const char	*user;		/* -l USER */
 	bool		 markdown;	/* --markdown */
 	char		**words;	/* what follows the command */
 	int		 nwords;

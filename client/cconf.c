@@ -15,6 +15,9 @@
 
 #include "conf.h"
 
+#define SUSPEND_MIN	3	/* beyond what a shaped answer is quiet */
+#define SUSPEND_MAX	86400
+
 static cfg_opt_t client_opts[] = {
 	CFG_STR("server", NULL, CFGF_NONE),
 	CFG_STR("key", "id_cloister", CFGF_NONE),
@@ -25,6 +28,7 @@ static cfg_opt_t client_opts[] = {
 	CFG_STR("ca_file", NULL, CFGF_NONE),
 	CFG_STR("crl_file", NULL, CFGF_NONE),
 	CFG_STR("cert_file", NULL, CFGF_NONE),
+	CFG_INT("suspend", 600, CFGF_NONE),
 	CFG_BOOL("hash_known_servers", cfg_false, CFGF_NONE),
 	CFG_END()
 };
@@ -136,8 +140,14 @@ take_options(struct cconf *c, struct conf *f)
 	const char *keyd = cfg_getstr(f->cfg, "keyd");
 	const char *key = cfg_getstr(f->cfg, "key");
 	const char *contact = cfg_getstr(f->cfg, "first_contact");
+	long suspend = cfg_getint(f->cfg, "suspend");
 	int i;
 
+	if (suspend != 0 && (suspend < SUSPEND_MIN || suspend > SUSPEND_MAX))
+		return conf_fail(f, f->cfg, "suspend",
+		    "suspend must be 0 or %d to %d seconds", SUSPEND_MIN,
+		    SUSPEND_MAX);
+	c->suspend_s = (uint32_t)suspend;
 	if (server != NULL && cconf_server_parse(&c->server, server) == -1)
 		return conf_fail(f, f->cfg, "server",
 		    "server \"%s\" is not HOST or HOST:PORT", server);

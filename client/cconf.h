@@ -62,6 +62,7 @@ struct cconf {
 	char			*crl_file;
 	char			*cert_file;	/* of our signing key */
 	bool			 hash_known_servers;
+	uint32_t		 suspend_s;	/* idle chats; 0: never */
 	char			*known_servers;	/* paths of the files */
 	char			*history;
 	char			*last;
@@ -111,6 +112,13 @@ int cconf_known_get(const struct cconf *c, const struct cconf_server *s,
  */
 int cconf_known_add(const struct cconf *c, const struct cconf_server *s,
     const uint8_t fp[CCONF_FP_BYTES], int suite, char *err, size_t errlen);
+
+/*
+ * Say in config that this is the server, when it names none: one line is added.
+ * Returns 0 or -1 with err.
+ */
+int cconf_set_server(struct cconf *c, const struct cconf_server *s, char *err,
+    size_t errlen);
 
 /*
  * Remember, without pinning the key, that a server whose certificate was believed

@@ -81,6 +81,43 @@ cconf_sync_dir(const char *dir)
 	return rv;
 }
 
+int
+cconf_set_server(struct cconf *c, const struct cconf_server *s, char *err,
+    size_t errlen)
+{
+	struct buf b = BUF_INIT(CONF_FILE_MAX);
+	char *path = NULL;
+	int rv = -1;
+
+	if (c->has_server)
+		return 0;
+	if (asprintf(&path, "%s/config", c->dir) == -1) {
+		snprintf(err, errlen, "no memory");
+		return -1;
+	}
+	if (cconf_read_file(path, &b, err, errlen) == -1)
+		goto out;
+	if (b.n > 0)
+		b.n--;			/* its NUL */
+	if (b.n > 0 && b.p[b.n - 1] != '\n')
+		buf_u8(&b, '\n');
+	buf_str(&b, "server = \"");
+	buf_str(&b, s->text);
+	buf_str(&b, "\"\n");
+	if (b.err)
+		snprintf(err, errlen, "%s: too large", path);
+	else
+		rv = cconf_replace(c, path, buf_bytes(&b), err, errlen);
+	if (rv == 0) {
+		c->server = *s;
+		c->has_server = true;
+	}
+out:
+	buf_free(&b);
+	free(path);
+	return rv;
+}
+
 static bool
 conversation_ok(const char *id)
 {

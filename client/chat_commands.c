@@ -16,7 +16,7 @@ static enum chat_result
 do_model(struct chat *c, const char *arg)
 {
 	if (arg[0] == '\0') {
-		(void)cmd_models(c->cl);
+		(void)(conn_ready(c->cl->conn) == RC_OK && cmd_models(c->cl));
 		return CHAT_DONE;
 	}
 	if (strlcpy(c->model, arg, sizeof(c->model)) >= sizeof(c->model)) {
@@ -34,6 +34,7 @@ do_new(struct chat *c, const char *arg)
 {
 	(void)arg;
 	memset(c->conv, 0, sizeof(c->conv));
+	c->last = 0;
 	buf_reset(&c->attached);
 	ui_err("a new conversation");
 	return CHAT_DONE;
@@ -46,8 +47,10 @@ do_open(struct chat *c, const char *arg)
 
 	if (arg[0] == '\0')
 		ui_err("which conversation? /open ID; `/list' shows them");
-	else if (convs_find(c->cl->conn, arg, conv) == RC_OK) {
+	else if (conn_ready(c->cl->conn) == RC_OK &&
+	    convs_find(c->cl->conn, arg, conv) == RC_OK) {
 		memcpy(c->conv, conv, CONV_LEN);
+		c->last = 0;
 		ui_err("going on with it");
 	}
 	return CHAT_DONE;
@@ -57,7 +60,8 @@ static enum chat_result
 do_list(struct chat *c, const char *arg)
 {
 	(void)arg;
-	(void)cmd_list(c->cl);
+	if (conn_ready(c->cl->conn) == RC_OK)
+		(void)cmd_list(c->cl);
 	return CHAT_DONE;
 }
 

@@ -25,6 +25,8 @@ int cmd_chat(struct client *cl);
 int cmd_list(struct client *cl);
 int cmd_show(struct client *cl);
 int cmd_models(struct client *cl);
+int cmd_sessions(struct client *cl);
+int cmd_serve(struct client *cl);
 int cmd_delete(struct client *cl);
 int cmd_rename(struct client *cl);
 int cmd_search(struct client *cl);
@@ -32,6 +34,12 @@ int cmd_export(struct client *cl);
 int cmd_import(struct client *cl);
 int cmd_keygen(struct client *cl);
 int cmd_fingerprint(struct client *cl);
+int cmd_login(struct client *cl);
+int cmd_passwd(struct client *cl);
+int cmd_keys(struct client *cl);
+
+/* Make the user's keys where cl->key says; for cmd_keygen() and cmd_login(). */
+int keys_make(struct client *cl);
 int cmd_csr(struct client *cl);
 int cmd_known_servers(struct client *cl);
 

@@ -44,7 +44,8 @@ read_prompt(const struct args *args, struct buf *text)
 		buf_str(text, i > 0 ? " " : "");
 		buf_str(text, args->words[i]);
 	}
-	if (!isatty(STDIN_FILENO)) {
+	/* With -S it has the password. */
+	if (!args->from_stdin && !isatty(STDIN_FILENO)) {
 		buf_str(text, text->n > 0 ? "\n\n" : "");
 		words = text->n;
 		rc = read_input(text);
@@ -79,7 +80,7 @@ cmd_ask(struct client *cl)
 {
 	struct buf text = BUF_INIT(MSG_TEXT_MAX_BYTES);
 	uint8_t conv[CONV_LEN];
-	bool gone;
+	struct answer_end end;
 	int rc;
 
 	rc = read_prompt(&cl->args, &text);
@@ -94,7 +95,7 @@ cmd_ask(struct client *cl)
 	}
 	if (rc == RC_OK) {
 		intr_start();
-		rc = answer_run(cl, buf_bytes(&text), conv, &gone);
+		rc = answer_run(cl, buf_bytes(&text), conv, &end);
 		intr_stop();
 	}
 	buf_free(&text);

@@ -4,6 +4,8 @@
 #include "exits.h"
 #include "intr.h"
 #include "lines.h"
+#include "loop.h"
+#include "recover.h"
 #include "ui.h"
 
 #define BLOCK	"\"\"\""	/* alone on a line: begins and ends several */
@@ -67,8 +69,10 @@ acceptable(const struct client *cl, const struct buf *text)
 
 /* Ask, with the files that were to go along. */
 static int
-ask(struct chat *c, struct buf *text, bool *gone)
+ask(struct chat *c, struct lines *l, struct buf *text, bool *gone)
 {
+	struct recover r = { .last = c->last, .sent_us = wall_us() };
+	struct answer_end end;
 	int rc;
 
 	if (c->attached.n > 0) {
@@ -77,9 +81,28 @@ ask(struct chat *c, struct buf *text, bool *gone)
 	}
 	if (!acceptable(c->cl, text))
 		return RC_USAGE;
+	if ((rc = conn_ready(c->cl->conn)) != RC_OK)
+		return rc;
 	buf_reset(&c->attached);
-	rc = answer_run(c->cl, buf_bytes(text), c->conv, gone);
+	rc = answer_run(c->cl, buf_bytes(text), c->conv, &end);
+	*gone = end.gone;
+	if (end.last != 0)
+		c->last = end.last;
+	if (rc == RC_LOST && lines_typed(l) && conn_away(c->cl->conn)) {
+		r.text = buf_bytes(text);
+		r.stored = end.stored;
+		(void)recover_run(c->cl, &r, c->conv);
+	}
 	return rc;
+}
+
+/* Whether a chat goes on after this: a lost connection can be made again. */
+static bool
+over(const struct chat *c, const struct lines *l, int rc)
+{
+	if (rc == RC_REFUSED)
+		return true;
+	return rc == RC_LOST && (!lines_typed(l) || !conn_away(c->cl->conn));
 }
 
 static int
@@ -91,7 +114,7 @@ talk(struct chat *c, struct lines *l)
 	bool gone = false;
 	int rc = RC_OK;
 
-	while (!gone && rc != RC_LOST &&
+	while (!gone && !over(c, l, rc) &&
 	    (r = read_prompt(l, &text)) != LINES_END) {
 		if (r == LINES_LOST)
 			rc = RC_LOST;
@@ -106,11 +129,11 @@ talk(struct chat *c, struct lines *l)
 		if (what == CHAT_QUIT)
 			break;
 		if (what == CHAT_SEND)
-			rc = ask(c, &text, &gone);
+			rc = ask(c, l, &text, &gone);
 	}
 	buf_free(&text);
 	/* Who types has seen what went wrong before they left. */
-	if (lines_typed(l) && !gone && rc != RC_LOST)
+	if (lines_typed(l) && !gone && !over(c, l, rc))
 		return RC_OK;
 	return rc;
 }
@@ -127,6 +150,7 @@ cmd_chat(struct client *cl)
 		rc = convs_choose(cl, c.conv);
 	if (rc != RC_OK)
 		return rc;
+	conn_keep(cl->conn);
 	intr_start();
 	/* Who wants nothing stored wants it here as little. */
 	l = lines_new(cl->conn, cl->args.nostore ? NULL : cl->conf.history);

@@ -69,7 +69,7 @@ sync_directory(const char *file)
 }
 
 int
-cmd_keygen(struct client *cl)
+keys_make(struct client *cl)
 {
 	char *public = public_path(cl->key);
 	int private_fd, public_fd = -1, rc = RC_ERROR;
@@ -83,13 +83,8 @@ cmd_keygen(struct client *cl)
 	rc = keyd_generate(&cl->conf, private_fd, public_fd, cl->args.nopass);
 	if (rc == RC_OK)
 		rc = sync_directory(cl->key);
-	if (rc == RC_OK) {
-		if (ui_printf("Your keys are in %s; keep it secret.\n"
-		    "Give %s to the server's administrator, who runs:\n"
-		    "    cloisterctl key add USER FILE\n", cl->key, public) == -1)
-			rc = RC_ERROR;
+	if (rc == RC_OK)
 		goto out;
-	}
 	ui_err("no keys were made");
 	(void)unlink(public);
 fail:
@@ -100,6 +95,20 @@ out:
 	if (public_fd != -1)
 		(void)close(public_fd);
 	free(public);
+	return rc;
+}
+
+int
+cmd_keygen(struct client *cl)
+{
+	int rc = keys_make(cl);
+
+	if (rc == RC_OK && ui_printf("Your keys are in %s; keep it secret.\n"
+	    "Give %s.pub to the server's administrator, who runs:\n"
+	    "    cloisterctl key add USER FILE\n"
+	    "or enrol them yourself, with `cloister login'.\n", cl->key,
+	    cl->key) == -1)
+		rc = RC_ERROR;
 	return rc;
 }
 

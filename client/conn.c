@@ -1,4 +1,4 @@
-#include "conn.h"
+#include "conn_local.h"
 
 #include <sys/socket.h>
 
@@ -9,33 +9,24 @@
 
 #include <openssl/crypto.h>
 
-#include "appconn.h"
 #include "certs.h"
 #include "codes.h"
+#include "convs.h"
 #include "conf.h"
 #include "exits.h"
-#include "handshake.h"
 #include "linger.h"
+#include "secret_ask.h"
 #include "log.h"
 #include "loop.h"
 #include "tcp.h"
 #include "trust.h"
 #include "ui.h"
 
-#define CONNECT_MS	10000	/* for each address */
-#define WELCOME_MS	30000
+#define PASSWORD_TRIES	3
+#define BUSY_TRIES	20	/* while another attempt is being checked */
+#define BUSY_US		300000
 
-struct conn {
-	struct appconn	*app;
-	int		 fd;
-	char		*name;		/* the server's, for messages */
-	bool		 over;		/* lost or closed: nothing more to say */
-	uint32_t	 last_request;
-	uint32_t	 max_prompt;
-	bool		 ticks;		/* answers are shaped (SHAPE_TICK) */
-	bool		 asked;		/* a prompt was sent */
-	uint64_t	 heard_ms;	/* when something last came, or was asked */
-};
+static bool password_stdin;
 
 struct conn *
 conn_attach(int fd, const char *name, const struct hs_session *s)
@@ -44,9 +35,44 @@ conn_attach(int fd, const char *name, const struct hs_session *s)
 
 	if (c == NULL || (c->name = strdup(name)) == NULL)
 		fatal("memory");
-	c->fd = fd;
-	c->app = appconn_new(END_A, s->c_ap, s->s_ap, s->msgmac);
+	buf_init(&c->msg_spki, RSA_SPKI_MAX);
+	conn_install(c, fd, s);
 	return c;
+}
+
+void
+conn_known(struct conn *c, const struct handshake *h)
+{
+	memcpy(c->server_hash, h->server_hash, sizeof(c->server_hash));
+	c->suite = h->suite;
+	memcpy(c->bind, h->bind, sizeof(h->bind));
+	memcpy(c->seal, h->seal, sizeof(h->seal));
+	c->seal_n = h->seal_n;
+}
+
+void
+conn_install(struct conn *c, int fd, const struct hs_session *s)
+{
+	c->fd = fd;
+	password_export(c->exported, s->exporter);
+	c->app = appconn_new(END_A, s->c_ap, s->s_ap, s->msgmac);
+	memcpy(c->resumption, s->resumption, sizeof(c->resumption));
+	c->asked = c->bye = false;
+	c->heard_ms = mono_ms();
+}
+
+void
+conn_uninstall(struct conn *c)
+{
+	appconn_free(c->app);
+	c->app = NULL;
+	if (c->fd != -1)
+		(void)close(c->fd);
+	c->fd = -1;
+	OPENSSL_cleanse(c->resumption, sizeof(c->resumption));
+	OPENSSL_cleanse(c->exported, sizeof(c->exported));
+	/* Of this handshake alone. */
+	c->seal_n = 0;
 }
 
 void
@@ -54,15 +80,20 @@ conn_close(struct conn *c)
 {
 	if (c == NULL)
 		return;
+	/* Who lingers in our place needs none of it. */
+	OPENSSL_cleanse(&c->ticket, sizeof(c->ticket));
+	OPENSSL_cleanse(c->resumption, sizeof(c->resumption));
 	/* An end within the step would tell how long the answer was. */
-	if (!c->over && c->ticks && c->asked)
+	if (c->app == NULL || c->over)
+		;
+	else if (c->ticks && c->asked)
 		linger(c->fd, c->app, c->heard_ms);
-	else if (!c->over)
+	else
 		say_close(c->fd, c->app);
-	appconn_free(c->app);
-	(void)close(c->fd);
+	conn_uninstall(c);
 	free(c->name);
-	free(c);
+	buf_free(&c->msg_spki);
+	freezero(c, sizeof(*c));
 }
 
 uint32_t
@@ -88,6 +119,19 @@ lost(struct conn *c, const char *why)
 }
 
 int
+conn_gone(struct conn *c, const char *why)
+{
+	if (!c->kept)
+		return lost(c, why);
+	if (c->quiet && !c->bye)
+		ui_step("connection lost: %s", why);
+	else
+		ui_err("%s: connection lost: %s", c->name, why);
+	conn_uninstall(c);
+	return RC_LOST;
+}
+
+int
 conn_violation(struct conn *c, const struct msg *m)
 {
 	ui_step("unexpected message %s", msg_desc(m->type)->name);
@@ -97,10 +141,10 @@ conn_violation(struct conn *c, const struct msg *m)
 int
 conn_send(struct conn *c, enum msg_type type, const void *body)
 {
-	if (c->over)
+	if (c->over || c->app == NULL)
 		return RC_LOST;
 	ui_step("sending %s", msg_desc(type)->name);
-	if (type == MSG_c_prompt) {
+	if (type == MSG_c_prompt || type == MSG_c_chat) {
 		c->asked = true;
 		c->heard_ms = mono_ms();
 	}
@@ -127,8 +171,8 @@ fill(struct conn *c)
 	}
 	if (n == -1)
 		return errno == EAGAIN || errno == EINTR ? RC_OK :
-		    lost(c, strerror(errno));
-	return lost(c, appconn_eof(c->app) != NULL ?
+		    conn_gone(c, strerror(errno));
+	return conn_gone(c, appconn_eof(c->app) != NULL ?
 	    "TRUNCATED: it ended without a word from the server, and what came "
 	    "may be incomplete" : "closed by the server");
 }
@@ -148,21 +192,35 @@ flush(struct conn *c)
 		return RC_OK;
 	}
 	return errno == EAGAIN || errno == EINTR ? RC_OK :
-	    lost(c, strerror(errno));
+	    conn_gone(c, strerror(errno));
 }
 
-/* A message that has arrived: CONN_MESSAGE, CONN_LOST, or 0 when there is none. */
-static int
-take(struct conn *c, struct msg *m)
+/* The server will close the session; until then an answer may go on. */
+static void
+bye(struct conn *c, const struct m_s_bye *m)
 {
-	switch (appconn_next(c->app, m)) {
+	c->bye = m->reason == BYE_STOPPING;
+	ui_step("the server ends the session within %u s (reason %u)",
+	    m->seconds, m->reason);
+}
+
+int
+conn_take(struct conn *c, struct msg *m)
+{
+	enum appconn_result r;
+
+	while ((r = appconn_next(c->app, m)) == APPCONN_MESSAGE &&
+	    m->type == MSG_s_bye)
+		bye(c, &m->u.s_bye);
+	switch (r) {
 	case APPCONN_MESSAGE:
 		return CONN_MESSAGE;
 	case APPCONN_AGAIN:
 		return 0;
 	case APPCONN_CLOSED:
-		(void)lost(c, "the server closed the session (it was idle for "
-		    "too long, or the server is going down)");
+		(void)conn_gone(c, c->bye ? "the server is stopping" :
+		    "the server closed the session (it was idle for too long, "
+		    "or the server is going down)");
 		return CONN_LOST;
 	case APPCONN_BROKEN:
 		break;
@@ -171,12 +229,8 @@ take(struct conn *c, struct msg *m)
 	return CONN_LOST;
 }
 
-/*
- * One wait for the socket and the descriptors, until deadline_ms (0: none).
- * Returns the index of a readable descriptor, n when there is none, or CONN_LOST.
- */
-static int
-wait_once(struct conn *c, const int *fds, int n, uint64_t deadline_ms)
+int
+conn_wait_once(struct conn *c, const int *fds, int n, uint64_t deadline_ms)
 {
 	struct pollfd pfd[CONN_FDS_MAX + 1];
 	uint64_t now = mono_ms();
@@ -191,10 +245,8 @@ wait_once(struct conn *c, const int *fds, int n, uint64_t deadline_ms)
 	    deadline_ms > now ? (int)(deadline_ms - now) : 0);
 	if (r == -1 && errno != EINTR)
 		fatal("poll");
-	if (r == 0) {
-		(void)lost(c, "the server does not answer");
-		return CONN_LOST;
-	}
+	if (r == 0)
+		return CONN_LATE;
 	if (r == -1)
 		return n;
 	for (int i = 0; i < n; i++)
@@ -212,16 +264,22 @@ wait_until(struct conn *c, const int *fds, int n, uint64_t deadline_ms,
 {
 	int r;
 
-	if (c->over)
+	if (c->over || c->app == NULL)
 		return CONN_LOST;
 	for (;;) {
-		r = take(c, m);
+		r = conn_take(c, m);
 		if (r != 0)
 			return r;
-		r = wait_once(c, fds, n, deadline_ms);
+		r = conn_wait_once(c, fds, n, deadline_ms);
 		if (r != n)
 			return r;
 	}
+}
+
+int
+conn_next_until(struct conn *c, uint64_t deadline_ms, struct msg *m)
+{
+	return wait_until(c, NULL, 0, deadline_ms, m);
 }
 
 int
@@ -236,22 +294,76 @@ conn_next(struct conn *c, struct msg *m)
 	return wait_until(c, NULL, 0, 0, m) == CONN_MESSAGE ? RC_OK : RC_LOST;
 }
 
-/* The server's first message. */
+/* The user is let in. */
 static int
-welcome(struct conn *c)
+hello(struct conn *c, const struct msg *m)
+{
+	if (m->type != MSG_s_hello || msg_text(c->user, sizeof(c->user),
+	    m->u.s_hello.user) == -1)
+		return conn_violation(c, m);
+	c->gate = 0;
+	c->max_prompt = m->u.s_hello.max_prompt_bytes;
+	c->ticks = m->u.s_hello.shaping == SHAPE_TICK;
+	ui_step("welcome, %s: server version %.*s", c->user,
+	    (int)m->u.s_hello.version.n, (const char *)m->u.s_hello.version.p);
+	return RC_OK;
+}
+
+/* The user's password, besides the key. */
+static int
+give_password(struct conn *c)
+{
+	struct m_c_password q;
+	char pw[SECRET_SIZE], prompt[256];
+	struct msg m;
+	int rc = RC_OK;
+
+	(void)snprintf(prompt, sizeof(prompt), "Password of %s at %s: ",
+	    c->user, c->name);
+	for (int i = 0; i < PASSWORD_TRIES && rc == RC_OK; i++) {
+		if ((rc = secret_ask(pw, prompt, password_stdin)) != RC_OK)
+			break;
+		rc = conn_seal(c, PASSWORD_FACTOR, c->user, "", pw, "",
+		    q.sealed);
+		explicit_bzero(pw, sizeof(pw));
+		if (rc != RC_OK || (rc = conn_attempt(c, MSG_c_password, &q,
+		    &q.req, &m)) != RC_OK)
+			break;
+		if (m.type != MSG_s_error)
+			return hello(c, &m);
+		(void)server_error(&m.u.s_error);
+		if (m.u.s_error.code != ERR_PASSWORD || password_stdin)
+			break;
+	}
+	return rc == RC_OK ? RC_REFUSED : rc;
+}
+
+int
+conn_welcome(struct conn *c, bool login)
 {
 	struct msg m;
 
-	if (wait_until(c, NULL, 0, mono_ms() + WELCOME_MS, &m) == CONN_LOST)
+	switch (conn_next_until(c, mono_ms() + WELCOME_MS, &m)) {
+	case CONN_LATE:
+		return conn_gone(c, "the server does not answer");
+	case CONN_LOST:
 		return RC_LOST;
-	if (m.type != MSG_s_hello)
+	default:
+		break;
+	}
+	if (m.type != MSG_s_gate)
+		return hello(c, &m);
+	if ((m.u.s_gate.kind != GATE_ENROL && m.u.s_gate.kind != GATE_FACTOR) ||
+	    msg_text(c->user, sizeof(c->user), m.u.s_gate.user) == -1)
 		return conn_violation(c, &m);
-	c->max_prompt = m.u.s_hello.max_prompt_bytes;
-	c->ticks = m.u.s_hello.shaping == SHAPE_TICK;
-	ui_step("welcome, %.*s: server version %.*s",
-	    (int)m.u.s_hello.user.n, (const char *)m.u.s_hello.user.p,
-	    (int)m.u.s_hello.version.n, (const char *)m.u.s_hello.version.p);
-	return RC_OK;
+	c->gate = m.u.s_gate.kind;
+	if (c->gate == GATE_FACTOR)
+		return give_password(c);
+	if (login)
+		return RC_OK;
+	ui_err("%s: the server refused this key: it does not know it. If you "
+	    "have an invite or a password, `cloister login' enrols it", c->name);
+	return RC_REFUSED;
 }
 
 /*
@@ -286,7 +398,7 @@ look(struct handshake *h, const struct trust *t)
 }
 
 static int
-connect_and_shake(struct conn **c, struct handshake *h, const struct trust *t)
+connect_and_shake(struct handshake *h, const struct trust *t)
 {
 	char err[512];
 	int rc;
@@ -297,11 +409,8 @@ connect_and_shake(struct conn **c, struct handshake *h, const struct trust *t)
 		return RC_LOST;
 	}
 	rc = handshake_run(h);
-	if (rc == RC_OK) {
-		*c = conn_attach(h->fd, h->server, &h->session);
-		OPENSSL_cleanse(&h->session, sizeof(h->session));
+	if (rc == RC_OK)
 		return RC_OK;
-	}
 	(void)close(h->fd);
 	if (h->silent && h->pin != NULL)
 		return look(h, t);
@@ -345,20 +454,21 @@ take_cert(struct certs *cert, const struct cconf *conf, struct bytes spki)
 	return RC_USAGE;
 }
 
+/* Connect, check the server's key, show ours. */
 int
-conn_open(struct conn **c, const struct cconf *conf,
-    const struct cconf_server *server, const char *key)
+conn_dial(struct handshake *h, const struct cconf *conf,
+    const struct cconf_server *server, const char *key, const uint8_t *link,
+    struct buf *msg_spki)
 {
-	struct trust trust = { conf, server };
+	struct trust trust = { conf, server, link };
 	struct keyd keyd;
-	struct handshake h = { .server = server->text, .keyd = &keyd,
-	    .trust = trust_decide, .arg = &trust };
 	uint8_t pin[HASH_LEN];
 	struct certs cert;
 	char err[512];
 	int known, rc;
 
-	*c = NULL;
+	*h = (struct handshake){ .server = server->text, .keyd = &keyd,
+	    .trust = trust_decide, .arg = &trust };
 	memset(&cert, 0, sizeof(cert));
 	known = cconf_known_get(conf, server, pin, err, sizeof(err));
 	if (known == -1) {
@@ -367,7 +477,9 @@ conn_open(struct conn **c, const struct cconf *conf,
 	}
 	/* A certificate may be for a new key: no CH for the old one alone. */
 	if (known == 1 && conf->trust != CCONF_TRUST_CERTIFICATE)
-		h.pin = pin;
+		h->pin = pin;
+	else if (link != NULL)
+		h->pin = link;
 	/* First, so that the server need not wait for a passphrase. */
 	rc = keyd_start(&keyd, conf, key);
 	if (rc == RC_OK)
@@ -375,16 +487,145 @@ conn_open(struct conn **c, const struct cconf *conf,
 	if (rc == RC_OK)
 		rc = take_cert(&cert, conf, buf_bytes(&keyd.spki));
 	if (rc == RC_OK && cert.n > 0)
-		h.cert = cert.cert[0];
+		h->cert = cert.cert[0];
 	if (rc == RC_OK)
-		rc = connect_and_shake(c, &h, &trust);
+		rc = connect_and_shake(h, &trust);
+	if (rc == RC_OK)
+		buf_put(msg_spki, keyd.msg_spki.p, keyd.msg_spki.n);
 	keyd_stop(&keyd);
 	certs_free(&cert);
-	if (rc == RC_OK)
-		rc = welcome(*c);
-	if (rc != RC_OK) {
+	h->keyd = NULL;
+	h->pin = NULL;
+	h->arg = NULL;
+	h->cert = bytes_of(NULL, 0);
+	return rc;
+}
+
+static int
+open_session(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key, bool login,
+    const uint8_t *link)
+{
+	struct buf msg_spki = BUF_INIT(RSA_SPKI_MAX);
+	struct handshake h;
+	int rc;
+
+	*c = NULL;
+	if ((rc = conn_dial(&h, conf, server, key, link, &msg_spki)) != RC_OK) {
+		buf_free(&msg_spki);
+		return rc;
+	}
+	*c = conn_attach(h.fd, h.server, &h.session);
+	OPENSSL_cleanse(&h.session, sizeof(h.session));
+	(*c)->msg_spki = msg_spki;
+	(*c)->conf = conf;
+	(*c)->server = server;
+	(*c)->key = key;
+	conn_known(*c, &h);
+	if ((rc = conn_welcome(*c, login)) != RC_OK) {
 		conn_close(*c);
 		*c = NULL;
+	}
+	return rc;
+}
+
+int
+conn_open(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key)
+{
+	return open_session(c, conf, server, key, false, NULL);
+}
+
+int
+conn_login(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key, const uint8_t *link)
+{
+	return open_session(c, conf, server, key, true, link);
+}
+
+void
+conn_password_stdin(bool on)
+{
+	password_stdin = on;
+}
+
+int
+conn_gate(const struct conn *c)
+{
+	return c->gate;
+}
+
+const char *
+conn_user(const struct conn *c)
+{
+	return c->user;
+}
+
+struct bytes
+conn_msg_spki(const struct conn *c)
+{
+	return buf_bytes(&c->msg_spki);
+}
+
+/* What is asked for: with an enrolment also for which message key and label. */
+static void
+what(const struct conn *c, bool enrol, const char *user, const char *label,
+    uint8_t out[HASH_LEN])
+{
+	const struct bytes none = { NULL, 0 };
+
+	password_what(out, bytes_str(user), enrol ? bytes_str(label) : none,
+	    enrol ? buf_bytes(&c->msg_spki) : none);
+}
+
+int
+conn_seal(const struct conn *c, enum password_use use, const char *user,
+    const char *label, const char *pw, const char *new_pw,
+    uint8_t sealed[PASSWORD_SEALED])
+{
+	uint8_t info[PASSWORD_INFO], w[HASH_LEN];
+
+	if (c->seal_n != HS_SEAL) {
+		ui_err("%s takes no passwords", c->name);
+		return RC_ERROR;
+	}
+	what(c, use == PASSWORD_ENROL, user, label, w);
+	password_info(info, use, c->bind, c->exported, w);
+	if (password_seal(sealed, c->seal, info, bytes_str(pw),
+	    bytes_str(new_pw)) == 0)
+		return RC_OK;
+	ui_err("%s: the password cannot be sealed", c->name);
+	return RC_ERROR;
+}
+
+void
+conn_prove(const struct conn *c, const uint8_t code[INVITE_CODE],
+    const char *label, uint8_t proof[HASH_LEN])
+{
+	uint8_t w[HASH_LEN];
+
+	what(c, true, "", label, w);
+	invite_proof(proof, code + INVITE_ID, c->bind, w);
+}
+
+int
+conn_attempt(struct conn *c, enum msg_type type, const void *body,
+    uint32_t *req, struct msg *m)
+{
+	int rc = RC_OK;
+
+	for (int i = 0; rc == RC_OK && i < BUSY_TRIES; i++) {
+		if (i > 0)
+			(void)usleep(BUSY_US);
+		*req = conn_request(c);
+		if ((rc = conn_send(c, type, body)) == RC_OK)
+			rc = conn_next(c, m);
+		if (rc == RC_OK && m->type == MSG_s_error &&
+		    m->u.s_error.req != *req)
+			rc = conn_violation(c, m);
+		if (rc == RC_OK && (m->type != MSG_s_error ||
+		    m->u.s_error.code != ERR_BUSY))
+			break;
 	}
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include "cconf.h"
 #include "hs.h"
 #include "msg.h"
+#include "password.h"
 
 struct conn;
 
@@ -19,6 +20,38 @@ struct conn;
  */
 int conn_open(struct conn **c, const struct cconf *conf,
     const struct cconf_server *server, const char *key);
+/*
+ * The same for `cloister login': with link the server must have the key that it
+ * names, and where the server does not know the user's key, but lets it enrol
+ * itself, *c is such a session (conn_gate() is GATE_ENROL).
+ */
+int conn_login(struct conn **c, const struct cconf *conf,
+    const struct cconf_server *server, const char *key, const uint8_t *link);
+/* A password that the server asks for comes from standard input. */
+void conn_password_stdin(bool on);
+/* GATE_ENROL, or 0: the user is let in. */
+int conn_gate(const struct conn *c);
+/* The user's name at the server, once let in. */
+const char *conn_user(const struct conn *c);
+/* The user's public key for messages. */
+struct bytes conn_msg_spki(const struct conn *c);
+/*
+ * Seal a password, and a new one or nothing, for this session (password.h).  RC_OK,
+ * or RC_ERROR after telling the user.
+ */
+int conn_seal(const struct conn *c, enum password_use use, const char *user,
+    const char *label, const char *pw, const char *new_pw,
+    uint8_t sealed[PASSWORD_SEALED]);
+/* Prove that one holds an invite, for this session's key. */
+void conn_prove(const struct conn *c, const uint8_t code[INVITE_CODE],
+    const char *label, uint8_t proof[HASH_LEN]);
+/*
+ * Send a request and wait for its answer; *req, its number, is set in body.  Again
+ * a moment later when the server is busy with another attempt.  RC_OK with *m,
+ * the answer, which may be an s_error about it; or RC_LOST.
+ */
+int conn_attempt(struct conn *c, enum msg_type type, const void *body,
+    uint32_t *req, struct msg *m);
 /*
  * A session over fd (non-blocking), which is taken over, with the secrets that the
  * handshake left (copied).  name is for messages.  conn_open() calls it.
@@ -31,6 +64,28 @@ struct conn *conn_attach(int fd, const char *name, const struct hs_session *s);
  * server's records have stopped (linger.h).
  */
 void conn_close(struct conn *c);
+
+/*
+ * For a session that may stay idle: from now on it comes back.  The server is asked
+ * for a ticket, and a loss or an end of the connection, but for a violation, is no
+ * end of the session.  Only for one that conn_open() made, whose conf, server and
+ * key stay.
+ */
+void conn_keep(struct conn *c);
+/* Whether there is no connection now, and one can be made (conn_ready()). */
+bool conn_away(const struct conn *c);
+/*
+ * Wait until one of the descriptors is readable, while nothing is expected of the
+ * server: its index, or CONN_LOST when the session is over; the user was told.  A
+ * session that is kept is suspended after conf's time.
+ */
+int conn_idle(struct conn *c, const int *fds, int n);
+/*
+ * Before something is asked: if the session is away, or silent for so long that it
+ * may be, connect again, by the ticket or by a whole handshake.  RC_OK, or another
+ * exit code after telling the user; then it may be tried again while conn_away().
+ */
+int conn_ready(struct conn *c);
 
 /* The most bytes of a prompt that the server takes. */
 uint32_t conn_max_prompt(const struct conn *c);

@@ -185,6 +185,9 @@ identify(struct run *r)
 		    r->h->server);
 		return RC_SERVER_KEY;
 	}
+	r->h->seal_n = sa.seal.n;	/* its length was checked */
+	if (sa.seal.n > 0)
+		memcpy(r->h->seal, sa.seal.p, sa.seal.n);
 	rsa_fingerprint_text(text, r->hs.server_hash);
 	ui_step("the server proved that it holds key %s", text);
 	memcpy(id.fp, r->hs.server_hash, sizeof(id.fp));
@@ -219,6 +222,9 @@ authenticate(struct run *r)
 	else
 		rc = send_flight(r, buf_bytes(&ca), HS_CA_PAD,
 		    "sending your key");
+	hs_login_bind(r->h->bind, r->hs.suite, r->hs.random_c, r->hs.random_s,
+	    r->hs.th_sf, r->hs.client_hash, r->hs.wrap_hash,
+	    r->hs.server_hash, r->hs.cert_hash);
 	ui_step("sent your key and its signature");
 out:
 	buf_free(&sig);
@@ -270,8 +276,11 @@ handshake_run(struct handshake *h)
 		rc = confirm(&r);
 	if (rc == RC_OK && hs_session(&r.hs, &h->session) == -1)
 		rc = violation(&r, r.hs.why);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		memcpy(h->server_hash, r.hs.server_hash, HASH_LEN);
+		h->suite = r.hs.suite;
 		ui_step("authenticated");
+	}
 out:
 	record_dir_free(&r.in);
 	record_dir_free(&r.out);

@@ -36,6 +36,11 @@ struct handshake {
 	/* results */
 	bool		 silent;	/* closed without one byte of answer */
 	struct hs_session session;	/* after RC_OK; the caller wipes it */
+	uint8_t		 server_hash[HASH_LEN];	/* after RC_OK */
+	uint8_t		 suite;
+	uint8_t		 bind[HASH_LEN];	/* hs_login_bind() */
+	size_t		 seal_n;	/* HS_SEAL, or 0: takes no passwords */
+	uint8_t		 seal[HS_SEAL];	/* what passwords are sealed to */
 };
 
 /*

@@ -69,6 +69,7 @@ keyd_attach(struct keyd *k, int fd, pid_t pid)
 	memset(k, 0, sizeof(*k));
 	buf_init(&k->spki, RSA_SPKI_MAX);
 	buf_init(&k->wrap_spki, RSA_SPKI_MAX);
+	buf_init(&k->msg_spki, RSA_SPKI_MAX);
 	k->pid = pid;
 	k->chan = chan_new(NULL, fd, CH_CLI_KEYD, END_A, CLI_KEYD_NEW, 0, NULL,
 	    NULL, NULL);
@@ -85,6 +86,7 @@ keyd_stop(struct keyd *k)
 		(void)child_reap(k->pid);
 	buf_free(&k->spki);
 	buf_free(&k->wrap_spki);
+	buf_free(&k->msg_spki);
 }
 
 /* Send a question and wait for its one reply; NULL, or what went wrong. */
@@ -116,9 +118,13 @@ keyd_open(struct keyd *k)
 	}
 	o = &m.u.kc_opened;
 	memcpy(k->random_c, o->random_c, sizeof(k->random_c));
+	buf_reset(&k->spki);
+	buf_reset(&k->wrap_spki);
+	buf_reset(&k->msg_spki);
 	buf_put(&k->spki, o->spki.p, o->spki.n);
 	buf_put(&k->wrap_spki, o->wrap_spki.p, o->wrap_spki.n);
-	if (k->spki.err || k->wrap_spki.err) {
+	buf_put(&k->msg_spki, o->msg_spki.p, o->msg_spki.n);
+	if (k->spki.err || k->wrap_spki.err || k->msg_spki.err) {
 		ui_err("your public keys are too large");
 		return RC_ERROR;
 	}

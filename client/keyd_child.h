@@ -22,6 +22,7 @@ struct keyd {
 	uint8_t		 random_c[HASH_LEN];
 	struct buf	 spki;		/* signing key */
 	struct buf	 wrap_spki;
+	struct buf	 msg_spki;
 };
 
 /*

@@ -33,11 +33,10 @@ static int
 next_byte(struct lines *l, char *byte)
 {
 	int fds[] = { STDIN_FILENO, intr_fd() };
-	struct msg m;
 	ssize_t n;
 
 	for (;;) {
-		switch (conn_wait(l->conn, fds, 2, &m)) {
+		switch (conn_idle(l->conn, fds, 2)) {
 		case 0:
 			n = read(STDIN_FILENO, byte, 1);
 			if (n == 1)
@@ -50,9 +49,6 @@ next_byte(struct lines *l, char *byte)
 			intr_clear();
 			l->why = LINES_INTERRUPTED;
 			return 0;
-		case CONN_MESSAGE:
-			(void)conn_violation(l->conn, &m);
-			break;
 		default:
 			break;
 		}

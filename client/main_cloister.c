@@ -68,7 +68,8 @@ configure(struct client *cl)
 		cl->server = cl->conf.server;
 	if (a->host == NULL && !cl->conf.has_server &&
 	    a->command != CMD_KEYGEN && a->command != CMD_FINGERPRINT &&
-	    a->command != CMD_CSR && a->command != CMD_KNOWN_SERVERS) {
+	    a->command != CMD_LOGIN && a->command != CMD_CSR &&
+	    a->command != CMD_KNOWN_SERVERS) {
 		ui_err("which server? say -H HOST, or put `server = \"HOST\"' "
 		    "into %s/config", cl->conf.dir);
 		return RC_USAGE;
@@ -104,10 +105,20 @@ run(struct client *cl)
 		return cmd_keygen(cl);
 	case CMD_FINGERPRINT:
 		return cmd_fingerprint(cl);
+	case CMD_LOGIN:
+		return cmd_login(cl);
+	case CMD_KEYS:
+		return cmd_keys(cl);
+	case CMD_PASSWD:
+		return cmd_passwd(cl);
 	case CMD_CSR:
 		return cmd_csr(cl);
 	case CMD_KNOWN_SERVERS:
 		return cmd_known_servers(cl);
+	case CMD_SESSIONS:
+		return cmd_sessions(cl);
+	case CMD_SERVE:
+		return cmd_serve(cl);
 	case CMD_HELP:
 		args_help(stdout);
 		break;
@@ -133,6 +144,7 @@ main(int argc, char **argv)
 		return RC_USAGE;
 	}
 	ui_set_verbose(cl.args.verbose);
+	conn_password_stdin(cl.args.from_stdin);
 	if (cl.args.command != CMD_HELP && cl.args.command != CMD_VERSION)
 		rc = configure(&cl);
 	if (rc == RC_OK)

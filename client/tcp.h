@@ -8,9 +8,10 @@
 #include "cconf.h"
 
 /*
- * Connect to the server's addresses one after the other, IPv6 and IPv4 as
- * getaddrinfo(3) orders them, each for at most timeout_ms.  Returns a
- * descriptor (non-blocking, close-on-exec) or -1 with a message in err.
+ * Connect to one of the server's addresses, IPv6 and IPv4 as getaddrinfo(3)
+ * orders them, within timeout_ms for all; where one does not answer at once the
+ * next one is tried beside it.  Returns a descriptor (non-blocking,
+ * close-on-exec) or -1 with a message in err.
  */
 int tcp_connect(const struct cconf_server *s, int timeout_ms, char *err,
     size_t errlen);

@@ -207,11 +207,22 @@ trust_decide(const struct server_id *id, void *arg)
 	pin = how == CCONF_TRUST_PINNED || how == CCONF_TRUST_BOTH;
 	if (known == CCONF_CHANGED && how != CCONF_TRUST_CERTIFICATE)
 		return changed(t, text);
+	/* Who sent the link has vouched for this key, and for no other. */
+	if (t->link != NULL && !bytes_eq_ct(id->fp, t->link, HASH_LEN)) {
+		ui_err("%s shows the key\n    %s\nwhich is not the one in the "
+		    "link: not connected, and your key was not sent. Ask "
+		    "whoever sent the link", t->server->text, text);
+		return RC_SERVER_KEY;
+	}
+	if (t->link != NULL) {
+		cert = false;
+		pin = true;
+	}
 	if (id->suite < min_suite)
 		return downgraded(t, id->suite, min_suite);
 	if (cert)
 		rc = certified(t, id);
-	if (rc == RC_OK && pin && known == CCONF_UNKNOWN)
+	if (rc == RC_OK && pin && known == CCONF_UNKNOWN && t->link == NULL)
 		rc = first_contact(t, text);
 	if (rc != RC_OK)
 		return rc;

@@ -11,15 +11,18 @@
 struct trust {
 	const struct cconf		*conf;
 	const struct cconf_server	*server;
+	const uint8_t			*link;	/* the key that a link names, or
+						 * NULL */
 };
 
 /*
  * A handshake_trust (handshake.h) with a struct trust.  Pins: a known key is
- * taken, a changed one is refused, whatever first_contact says, which is for a
- * server of which no key is known; ask means a question on /dev/tty, and refusal
- * when there is none.  A key taken newly is remembered.  Certificates: certd
- * (certd_child.h) says whether the chain is good; the key is not pinned by it.
- * With either, no suite below the one that was once spoken under this key.
+ * taken, a changed one is refused, whatever first_contact or a link says, which
+ * are for a server of which no key is known; ask means a question on /dev/tty,
+ * and refusal when there is none.  A key taken newly is remembered.
+ * Certificates: certd (certd_child.h) says whether the chain is good; the key is
+ * not pinned by it.  With either, no suite below the one that was once spoken
+ * under this key.
  */
 int trust_decide(const struct server_id *id, void *arg);
 

@@ -27,6 +27,7 @@ struct fifo {
 };
 
 struct appconn {
+	unsigned	 state;		/* APP_* of this end */
 	enum chan_end		 end;
 	const char		*why;
 	bool			 closed_in;	/* the peer's CLOSE came */
@@ -67,6 +68,7 @@ appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
 	    (c->in = malloc(IN_BYTES)) == NULL)
 		fatal("malloc");
 	c->end = end;
+	c->state = APP_OPEN;
 	record_dir_init(&c->rx, client ? s_ap : c_ap, RECORD_EPOCH_AP);
 	record_dir_init(&c->tx, client ? c_ap : s_ap, RECORD_EPOCH_AP);
 	msgmac_init(&c->mac_in, msgmac,
@@ -81,6 +83,12 @@ appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
 	buf_init(&c->waiting.b, APPCONN_OUT_MAX);
 	buf_init(&c->out.b, APPCONN_OUT_MAX);
 	return c;
+}
+
+void
+appconn_set_state(struct appconn *c, unsigned state)
+{
+	c->state = state;
 }
 
 void
@@ -217,7 +225,7 @@ deliver(struct appconn *c, struct bytes whole, struct msg *m)
 	body = bytes_of(whole.p, whole.n - HASH_LEN);
 	if (msgmac_check(&c->mac_in, body, body.p + body.n) != 0)
 		return broken(c, "wrong message MAC");
-	if ((v = msg_decode(body, CH_APP, c->end, APP_OPEN, m)) != MSG_OK)
+	if ((v = msg_decode(body, CH_APP, c->end, c->state, m)) != MSG_OK)
 		return broken(c, msg_verdict_text(v));
 	m->fd = -1;
 	c->dummies = 0;
@@ -483,7 +491,7 @@ appconn_send(struct appconn *c, enum msg_type type, const void *body)
 		rv = to_stream(c, buf_bytes(&c->enc));
 	else
 		rv = send_fragments(c, buf_bytes(&c->enc),
-		    type == MSG_c_prompt);
+		    type == MSG_c_prompt || type == MSG_c_chat);
 	empty(&c->enc);
 	return rv == 0 ? 0 : exhausted(c);
 }

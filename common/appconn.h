@@ -60,6 +60,11 @@ enum appconn_result {
  */
 struct appconn *appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
     const uint8_t s_ap[HASH_LEN], const uint8_t msgmac[HASH_LEN]);
+/*
+ * Which messages of the client are permitted: APP_OPEN at first.  For the server's
+ * end.
+ */
+void appconn_set_state(struct appconn *c, unsigned state);
 /* Wipe keys and contents, and free; NULL is allowed. */
 void appconn_free(struct appconn *c);
 /*

@@ -55,6 +55,11 @@ enum shape_mode {
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */
 
+/* Why the server ends a session. */
+enum bye {
+	BYE_STOPPING = 1	/* the server stops, or starts anew */
+};
+
 /* Why a request failed. */
 enum err {
 	ERR_INTERNAL = 1,
@@ -70,7 +75,18 @@ enum err {
 	ERR_BAD = 11,		/* the request itself is wrong */
 	ERR_TRUNCATED = 12,	/* the answer broke off */
 	ERR_QUOTA = 13,		/* nothing left to spend at the provider */
+	ERR_PASSWORD = 14,	/* user or password is wrong */
+	ERR_WAIT = 15,		/* too many wrong passwords: not now */
+	ERR_INVITE = 16,	/* no such invite (any more) */
+	ERR_KEY = 17,		/* no such key, or it cannot be enrolled */
+	ERR_WEAK = 18,		/* the new password breaks the rule */
 	ERR_NO_TICKET = 24	/* this session cannot be resumed */
+};
+
+/* A session that is not let in yet, and what it may do. */
+enum gate {
+	GATE_ENROL = 1,		/* enrol its key */
+	GATE_FACTOR = 2		/* give its user's password */
 };
 
 #endif

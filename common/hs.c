@@ -385,6 +385,25 @@ hs_tbs_client(struct buf *out, uint8_t suite,
 }
 
 void
+hs_login_bind(uint8_t bind[HASH_LEN], uint8_t suite,
+    const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
+    const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN])
+{
+	struct buf tbs = BUF_INIT(HS_TBS_MAX);
+	struct bytes part[2] = { bytes_str("cl1 login") };
+
+	hs_tbs_client(&tbs, suite, random_c, random_s, th_sf, spki_hash,
+	    wrap_hash, server_hash, cert_hash);
+	if (tbs.err)
+		crypto_fatalx("login bind");
+	part[1] = buf_bytes(&tbs);
+	sha256v(bind, part, 2);
+	buf_free(&tbs);
+}
+
+void
 hs_wrap_label(uint8_t label[HASH_LEN], const uint8_t random_c[HS_RANDOM],
     const uint8_t random_s[HS_RANDOM], const uint8_t th_cf[HASH_LEN])
 {

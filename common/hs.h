@@ -353,6 +353,16 @@ void hs_tbs_client(struct buf *out, uint8_t suite,
     const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
     const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
     const uint8_t cert_hash[HASH_LEN]);
+/*
+ * What a password or an invite of this session is bound to: SHA-256("cl1 login"
+ * | the client's signed bytes).  No worker can choose it: it holds random_s,
+ * which keyd draws, and the client's keys, whose signature the vault verifies.
+ */
+void hs_login_bind(uint8_t bind[HASH_LEN], uint8_t suite,
+    const uint8_t random_c[HS_RANDOM], const uint8_t random_s[HS_RANDOM],
+    const uint8_t th_sf[HASH_LEN], const uint8_t spki_hash[HASH_LEN],
+    const uint8_t wrap_hash[HASH_LEN], const uint8_t server_hash[HASH_LEN],
+    const uint8_t cert_hash[HASH_LEN]);
 /* The label of OAEP: SHA-256("cl1 wrap" | random_c | random_s | TH(CF)). */
 void hs_wrap_label(uint8_t label[HASH_LEN], const uint8_t random_c[HS_RANDOM],
     const uint8_t random_s[HS_RANDOM], const uint8_t th_cf[HASH_LEN]);

@@ -216,6 +216,16 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 			fatalx("a log level that there is not");
 		log_set_level((enum log_level)m->u.ctl_level.level);
 		break;
+	case MSG_ctl_reload:
+		chan_set_state(c, CTL_RELOAD);
+		if (r->on_reload != NULL)
+			r->on_reload();
+		break;
+	case MSG_ctl_reload_end:
+		chan_set_state(c, CTL_RUN);
+		if (r->on_reloaded != NULL)
+			r->on_reloaded();
+		break;
 	case MSG_ctl_ping:
 		if (chan_send(c, MSG_ctl_pong, NULL, -1) == -1)
 			_exit(0);

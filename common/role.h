@@ -113,6 +113,10 @@ struct role {
 	chan_msg_cb	*on_conf;	/* what comes before ctl_go */
 	chan_msg_cb	*on_ctl;	/* everything else once it runs */
 	void		(*on_go)(void);	/* configured: start to serve */
+	/* Another configuration follows (by on_conf), and was the whole of it;
+	 * NULL: nothing of it is for this role. */
+	void		(*on_reload)(void);
+	void		(*on_reloaded)(void);
 	void		(*on_stop)(void); /* NULL: exit at once */
 };
 

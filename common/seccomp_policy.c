@@ -219,6 +219,8 @@ static const struct rule sessiond[] = {
 	ALLOW(accept4),
 	TCP_OPTIONS,
 	ALLOW2(setsockopt, IS(1, IPPROTO_TCP), IS(2, TCP_KEEPIDLE)),
+	/* Tell of a connection when its first message is whole. */
+	ALLOW2(setsockopt, IS(1, SOL_SOCKET), IS(2, SO_RCVLOWAT)),
 	RULES_END
 };
 

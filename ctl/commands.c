@@ -9,6 +9,7 @@ struct ctl ctl = { .conf_path = SYSCONFDIR "/cloisterd.conf" };
 const struct ctl_command ctl_commands[] = {
 	{ "init", "", "make keys and database (offline)", 0, 0, CTL_OFFLINE,
 	    cmd_init },
+	{ "reload", "", "read the configuration again", 0, 0, 0, cmd_reload },
 	{ "status", "", "roles, sessions, storage", 0, 0, 0, cmd_status },
 	{ "csr", "NAME...", "a certificate request for the host key (offline)",
 	    1, -1, 0, cmd_csr },
@@ -18,6 +19,12 @@ const struct ctl_command ctl_commands[] = {
 	{ "user disable", "NAME", "let nobody in as this user, end sessions",
 	    1, 1, 0, cmd_user_disable },
 	{ "user enable", "NAME", "the reverse", 1, 1, 0, cmd_user_enable },
+	{ "user passwd", "NAME", "set a user's password (asked for, or standard "
+	    "input)", 1, 1, 0, cmd_user_passwd },
+	{ "user policy", "NAME POLICY", "publickey, publickey+password or "
+	    "default", 2, 2, 0, cmd_user_policy },
+	{ "invite", "[-a HOST[:PORT]] [-t TIME] NAME", "a link by which a user "
+	    "enrols a key, once", 1, 5, 0, cmd_invite },
 	{ "key add", "NAME FILE", "enrol a public key file for a user", 2, 2, 0,
 	    cmd_key_add },
 	{ "key list", "NAME", "a user's keys", 1, 1, 0, cmd_key_list },

@@ -78,6 +78,7 @@ int cmd_audit_rotate(int argc, char **argv);
 int cmd_audit_show(int argc, char **argv);
 int cmd_audit_verify(int argc, char **argv);
 int cmd_init(int argc, char **argv);
+int cmd_invite(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
@@ -86,11 +87,14 @@ int cmd_session_list(int argc, char **argv);
 int cmd_storage_rotate_key(int argc, char **argv);
 int cmd_storage_shred(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);
 int cmd_user_enable(int argc, char **argv);
 int cmd_user_list(int argc, char **argv);
+int cmd_user_passwd(int argc, char **argv);
+int cmd_user_policy(int argc, char **argv);
 int cmd_user_remove(int argc, char **argv);
 
 /* ---- ask.c --------------------------------------------------------------- */

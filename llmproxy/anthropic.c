@@ -14,14 +14,34 @@ static const struct wire_reason reasons[] = {
 	{ "refusal", WIRE_F_CONTENT_FILTER },
 };
 
+/* One text, or each a block. */
+static json_t *
+system_of(const struct wire_req *req, size_t n)
+{
+	json_t *list;
+
+	if (n == 1)
+		return wire_string(req->msgs[0].text);
+	list = json_array();
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(list, json_pack("{s:s, s:o}", "type",
+		    "text", "text", wire_string(req->msgs[i].text))) == -1) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
 /* The system prompt has a member of its own; a limit of tokens must be there. */
 static json_t *
 request(const struct wire_req *req)
 {
-	size_t first = req->nmsgs > 0 && req->msgs[0].role == WIRE_SYSTEM;
-	json_t *list = wire_messages(req, first), *root;
+	json_t *list, *root;
+	size_t first = 0;
 
-	if (list == NULL)
+	while (first < req->nmsgs && req->msgs[first].role == WIRE_SYSTEM)
+		first++;
+	if ((list = wire_messages(req, first)) == NULL)
 		return NULL;
 	root = json_pack("{s:s, s:I, s:o, s:b}", "model", req->model,
 	    "max_tokens", (json_int_t)(req->max_tokens > 0 ? req->max_tokens :
@@ -29,9 +49,9 @@ request(const struct wire_req *req)
 	if (root == NULL)
 		return NULL;
 	if ((first > 0 && json_object_set_new(root, "system",
-	    wire_string(req->msgs[0].text)) == -1) || (req->has_temperature &&
-	    json_object_set_new(root, "temperature",
-	    json_real(req->temperature)) == -1)) {
+	    system_of(req, first)) == -1) ||
+	    wire_set(root, "temperature", req->temperature) == -1 ||
+	    wire_set(root, "top_p", req->top_p) == -1) {
 		json_decref(root);
 		return NULL;
 	}

@@ -111,6 +111,9 @@ on_chat(struct grant *g, const struct m_sl_chat *m)
 	else if (m->messages > LLM_MESSAGES_MAX)
 		why = "the conversation has too many messages";
 	r = request_new(g, m->req, m->messages);
+	r->max_tokens = m->max_tokens;
+	r->temperature = m->temperature;
+	r->top_p = m->top_p;
 	if (why != NULL)
 		request_refuse(r, why);
 }
@@ -154,10 +157,15 @@ on_msg(struct grant *g, const struct m_sl_msg *m)
 		violation(g, "a message that was not announced");
 		return;
 	}
-	if (m->kind != 1 && m->kind != 2) {
+	if (m->kind < KIND_USER || m->kind > KIND_SYSTEM) {
 		violation(g, "a message of an unknown kind");
 		return;
 	}
+	if (m->kind == KIND_SYSTEM && r->talk) {
+		violation(g, "a system prompt behind other messages");
+		return;
+	}
+	r->talk = m->kind != KIND_SYSTEM;
 	if (r->state == R_FILLING && (why = no_room(r, m->len)) != NULL)
 		request_refuse(r, why);
 	r->left = m->len;

@@ -138,7 +138,7 @@ enum request_state {
 };
 
 struct request_msg {
-	uint8_t		 kind;		/* 1 user, 2 assistant */
+	uint8_t		 kind;		/* enum kind */
 	size_t		 off, len;	/* in text */
 };
 
@@ -151,8 +151,11 @@ struct request {
 	enum request_state state;
 	/* what is asked */
 	uint32_t	 messages;	/* announced */
+	uint32_t	 max_tokens;	/* 0: the model's */
+	uint32_t	 temperature, top_p; /* thousandths + 1; 0: the model's */
 	uint32_t	 nmsgs;		/* begun */
 	uint32_t	 left;		/* bytes of the last one to come */
+	bool		 talk;		/* one that is no system prompt */
 	size_t		 announced;	/* bytes of all so far */
 	struct request_msg *msg;
 	struct buf	 text;

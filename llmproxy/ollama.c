@@ -17,12 +17,10 @@ request(const struct wire_req *req)
 
 	if (list == NULL || options == NULL)
 		goto fail;
-	if ((req->max_tokens > 0 && json_object_set_new(options, "num_predict",
-	    json_integer(req->max_tokens)) == -1) || (req->context > 0 &&
-	    json_object_set_new(options, "num_ctx",
-	    json_integer(req->context)) == -1) || (req->has_temperature &&
-	    json_object_set_new(options, "temperature",
-	    json_real(req->temperature)) == -1))
+	if (wire_set_int(options, "num_predict", req->max_tokens) == -1 ||
+	    wire_set_int(options, "num_ctx", req->context) == -1 ||
+	    wire_set(options, "temperature", req->temperature) == -1 ||
+	    wire_set(options, "top_p", req->top_p) == -1)
 		goto fail;
 	root = json_pack("{s:s, s:O, s:b, s:b, s:b, s:O}", "model", req->model,
 	    "messages", list, "stream", 1, "truncate", 0, "shift", 0,

@@ -16,10 +16,9 @@ request(const struct wire_req *req)
 	    "messages", list, "stream", 1, "stream_options", "include_usage", 1);
 	if (root == NULL)
 		return NULL;
-	if ((req->max_tokens > 0 && json_object_set_new(root, "max_tokens",
-	    json_integer(req->max_tokens)) == -1) || (req->has_temperature &&
-	    json_object_set_new(root, "temperature",
-	    json_real(req->temperature)) == -1)) {
+	if (wire_set_int(root, "max_tokens", req->max_tokens) == -1 ||
+	    wire_set(root, "temperature", req->temperature) == -1 ||
+	    wire_set(root, "top_p", req->top_p) == -1) {
 		json_decref(root);
 		return NULL;
 	}

@@ -327,17 +327,26 @@ request_paused(struct request *r)
 
 /* ---- attempts ------------------------------------------------------------ */
 
+/* The smaller of two limits, of which 0 is none. */
+static uint32_t
+least(uint32_t a, uint32_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 /* The JSON body: the model's own system prompt, then what the worker sent. */
 static int
 build(struct request *r)
 {
 	const struct llm_model *model = r->grant->model;
+	static const enum wire_role roles[] = { [KIND_USER] = WIRE_USER,
+	    [KIND_ASSISTANT] = WIRE_ASSISTANT, [KIND_SYSTEM] = WIRE_SYSTEM };
+	uint32_t temperature = r->temperature > 0 ? r->temperature :
+	    model->temperature;
 	struct wire_req req = {
-		.model = model->upstream, .max_tokens = model->max_tokens,
-		.context = model->context,
-		.has_temperature = model->temperature > 0,
-		.temperature = model->temperature > 0 ?
-		    (model->temperature - 1) / 1000.0 : 0
+		.model = model->upstream, .context = model->context,
+		.max_tokens = least(model->max_tokens, r->max_tokens),
+		.temperature = temperature, .top_p = r->top_p
 	};
 	struct wire_msg *msgs;
 	size_t n = 0;
@@ -350,7 +359,7 @@ build(struct request *r)
 		    bytes_str(model->system) };
 	for (uint32_t i = 0; i < r->nmsgs; i++)
 		msgs[n++] = (struct wire_msg){
-		    r->msg[i].kind == 1 ? WIRE_USER : WIRE_ASSISTANT,
+		    roles[r->msg[i].kind],
 		    r->msg[i].len == 0 ? bytes_of(NULL, 0) :
 		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len) };
 	req.msgs = msgs;

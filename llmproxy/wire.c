@@ -1,4 +1,3 @@
-#include <math.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -49,6 +48,19 @@ wire_string(struct bytes t)
 	return json_stringn(t.n > 0 ? (const char *)t.p : "", t.n);
 }
 
+int
+wire_set(json_t *object, const char *name, uint32_t thousandths)
+{
+	return thousandths == 0 ? 0 : json_object_set_new(object, name,
+	    json_real((thousandths - 1) / 1000.0));
+}
+
+int
+wire_set_int(json_t *object, const char *name, uint32_t n)
+{
+	return n == 0 ? 0 : json_object_set_new(object, name, json_integer(n));
+}
+
 json_t *
 wire_messages(const struct wire_req *req, size_t first)
 {
@@ -81,8 +93,6 @@ wire_request(struct buf *out, enum provider_type type,
 	json_t *root;
 	int rc;
 
-	if (req->has_temperature && !isfinite(req->temperature))
-		return -1;
 	if ((root = protocols[type]->request(req)) == NULL)
 		return -1;
 	rc = json_dump_callback(root, write_json, out,

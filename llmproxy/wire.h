@@ -48,18 +48,18 @@ struct wire_msg {
 
 struct wire_req {
 	const char	*model;
-	const struct wire_msg *msgs;	/* WIRE_SYSTEM only as the first */
+	const struct wire_msg *msgs;	/* WIRE_SYSTEM before all others */
 	size_t		 nmsgs;
 	uint32_t	 max_tokens;	/* 0: not sent where that can be */
 	uint32_t	 context;	/* Ollama: tokens of context; 0: not sent */
-	bool		 has_temperature;
-	double		 temperature;
+	uint32_t	 temperature;	/* thousandths + 1; 0: not sent */
+	uint32_t	 top_p;		/* the same */
 };
 
 /*
  * Append the JSON body of a streaming request that asks for usage to out.
- * Returns 0, or -1 when a text or the model is not UTF-8 without NUL, the
- * temperature is not a finite number, or out is full; out->n is then as before.
+ * Returns 0, or -1 when a text or the model is not UTF-8 without NUL, or out is
+ * full; out->n is then as before.
  */
 int wire_request(struct buf *out, enum provider_type type,
     const struct wire_req *req);

@@ -24,6 +24,13 @@ extern const struct wire_protocol wire_ollama;
 
 /* req's messages from the first-th on as role and content, or NULL. */
 json_t *wire_messages(const struct wire_req *req, size_t first);
+/*
+ * Set a number that is given in thousandths + 1, or, without one (0), nothing.
+ * 0 or -1.
+ */
+int wire_set(json_t *object, const char *name, uint32_t thousandths);
+/* The same for a whole number; 0 is none. */
+int wire_set_int(json_t *object, const char *name, uint32_t n);
 /* A text as a JSON string, or NULL when it is not UTF-8 without NUL. */
 json_t *wire_string(struct bytes t);
 

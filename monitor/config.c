@@ -77,11 +77,13 @@ static cfg_opt_t limit_opts[] = {
 	CFG_INT("max_sessions_per_user", 64, CFGF_NONE),
 	CFG_INT("login_grace", 20, CFGF_NONE),
 	CFG_INT("idle_timeout", 3600, CFGF_NONE),
+	CFG_INT("drain_timeout", 30, CFGF_NONE),
 	CFG_INT("session_timeout", 86400, CFGF_NONE),
 	CFG_INT("ticket_lifetime", MAX_TICKET_SECONDS, CFGF_NONE),
 	CFG_INT("min_landlock_abi", 1, CFGF_NONE),
 	CFG_INT("spare_workers", 4, CFGF_NONE),
 	CFG_INT("max_prompt", 1048576, CFGF_NONE),
+	CFG_INT("password_delay", 1, CFGF_NONE),
 	CFG_END()
 };
 
@@ -110,6 +112,9 @@ static cfg_opt_t server_opts[] = {
 	CFG_STR("client_crl", NULL, CFGF_NONE),
 	CFG_BOOL("first_contact", cfg_true, CFGF_NONE),
 	CFG_BOOL("require_pq", cfg_false, CFGF_NONE),
+	CFG_BOOL("enrolment", cfg_true, CFGF_NONE),
+	CFG_STR("policy", "publickey", CFGF_NONE),
+	CFG_STR("public_address", NULL, CFGF_NONE),
 	CFG_STR("shaping", "tick", CFGF_NONE),
 	CFG_SEC("roles", role_opts, CFGF_NONE),
 	CFG_SEC("provider", provider_opts,
@@ -360,6 +365,28 @@ load_shaping(struct conf *c, struct server_config *cfg)
 	    "shaping must be tick, bucket or off");
 }
 
+/* Who may come in, and how. */
+static int
+load_policy(struct conf *c, struct server_config *cfg)
+{
+	const char *s = cfg_getstr(c->cfg, "policy");
+
+	cfg->enrolment = cfg_getbool(c->cfg, "enrolment") == cfg_true;
+	cfg->want_password = strcmp(s, "publickey+password") == 0;
+	if (!cfg->want_password && strcmp(s, "publickey") != 0)
+		return conf_fail(c, c->cfg, "policy", "policy must be "
+		    "publickey or publickey+password");
+	if (get_text(c, c->cfg, "public_address", 260,
+	    &cfg->public_address) == -1)
+		return -1;
+	if (cfg->public_address != NULL && strspn(cfg->public_address,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	    ".-:[]") != strlen(cfg->public_address))
+		return conf_fail(c, c->cfg, "public_address",
+		    "public_address must be host or host:port");
+	return 0;
+}
+
 static int
 load_control(struct conf *c, struct server_config *cfg)
 {
@@ -426,12 +453,14 @@ load_limits(struct conf *c, struct config_limits *l)
 		    &l->max_sessions_per_user },
 		{ "login_grace", 1, 3600, &l->login_grace },
 		{ "idle_timeout", 1, MAX_SECONDS, &l->idle_timeout },
+		{ "drain_timeout", 0, 600, &l->drain_timeout },
 		{ "session_timeout", 0, MAX_SECONDS, &l->session_timeout },
 		{ "ticket_lifetime", 0, MAX_TICKET_SECONDS,
 		    &l->ticket_lifetime },
 		{ "min_landlock_abi", 1, 100, &l->min_landlock_abi },
 		{ "spare_workers", 0, 256, &l->spare_workers },
-		{ "max_prompt", 1024, 1048576, &l->max_prompt }
+		{ "max_prompt", 1024, 1048576, &l->max_prompt },
+		{ "password_delay", 1, 600, &l->password_delay }
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
@@ -698,7 +727,8 @@ load(const char *path, struct server_config *cfg, bool init, char *err,
 	}
 	if (load_control(&c, cfg) == -1 || load_log_level(&c, cfg) == -1 ||
 	    load_audit(&c, &cfg->audit) == -1 ||
-	    load_shaping(&c, cfg) == -1 || load_certificates(&c, cfg) == -1 ||
+	    load_shaping(&c, cfg) == -1 || load_policy(&c, cfg) == -1 ||
+	    load_certificates(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 ||
 	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1)
 		goto out;
@@ -746,6 +776,7 @@ config_free(struct server_config *cfg)
 	}
 	free(cfg->state_dir);
 	free(cfg->control_socket);
+	free(cfg->public_address);
 	free(cfg->connector_socket);
 	free(cfg->wrap_key_file);
 	free(cfg->certificate);

@@ -91,11 +91,13 @@ struct config_limits {
 	uint32_t	max_sessions_per_user;
 	uint32_t	login_grace;		/* seconds */
 	uint32_t	idle_timeout;		/* seconds */
+	uint32_t	drain_timeout;		/* seconds, at a stop */
 	uint32_t	session_timeout;	/* seconds; 0: none */
 	uint32_t	ticket_lifetime;	/* seconds; 0: no tickets */
 	uint32_t	min_landlock_abi;
 	uint32_t	spare_workers;
 	uint32_t	max_prompt;		/* bytes */
+	uint32_t	password_delay;		/* seconds */
 };
 
 /* Argon2id, for new passwords and those that are renewed at a login. */
@@ -126,6 +128,9 @@ struct server_config {
 	char			*client_crl;	/* only with client_ca */
 	bool			 first_contact;
 	bool			 require_pq;	/* no suite without ML-KEM */
+	bool			 enrolment;	/* by invite and password */
+	bool			 want_password;	/* publickey+password */
+	char			*public_address; /* for invites, or NULL */
 	enum shape_mode		 shaping;
 	struct config_argon2	 argon2;
 	struct config_user	 user[CONFIG_ROLES];

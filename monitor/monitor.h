@@ -59,6 +59,10 @@ struct monitor {
 	int			 logs[MONITOR_MAX_PROCS + 1][2];
 	bool			 serving;
 	bool			 stopping;
+	bool			 draining;	/* sessions were told */
+	bool			 drained;	/* and are no longer waited for */
+	int			 exit_status;
+	struct loop_timer	*deadline;	/* of a start or a step of a stop */
 };
 
 /* links.c: descriptors */
@@ -143,6 +147,35 @@ void on_exit_of(struct proc *p, int status);
 
 /* Start all roles, serve until a signal or a failure; the exit status. */
 int supervise(struct monitor *m);
+
+/* Have a zygote serve its last sessions, and start another. */
+void replace_zygote(struct proc *z);
+
+/* configure.c */
+
+/* Send a role its configuration; its channel is in CTL_CONF or CTL_RELOAD. */
+void configure(struct monitor *m, struct proc *p);
+
+/* reload.c */
+
+/*
+ * Read the configuration again and put it into force, or refuse it whole.  uid is
+ * whose wish it is.  0 with in text what was done; -1 with the reason; both are
+ * logged.
+ */
+int reload(struct monitor *m, uint32_t uid, char *text, size_t size);
+/* The vault relays such a wish; it is answered. */
+void reload_asked(struct monitor *m, struct proc *vault,
+    const struct m_ctl_reload_ask *ask);
+
+/* stop.c */
+
+/* Begin to stop, for a reason; status is the monitor's exit status. */
+void stop_service(struct monitor *m, const char *why, int status);
+/* A process has ended while stopping: go on. */
+void stop_next(struct monitor *m);
+/* No session is left, or is waited for any more. */
+void stop_drained(struct monitor *m);
 
 /* watchdog.c */
 

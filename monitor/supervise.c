@@ -9,143 +9,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hs.h"
 #include "log.h"
 #include "monitor.h"
 #include "notify.h"
 
 #define START_TIMEOUT_MS	60000
-#define STOP_TIMEOUT_MS		5000
 #define DELAY_FIRST_MS		100
 #define DELAY_MAX_MS		30000
 #define DELAY_RESET_MS		60000
 
 static struct monitor *mon;
-static int exit_status;
-static struct loop_timer *deadline;
 
 static void start_process(struct proc *p);
 static void schedule_restart(struct proc *p);
-static void stop_next(void);
 
 static struct proc *
 find_role(enum role_id role, int instance)
 {
 	return &mon->procs[role_index(role, instance, mon->providers)];
-}
-
-/* ---- configuration ------------------------------------------------------ */
-
-static void
-send_limits(struct proc *p)
-{
-	const struct config_limits *l = &mon->cfg.limits;
-	struct m_ctl_limits m = {
-		.max_connections = l->max_connections,
-		.max_per_source = l->max_connections_per_source,
-		.max_sessions_per_user = l->max_sessions_per_user,
-		.login_grace_s = l->login_grace,
-		.idle_timeout_s = l->idle_timeout,
-		.session_timeout_s = l->session_timeout,
-		.ticket_lifetime_s = l->ticket_lifetime,
-		.spare_workers = l->spare_workers,
-		.max_prompt_bytes = l->max_prompt,
-		.first_contact = mon->cfg.first_contact,
-		.lowest_suite = mon->cfg.require_pq ? HS_SUITE_HYBRID :
-		    HS_SUITE_X25519,
-		.shaping = (uint8_t)mon->cfg.shaping,
-		.argon2_memory_kib = mon->cfg.argon2.memory_kib,
-		.argon2_passes = mon->cfg.argon2.passes,
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_limits, &m, -1);
-}
-
-static void
-send_upstream(struct proc *p, int i)
-{
-	const struct config_provider *pr = &mon->cfg.providers[i];
-	struct m_ctl_upstream m = {
-		.provider = (uint8_t)i, .type = (uint8_t)pr->type,
-		.tls = pr->url.tls,
-		.port = pr->url.port, .has_key = pr->key_file != NULL,
-		.has_ca = pr->ca_file != NULL,
-		.connect_timeout_s = pr->connect_timeout,
-		.first_byte_timeout_s = pr->first_byte_timeout,
-		.idle_timeout_s = pr->idle_timeout,
-		.total_timeout_s = pr->total_timeout,
-		.name = bytes_str(pr->name), .host = bytes_str(pr->url.host),
-		.path = bytes_str(pr->url.path),
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_upstream, &m, -1);
-}
-
-static void
-send_model(struct proc *p, const struct config_model *mo)
-{
-	struct m_ctl_model m = {
-		.provider = (uint8_t)mo->provider, .is_default = mo->is_default,
-		.max_tokens = mo->max_tokens, .context = mo->context,
-		.temperature = mo->temperature, .alias = bytes_str(mo->alias),
-		.upstream = bytes_str(mo->upstream),
-		.provider_name =
-		    bytes_str(mon->cfg.providers[mo->provider].name),
-		.system = bytes_str(mo->system != NULL ? mo->system : ""),
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_model, &m, -1);
-}
-
-static void
-send_audit(struct proc *p)
-{
-	const struct config_audit *a = &mon->cfg.audit;
-	struct m_ctl_audit m = {
-		.full_continue = a->full_continue,
-		.checkpoint_lines = a->checkpoint_lines,
-		.checkpoint_s = a->checkpoint_seconds,
-		.rotate_bytes = (uint64_t)a->rotate_mib << 20,
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_audit, &m, -1);
-}
-
-static void
-send_certs(struct proc *p)
-{
-	struct m_ctl_certs m = {
-		.has_chain = mon->cfg.certificate != NULL,
-		.has_ca = mon->cfg.client_ca != NULL,
-		.has_crl = mon->cfg.client_crl != NULL,
-	};
-
-	(void)chan_send(p->ctl, MSG_ctl_certs, &m, -1);
-}
-
-/* Each role is told what it needs and no more. */
-static void
-configure(struct proc *p)
-{
-	bool llm = p->role == ROLE_LLMPROXY;
-
-	if (p->role == ROLE_LOGGER)
-		send_audit(p);
-	if (p->role == ROLE_SESSIOND || p->role == ROLE_ZYGOTE ||
-	    p->role == ROLE_VAULT)
-		send_limits(p);
-	if (p->role == ROLE_CERTD || p->role == ROLE_ZYGOTE ||
-	    p->role == ROLE_VAULT)
-		send_certs(p);
-	if (p->role == ROLE_VAULT || p->role == ROLE_CONNECTOR || llm)
-		for (int i = 0; i < mon->providers; i++)
-			if (!llm || i == p->instance)
-				send_upstream(p, i);
-	if (p->role == ROLE_VAULT || llm)
-		for (size_t i = 0; i < mon->cfg.nmodels; i++)
-			if (!llm || mon->cfg.models[i].provider ==
-			    (size_t)p->instance)
-				send_model(p, &mon->cfg.models[i]);
 }
 
 /* ---- what roles say ----------------------------------------------------- */
@@ -178,7 +59,7 @@ on_ready(struct proc *p)
 	audit(EV_role_start, 0, NULL, "role=%s role_pid=%d uid=%u landlock=%u "
 	    "start=%u", name, p->pid, geteuid() == 0 ? proc_user(mon, p)->uid :
 	    geteuid(), p->abi, p->generation);
-	configure(p);
+	configure(mon, p);
 	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
 	    all_running())
 		let_go(p);
@@ -204,8 +85,8 @@ on_running(struct proc *p)
 		return;
 	if (front->running) {
 		mon->serving = true;
-		loop_timer_free(deadline);
-		deadline = NULL;
+		loop_timer_free(mon->deadline);
+		mon->deadline = NULL;
 		control_serve(mon);
 		audit_config();
 		audit(EV_start, 0, NULL, "roles=%d providers=%d "
@@ -265,7 +146,7 @@ kill_session(uint64_t n)
  * A worker crashed.  The zygote that forked it must fork no other, lest a
  * layout be probed twice; but it keeps the sessions that it has.
  */
-static void
+void
 replace_zygote(struct proc *z)
 {
 	struct proc *old;
@@ -320,6 +201,8 @@ violation(const struct proc *p, const char *what)
 	char name[64];
 
 	proc_name(p, name, sizeof(name));
+	if (p->role == ROLE_LOGGER)	/* it would not write that down */
+		log_set_sink(NULL);
 	audit(EV_violation, 0, NULL, "%s: control: %s", name, what);
 	proc_kill(p);
 }
@@ -340,6 +223,8 @@ may_send(const struct proc *p, enum msg_type type)
 	case MSG_ctl_ask_level:
 	case MSG_ctl_status:
 	case MSG_ctl_revoke:
+	case MSG_ctl_drained:
+	case MSG_ctl_reload_ask:
 		return p->role == ROLE_VAULT ? 0 : -1;
 	case MSG_ctl_crash:
 		return p->role == ROLE_ZYGOTE ? 0 : -1;
@@ -435,6 +320,12 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_pong:
 		p->pinged = false;
 		break;
+	case MSG_ctl_drained:
+		stop_drained(mon);
+		break;
+	case MSG_ctl_reload_ask:
+		reload_asked(mon, p, &m->u.ctl_reload_ask);
+		break;
 	default:		/* ctl_crash */
 		audit(EV_worker_crash, m->u.ctl_crash.n, NULL, "status=%x",
 		    m->u.ctl_crash.status);
@@ -526,80 +417,12 @@ schedule_restart(struct proc *p)
 }
 
 static void
-on_stop_timeout(void *arg)
-{
-	(void)arg;
-	deadline = NULL;
-	for (int i = 0; i < mon->nprocs; i++)
-		if (mon->procs[i].pid > 0 && mon->procs[i].told_to_stop) {
-			log_warn("%s does not stop; killed",
-			    role_decls[mon->procs[i].role].name);
-			proc_kill(&mon->procs[i]);
-		}
-}
-
-/*
- * From the network inwards, each when the one before it has gone, so that what
- * is under way is stored; then the logger, whose last line keyd signs.
- */
-static void
-stop_next(void)
-{
-	static const enum role_id order[] = { ROLE_SESSIOND, ROLE_ZYGOTE,
-	    ROLE_LLMPROXY, ROLE_CONNECTOR, ROLE_CERTD, ROLE_VAULT, ROLE_HASHER,
-	    ROLE_ENGINE, ROLE_LOGGER, ROLE_KEYD };
-	bool any = false;
-
-	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]) && !any; o++) {
-		if (order[o] == ROLE_ZYGOTE)
-			for (int i = 0; i < MONITOR_MAX_RETIRED; i++)
-				if (mon->retired[i] != NULL) {
-					any = true;
-					proc_kill(mon->retired[i]);
-				}
-		for (int i = 0; i < mon->nprocs; i++) {
-			struct proc *p = &mon->procs[i];
-
-			if (p->role != order[o] || p->pid <= 0)
-				continue;
-			any = true;
-			if (p->told_to_stop)
-				continue;
-			p->told_to_stop = true;
-			/* One that is not configured yet cannot be asked. */
-			if (chan_state(p->ctl) == CTL_START ||
-			    chan_send(p->ctl, MSG_ctl_stop, NULL, -1) == -1)
-				proc_kill(p);
-		}
-	}
-	loop_timer_free(deadline);
-	deadline = NULL;
-	if (!any)
-		loop_stop(mon->loop);
-	else
-		deadline = loop_timer_new(mon->loop, STOP_TIMEOUT_MS,
-		    on_stop_timeout, NULL);
-}
-
-static void
-stop_service(const char *why, int status)
-{
-	if (mon->stopping)
-		return;
-	mon->stopping = true;
-	exit_status = status;
-	audit(EV_stop, 0, NULL, "reason=%s", why);
-	notify("STOPPING=1\nSTATUS=stopping: %s", why);
-	stop_next();
-}
-
-static void
 on_start_timeout(void *arg)
 {
 	(void)arg;
-	deadline = NULL;
+	mon->deadline = NULL;
 	log_err("not every role came up in time");
-	stop_service("start timed out", 1);
+	stop_service(mon, "start timed out", 1);
 }
 
 void
@@ -624,14 +447,14 @@ on_exit_of(struct proc *p, int status)
 	if (mon->stopping) {
 		if (p->role == ROLE_LOGGER)
 			log_set_sink(NULL);
-		stop_next();
+		stop_next(mon);
 		return;
 	}
 	if (mon->init && status == 0) {
 		if (find_role(ROLE_KEYD, 0)->exited_ok &&
 		    find_role(ROLE_VAULT, 0)->exited_ok &&
 		    find_role(ROLE_ENGINE, 0)->exited_ok)
-			stop_service("initialized", 0);
+			stop_service(mon, "initialized", 0);
 		return;
 	}
 	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
@@ -640,7 +463,7 @@ on_exit_of(struct proc *p, int status)
 		    role_decls[p->role].name);
 	if (!role_decls[p->role].keep || !mon->serving) {
 		log_err("%s has ended (%s): the service stops", name, how);
-		stop_service("a role has ended", 1);
+		stop_service(mon, "a role has ended", 1);
 	} else
 		schedule_restart(p);
 }
@@ -662,32 +485,9 @@ reap(void)
 				free(mon->retired[i]);
 				mon->retired[i] = NULL;
 				if (mon->stopping)
-					stop_next();
+					stop_next(mon);
 			}
 	}
-}
-
-/*
- * The certificates, authorities and revocation lists are read again: by a new
- * zygote, while the old one keeps its sessions, and by a new certd, which the vault
- * has look at the certificates of live sessions.
- */
-static void
-reload_certs(void)
-{
-	struct proc *certd = find_role(ROLE_CERTD, 0);
-
-	if (!mon->serving || certs_test(mon) == -1) {
-		log_err("the certificates are not in order: those that were "
-		    "read before stay in force");
-		return;
-	}
-	if (mon->cfg.certificate != NULL)
-		replace_zygote(find_role(ROLE_ZYGOTE, 0));
-	if (mon->cfg.client_ca != NULL && certd->running)
-		(void)chan_send(certd->ctl, MSG_ctl_stop, NULL, -1);
-	audit(EV_certs_reload, 0, NULL, "certificates and revocation lists are "
-	    "read again");
 }
 
 static void
@@ -695,6 +495,7 @@ on_signal(uint32_t events, void *arg)
 {
 	int fd = *(int *)arg;
 	struct signalfd_siginfo si;
+	char err[512];
 
 	(void)events;
 	while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
@@ -703,14 +504,16 @@ on_signal(uint32_t events, void *arg)
 			reap();
 			break;
 		case SIGHUP:
-			log_warn("only certificates and revocation lists are "
-			    "read again in this version; restart the service "
-			    "for the rest");
-			reload_certs();
+			(void)reload(mon, 0, err, sizeof(err));
 			break;
 		default:
+			if (mon->stopping) {
+				log_notice("stopping at once");
+				stop_drained(mon);
+				break;
+			}
 			log_notice("stopping (signal %u)", si.ssi_signo);
-			stop_service("signal", mon->init ? 1 : 0);
+			stop_service(mon, "signal", mon->init ? 1 : 0);
 		}
 	}
 }
@@ -758,8 +561,8 @@ supervise(struct monitor *m)
 				start_process(p);
 		}
 	links_close_unkept(m);
-	deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
+	mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
 	    NULL);
 	loop_run(m->loop);
-	return exit_status;
+	return mon->exit_status;
 }

@@ -4,6 +4,9 @@
  *	bench limits				cryptography, fork
  *	bench store DIR				the store alone
  *	bench handshake SERVICE N		N by each of four clients
+ *	bench resume SERVICE N			the same with tickets
+ *	bench tls SERVICE N PORT DIR		at an HTTPS server, both ways
+ *	bench spawn NAME SERVICE N COMMAND ...	by a program
  *	bench chat PORT N DIR			N turns of one client
  *	bench load PORT SERVICE K N		N turns of each of K sessions
  *	bench deltas PORT SERVICE K N		N hundred deltas to each of K
@@ -58,6 +61,12 @@ main(int argc, char **argv)
 		bench_store(a[0]);
 	else if (strcmp(what, "handshake") == 0 && n == 2)
 		bench_handshake(number(a[0]), count(a[1]));
+	else if (strcmp(what, "resume") == 0 && n == 2)
+		bench_resume(number(a[0]), count(a[1]));
+	else if (strcmp(what, "tls") == 0 && n == 4)
+		bench_tls(number(a[0]), count(a[1]), number(a[2]), a[3]);
+	else if (strcmp(what, "spawn") == 0 && n > 3)
+		bench_spawn(a[0], number(a[1]), count(a[2]), a + 3);
 	else if (strcmp(what, "chat") == 0 && n == 3)
 		bench_chat(number(a[0]), count(a[1]), a[2]);
 	else if (strcmp(what, "load") == 0 && n == 4)

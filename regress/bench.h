@@ -16,6 +16,7 @@
 
 #include "appconn.h"
 #include "cconf.h"
+#include "handshake.h"
 #include "keyd_child.h"
 
 /* ---- bench_stat.c: numbers ---------------------------------------------- */
@@ -82,6 +83,8 @@ struct asker {
 	double		 end_us;
 };
 
+/* A handshake_trust for a pin of HASH_LEN bytes. */
+int trust_pinned(const struct server_id *id, void *arg);
 /* A session, its greeting read. */
 void asker_session(struct asker *a, struct identity *id);
 /* A connection to an HTTP server on loopback. */
@@ -109,8 +112,16 @@ void askers_run(struct asker *a, size_t n, const struct question *q,
 void bench_limits(void);
 /* bench_limit.c: the store beside appending to a file in dir. */
 void bench_store(const char *dir);
-/* bench_work.c: per_client handshakes by each of four clients. */
+/* bench_login.c: per_client logins by each of four clients. */
 void bench_handshake(pid_t service, unsigned per_client);
+/* Each with the ticket of the last session. */
+void bench_resume(pid_t service, unsigned per_client);
+/* At an HTTPS server, with dir/client.crt, full and resumed. */
+void bench_tls(pid_t service, unsigned per_client, int port, const char *dir);
+/* By a program; its metrics begin with what. */
+void bench_spawn(const char *what, pid_t service, unsigned per_client,
+    char **argv);
+/* bench_work.c: the rest. */
 /* One client, turn after turn; dir is for the limit's commits. */
 void bench_chat(int upstream_port, unsigned turns, const char *dir);
 /* Many sessions at a time. */

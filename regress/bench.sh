@@ -11,6 +11,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . regress/lib.sh
+. regress/bench_peers.sh
 ROUNDS=${ROUNDS:-5}
 
 service_new
@@ -25,6 +26,7 @@ LIMITS="	max_connections = 1024
 service_init
 service_start
 user_new alice
+peers_start
 
 measure() {
 	CLOISTER_HOME="$T/alice" "$B/bench" "$@" >>"$RESULTS" ||
@@ -38,7 +40,12 @@ while [ $_round -lt "$ROUNDS" ]; do
 	_round=$((_round + 1))
 	[ ! -t 2 ] || printf 'round %d\r' $_round >&2
 	measure limits
+	# All that log somebody in, each beside the others.
 	measure handshake "$SERVICE_PID" 50
+	measure resume "$SERVICE_PID" 50
+	[ -z "$NGINX_PID" ] || measure tls "$NGINX_PID" 50 "$NGINX_PORT" \
+	    "$T/peers"
+	[ -z "$SSHD_PID" ] || measure spawn ssh "$SSHD_PID" 25 $(ssh_login)
 	measure chat "$UPSTREAM_PORT" 400 "$T"
 	measure load "$UPSTREAM_PORT" "$SERVICE_PID" 32 50
 	measure deltas "$UPSTREAM_PORT" "$SERVICE_PID" 64 5

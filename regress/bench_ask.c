@@ -16,7 +16,6 @@
 #include <openssl/crypto.h>
 
 #include "exits.h"
-#include "handshake.h"
 #include "log.h"
 #include "loop.h"
 #include "tcp.h"
@@ -49,7 +48,7 @@ identity_close(struct identity *id)
 	cconf_free(&id->conf);
 }
 
-static int
+int
 trust_pinned(const struct server_id *id, void *arg)
 {
 	return memcmp(id->fp, arg, HASH_LEN) == 0 ? RC_OK : RC_SERVER_KEY;
@@ -279,8 +278,6 @@ asker_session(struct asker *a, struct identity *id)
 	char err[512];
 
 	memset(a, 0, sizeof(*a));
-	buf_reset(&id->keyd.spki);
-	buf_reset(&id->keyd.wrap_spki);
 	if (keyd_open(&id->keyd) != RC_OK)
 		fatalx("keyd");
 	if ((h.fd = tcp_connect(&id->conf.server, CONNECT_MS, err,

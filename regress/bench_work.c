@@ -10,74 +10,11 @@
 
 #include "log.h"
 
-#define CLIENTS		4	/* of bench_handshake() */
 #define WARM_TURNS	20
 #define COMMIT_BYTES	300	/* what the limit of a stored turn makes durable */
 
 /* One word is one delta of the stand-in's model "echo". */
 static const char short_text[] = "the_quick_brown_fox_jumps_over_the_lazy_dog";
-
-/* ---- handshakes ---------------------------------------------------------- */
-
-/* Get ready, say so, and begin when told. */
-static void
-handshake_client(int ready, int go, unsigned times)
-{
-	struct identity id = { 0 };
-	struct asker a;
-	char c = 0;
-
-	identity_open(&id);
-	asker_session(&a, &id);
-	asker_close(&a);
-	if (write(ready, &c, 1) != 1 || read(go, &c, 1) != 1)
-		fatal("start");
-	while (times-- > 0) {
-		asker_session(&a, &id);
-		asker_close(&a);
-	}
-	identity_close(&id);
-	_exit(0);
-}
-
-void
-bench_handshake(pid_t service, unsigned per_client)
-{
-	size_t processes = tree_count(service);
-	double cpu, start, n = CLIENTS * (double)per_client, elapsed;
-	int status, ready[2], go[2];
-	char bytes[CLIENTS] = { 0 };
-
-	if (pipe2(ready, O_CLOEXEC) == -1 || pipe2(go, O_CLOEXEC) == -1)
-		fatal("pipe2");
-	for (int i = 0; i < CLIENTS; i++) {
-		pid_t pid = fork();
-
-		if (pid == -1)
-			fatal("fork");
-		if (pid == 0)
-			handshake_client(ready[1], go[0], per_client);
-	}
-	(void)close(ready[1]);
-	for (int i = 0; i < CLIENTS; i++)
-		if (read(ready[0], bytes, 1) != 1)
-			fatalx("a client failed");
-	tree_settle(service, processes);
-	cpu = tree_cpu_us(service);
-	start = now_us();
-	if (write(go[1], bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
-		fatal("start");
-	for (int i = 0; i < CLIENTS; i++)
-		if (wait(&status) == -1 || status != 0)
-			fatalx("a client failed");
-	elapsed = now_us() - start;
-	tree_settle(service, processes);
-	metric("handshake.rate", n * 1e6 / elapsed);
-	metric("handshake.cpu", (tree_cpu_us(service) - cpu) / n / 1e3);
-	(void)close(ready[0]);
-	(void)close(go[0]);
-	(void)close(go[1]);
-}
 
 /* ---- one client ---------------------------------------------------------- */
 

@@ -21,12 +21,13 @@ free_port() {
 	"$B/freeport"
 }
 
-# Wait until "$@" succeeds, at most 30 s.
+# Wait until "$@" succeeds, at most a minute and what it takes itself: nothing is
+# said about time by this, a busy machine has its own.
 wait_for() {
 	_n=0
 	until "$@" >/dev/null 2>&1; do
 		_n=$((_n + 1))
-		[ $_n -le 300 ] || return 1
+		[ $_n -le 600 ] || return 1
 		sleep 0.1
 	done
 }
@@ -52,6 +53,13 @@ service_config() {
 		echo "control_socket = \"$T/control\""
 		# Unless it is what is looked at: tests that move much would wait.
 		echo "shaping = ${SHAPING:-off}"
+		# Unless it is what is looked at: unknown keys are refused.
+		echo "enrolment = ${ENROLMENT:-no}"
+		# Cheap enough for a test.
+		echo "argon2 {"
+		echo "	memory = ${ARGON2_MEMORY:-1024}"
+		echo "	passes = ${ARGON2_PASSES:-1}"
+		echo "}"
 		echo "${EXTRA:-}"
 		if [ "$(id -u)" = 0 ]; then
 			echo "roles {"
@@ -80,6 +88,7 @@ service_config() {
 			_default=false
 		done
 		echo "limits {"
+		echo "	drain_timeout = ${DRAIN:-2}"
 		echo "${LIMITS:-}"
 		echo "}"
 	} >"$T/cloisterd.conf"
@@ -186,19 +195,26 @@ gone() {
 	done
 }
 
-# role_pid NAME: the pid of a role, by cloisterctl status.
+# role_pid NAME: the pid of a role, by cloisterctl status; one that is about to be
+# restarted has none (0) for a while, which is waited for.
 role_pid() {
-	ctl status | awk -v r="$1" '$1 == r || index($1, r "[") == 1 {
-	    print $3; exit }'
+	for _k in $(seq 300); do
+		_pid=$(ctl status 2>/dev/null | awk -v r="$1" \
+		    '$1 == r || index($1, r "[") == 1 { print $3; exit }')
+		[ "${_pid:-0}" -eq 0 ] || break
+		sleep 0.1
+	done
+	[ "${_pid:-0}" -gt 0 ] || die "$1 has no process"
+	echo "$_pid"
 }
 
 # wait_show NAME: show the newest conversation once it has an answer.
+has_answer() {
+	_id=$(as "$1" list | awk 'NR == 1 { print $1 }')
+	as "$1" show "$_id" >"$T/show.out" 2>&1
+	[ "$(wc -l <"$T/show.out")" -ge 4 ]
+}
 wait_show() {
-	for _i in 1 2 3 4 5 6 7 8 9 10; do
-		_id=$(as "$1" list | awk 'NR == 1 { print $1 }')
-		as "$1" show "$_id" >"$T/show.out" 2>&1
-		[ "$(wc -l <"$T/show.out")" -lt 4 ] || break
-		sleep 0.3
-	done
+	wait_for has_answer "$1" || true
 	cat "$T/show.out"
 }

@@ -8,7 +8,7 @@
  * (from the client) or s (from the server), MS since some moment; and a last one
  * with DIRECTION e when the connection has ended.
  *
- *	relay TARGET
+ *	relay TARGET [PORT]
  *
  * Prints "listening PORT" when it is ready; SIGTERM ends it.
  */
@@ -133,11 +133,12 @@ main(int argc, char **argv)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	socklen_t len = sizeof(sin);
+	const int on = 1;
 	int fd;
 
 	log_set_name("relay");
-	if (argc != 2)
-		fatalx("usage: relay target-port");
+	if (argc != 2 && argc != 3)
+		fatalx("usage: relay target-port [port]");
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		fatal("signal");
 	for (int i = 0; i < CONNS_MAX; i++)
@@ -145,7 +146,11 @@ main(int argc, char **argv)
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	target = sin;
 	target.sin_port = htons((uint16_t)strtonum(argv[1], 1, 65535, NULL));
+	if (argc == 3)
+		sin.sin_port = htons((uint16_t)strtonum(argv[2], 1, 65535,
+		    NULL));
 	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
 	    bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
 	    listen(fd, CONNS_MAX) == -1 ||
 	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1)

@@ -238,6 +238,23 @@ for u in cloisterd.service cloister-connector@x.service; do
 	sed -n "s/^.*Overall exposure/count $u: exposure/p" "$T/expect.out"
 done
 
+# ---- reload ---------------------------------------------------------------
+
+echo "model later { provider = outside upstream = echo }" | configure
+expect "a reload by systemctl" 0 "" box systemctl reload cloisterd
+expect "it is active afterwards" 0 "" active
+is_later() {
+	alice models | grep -q later
+}
+wait_for is_later && good "the new model is there" ||
+    bad "the new model is there"
+echo "model wrong { provider = nobody upstream = x }" | configure
+expect "a wrong configuration is a failed reload" 1 "" \
+    box systemctl reload cloisterd
+expect "and the service goes on" 0 "" active
+configure </dev/null
+box systemctl reload cloisterd
+
 # ---- failures -------------------------------------------------------------
 
 for r in $(roles 1); do
@@ -272,8 +289,22 @@ journal | grep -q "cloisterd.service: Watchdog timeout" &&
 # ---- upgrade --------------------------------------------------------------
 
 alice list >"$T/before.list"
+mkfifo "$T/idle.in"
+alice chat <"$T/idle.in" >"$T/idle.out" 2>&1 &
+IDLE=$!
+exec 3>"$T/idle.in"
+has_session() {
+	bctl session list | grep -q alice
+}
+wait_for has_session
 expect "an upgrade" 0 "restarting" install_debs "$T/next"
 expect "it runs again" 0 "" active
+_st=0
+wait "$IDLE" || _st=$?
+exec 3>&-
+[ $_st = 3 ] && grep -q "the server is stopping" "$T/idle.out" &&
+    good "and who was connected was told" ||
+    bad "and who was connected was told: $_st $(cat "$T/idle.out")"
 alice list >"$T/after.list"
 cmp -s "$T/before.list" "$T/after.list" && [ -s "$T/after.list" ] &&
     good "with all conversations" || bad "with all conversations"

@@ -17,7 +17,7 @@ check() {	# name, command...
 }
 
 fails_monitor() {
-	! timeout 20 "$B/cloisterd" -f "$T/cloisterd.conf" -L "$@"
+	! timeout 90 "$B/cloisterd" -f "$T/cloisterd.conf" -L "$@"
 }
 
 service_new
@@ -89,9 +89,10 @@ same_fds() {
 check "the monitor keeps no descriptors of the dead" wait_for same_fds
 
 # A monitor that was killed left its socket behind: the next one takes it.
+BEFORE=$(service_pids)
 kill -9 "$SERVICE_PID"
 wait "$SERVICE_PID" || true
-sleep 0.5
+check "nobody outlives the monitor" wait_for gone
 service_start
 good "a stale control socket is replaced"
 check "it stops in order" service_stop

@@ -18,7 +18,7 @@ user_new bob
 
 # chat_start NAME: a chat whose standard input stays open; CHAT is its pid.
 chat_start() {
-	rm -f "$T/$1.in"
+	rm -f "$T/$1.in" "$T/$1.out"
 	mkfifo "$T/$1.in"
 	CLOISTER_HOME="$T/$1" "$B/cloister" chat -m "${2:-echo}" <"$T/$1.in" \
 	    >"$T/$1.out" 2>"$T/$1.err" &
@@ -47,7 +47,8 @@ session_pid() {	# user
 	done
 }
 
-# ended WHAT NAME: the worker ends, and the client is told.  How long it took is
+# ended WHAT NAME asks|stays STATUS TEXT: the worker ends; the client asks once
+# more or not, ends with the status, and has said the text.  How long it took is
 # printed: within a second, on a machine that does nothing else.
 ended() {
 	if wait_for worker_gone; then
@@ -56,13 +57,14 @@ ended() {
 	else
 		bad "$1: the session does not end"
 	fi
+	[ "$3" = stays ] || echo "is anybody there?" >&7
 	exec 7>&-
 	_st=0
 	wait "$CHAT" || _st=$?
-	[ $_st -ne 0 ] && good "$1: the client fails" ||
-	    bad "$1: the client has status 0"
-	grep -q "closed\|ended" "$T/$2.err" && good "$1: its user is told" ||
-	    bad "$1: its user is not told: $(cat "$T/$2.err")"
+	[ $_st -eq "$4" ] && good "$1: its client ends with status $4" ||
+	    bad "$1: its client ends with status $_st"
+	[ -z "$5" ] || { grep -q "$5" "$T/$2.err" && good "$1: it is told" ||
+	    bad "$1: it is told: $(cat "$T/$2.err")"; }
 }
 
 # ---- sessions ---------------------------------------------------------------
@@ -77,9 +79,33 @@ expect "not a name" 1 "there is no user" ctl session kill 12x
 WORKER=$(session_pid alice)
 SINCE=$(now)
 expect "session kill" 0 "1 session ended" ctl session kill "$N"
-ended "session kill" alice
+ended "session kill" alice asks 0 ""
+wait_for sh -c "[ \"\$('$B/cloisterctl' -f '$T/cloisterd.conf' session list)\" = '0 sessions' ]"
 expect "nobody is listed any more" 0 "0 sessions" ctl session list
 expect "its user may come again" 0 "again" as alice ask -m echo "again"
+
+# One's own list, from one machine about another; nobody else's.
+chat_start bob
+expect "one's own sessions: this one alone" 0 "this" as alice sessions
+MINE=$(as alice sessions | awk -F '\t' '$NF != "this" { print $1 }')
+[ -z "$MINE" ] && good "another user's is not among them" ||
+    bad "another user's is not among them: $MINE"
+THEIRS=$(as bob sessions | awk -F '\t' '$NF != "this" { print $1 }')
+[ ${#THEIRS} -eq 64 ] && good "the chat is listed, with its whole id" ||
+    bad "the chat is listed, with its whole id: $THEIRS"
+expect "another user's session cannot be ended" 1 "no session of yours" \
+    as alice sessions end "$THEIRS"
+expect "an id that is not there" 1 "no session of yours" \
+    as bob sessions end 0000000000000000
+expect "too short an id" 2 "at least" as bob sessions end 000
+expect "no such word" 2 "usage" as bob sessions kill "$THEIRS"
+WORKER=$(session_pid bob)
+SINCE=$(now)
+expect "a user ends a session" 0 "" \
+    as bob sessions end "$(echo "$THEIRS" | cut -c1-16)"
+ended "ended by its user" bob asks 0 ""
+expect "that is in the audit log" 0 '"event":"session.kill"' \
+    cat "$T/state/audit/audit.log"
 
 # In the middle of an answer; what came of it is stored as cancelled or cut.
 chat_start alice long
@@ -87,7 +113,7 @@ WORKER=$(session_pid alice)
 SINCE=$(now)
 expect "session kill by name, in an answer" 0 "1 session ended" \
     ctl session kill alice
-ended "killed in an answer" alice
+ended "killed in an answer" alice stays 7 "ended the session"
 expect "it is in the audit log" 0 '"event":"session.revoke"' \
     cat "$T/state/audit/audit.log"
 expect "with who did it" 0 '"event":"admin.session.kill"' \
@@ -108,7 +134,7 @@ chat_start alice
 WORKER=$(session_pid alice)
 SINCE=$(now)
 expect "key revoke, by its id" 0 "1 session ended" ctl key revoke alice "$ID"
-ended "its key was revoked" alice
+ended "its key was revoked" alice asks 5 "refused"
 expect "it does not come in again" 5 "refused" as alice ask -m echo "x"
 expect "the other key does" 0 "still here" as alice2 ask -m echo "still here"
 expect "key list says so" 0 "$ID revoked" ctl key list alice
@@ -124,7 +150,7 @@ chat_start bob
 WORKER=$(session_pid bob)
 SINCE=$(now)
 expect "user disable" 0 "1 session ended" ctl user disable bob
-ended "its user was disabled" bob
+ended "its user was disabled" bob asks 5 "refused"
 expect "nobody comes in as bob" 5 "refused" as bob ask -m echo "x"
 expect "user list says so" 0 "disabled" ctl user list
 expect "disabled twice is no error" 0 "already" ctl user disable bob

@@ -50,6 +50,10 @@ alive() {
 	    ! grep -q '^State:.Z' "/proc/$SERVICE_PID/status"
 }
 
+decided() {
+	! alive || as alice list
+}
+
 # A session that stays while others are in want.
 mkfifo "$T/hold"
 CLOISTER_HOME="$T/alice" "$B/peer" "127.0.0.1:$PORT" \
@@ -66,7 +70,7 @@ for role in sessiond keyd storaged connector llmproxy; do
 	# One more than there are spare workers, at once.
 	clients=
 	for i in 1 2 3 4 5; do
-		CLOISTER_HOME="$T/alice" timeout 25 "$B/cloister" ask "in want" \
+		CLOISTER_HOME="$T/alice" timeout 90 "$B/cloister" ask "in want" \
 		    >/dev/null 2>&1 &
 		clients="$clients $!"
 	done
@@ -135,16 +139,16 @@ if ! ldd "$B/storaged" | grep -q libasan; then
 		pid=$(role_pid $role)
 		size=$(awk '/^VmSize/ { print $2 * 1024 }' "/proc/$pid/status")
 		limit "$pid" as="$size"
-		within 20 env CLOISTER_HOME="$T/alice" "$B/cloister" ask \
+		within 90 env CLOISTER_HOME="$T/alice" "$B/cloister" ask \
 		    <"$T/big" && good "$role without memory: nobody hangs" ||
 		    bad "$role without memory: nobody hangs"
-		sleep 0.5	# a service that stops takes a moment
+		limit "$pid" as=unlimited
+		# A service that stops takes a moment.
+		wait_for decided || bad "$role without memory: it hangs"
 		if ! alive; then
 			wait "$SERVICE_PID" || true
 			service_start
 		fi
-		pid=$(role_pid $role)
-		[ -z "$pid" ] || limit "$pid" as=unlimited
 		again "$role without memory"
 	done
 fi

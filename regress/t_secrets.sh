@@ -177,13 +177,14 @@ done
 kill -9 $CLIENT
 wait $CLIENT || true
 wait_show alice >/dev/null
-for i in 1 2 3 4 5 6 7 8 9 10; do
+forgotten() {
 	search $(service_pids)
 	case "$(holders prompt-FLIGHT)" in
-	"" | storaged) break ;;
+	"" | storaged) return 0 ;;
 	esac
-	sleep 0.3
-done
+	return 1
+}
+wait_for forgotten || true
 within "the client is gone" prompt-FLIGHT storaged
 
 W="after a session"

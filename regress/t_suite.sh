@@ -112,7 +112,7 @@ if [ "$OURS" = 2 ]; then
 	    ask "$T/alice" $OTHER
 	service_stop
 else
-	expect "suite 2 cannot be required without OpenSSL 3.5" 1 "no ML-KEM" \
+	expect "suite 2 cannot be required without OpenSSL 3.5" 78 "no ML-KEM" \
 	    "$B/cloisterd" -t -f "$T/cloisterd.conf"
 fi
 EXTRA=

@@ -193,10 +193,12 @@ wait_for ended alice && good "a revoked certificate ends its session" ||
 grep '"event":"session.revoke"' "$T/$AUDIT" | tail -n 1 |
     grep -q "was revoked" && good "the reason is audited" ||
     bad "the reason is audited"
+echo "once more" >&7
 exec 7>&-
 _st=0
 wait "$CHAT" || _st=$?
-[ $_st -ne 0 ] && good "and the client fails" || bad "and the client fails"
+[ $_st -ne 0 ] && good "and the client's next question fails" ||
+    bad "and the client's next question fails"
 refused "revoked" alice "was revoked"
 
 # A certificate that ends while its session lives.

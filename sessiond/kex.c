@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -166,13 +167,32 @@ write_flight(struct hand *h, const struct buf *flight)
 	return rv;
 }
 
+/* A peer that is no client broke the rules of its channel. */
+static void
+accuse(const struct kex *k, const char *who, const char *why)
+{
+	struct m_xv_violation m;
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "%s: %s", who, why);
+	m.text = bytes_str(text);
+	if ((chan_state(k->vault) & KEX_VAULT_ANSWERED) == 0)
+		(void)chan_send(k->vault, MSG_xv_violation, &m, -1);
+}
+
 /* The one answer that the channel's state permits, within the deadline. */
 static int
 expect(struct hand *h, struct chan *c, struct msg *m, const char *who)
 {
 	const char *why;
+	int r;
 
-	return chan_recv(c, m, left_ms(h), &why) == 0 ? 0 : fail(h, who);
+	if ((r = chan_recv(c, m, left_ms(h), &why)) == 0)
+		return 0;
+	/* Neither gone nor late. */
+	if (r == -1 && left_ms(h) > 0 && c == h->k->keyd)
+		accuse(h->k, "keyd", why);
+	return fail(h, who);
 }
 
 /* Nothing is answered until a CH has been found good. */
@@ -437,15 +457,21 @@ wait_client(const struct kex *k)
 	};
 	const char *why;
 	struct msg m;
+	int r;
 
 	while (poll(pfd, 3, -1) == -1)
 		if (errno != EINTR)
 			return -1;
-	/* Neither of these two speaks first: it is gone. */
+	/* Neither of these two speaks first: it is gone, or breaks the rules. */
+	if (pfd[1].revents != 0 && chan_recv(k->keyd, &m, 0, &why) == -1)
+		accuse(k, "keyd", why);
 	if (pfd[1].revents != 0 || pfd[2].revents != 0)
 		return -1;
-	if (chan_recv(k->zygote, &m, 0, &why) != 0)
+	if ((r = chan_recv(k->zygote, &m, 0, &why)) != 0) {
+		if (r == -1)
+			accuse(k, "zygote", why);
 		return -1;
+	}
 	chan_set_state(k->zygote, ZYG_KEX_BUSY);
 	return m.fd;
 }

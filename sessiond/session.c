@@ -122,6 +122,11 @@ req_new(struct session *s, uint32_t id, enum req_kind kind)
 		    "");
 		return NULL;
 	}
+	if (s->stopping) {
+		session_error(s, id, ERR_OVERLOADED, "the server is stopping",
+		    "connect again in a moment");
+		return NULL;
+	}
 	if (s->nreqs >= REQS_MAX || s->last_rid == UINT32_MAX) {
 		session_error(s, id, ERR_LIMIT, "too many requests at once",
 		    "wait for one to end");
@@ -160,6 +165,9 @@ session_message(struct session *s, struct msg *m)
 	case MSG_c_prompt:
 		chat_prompt(s, &m->u.c_prompt);
 		break;
+	case MSG_c_chat:
+		chat_whole(s, &m->u.c_chat);
+		break;
 	case MSG_c_cancel:
 		/* One that has ended meanwhile is no mistake. */
 		r = req_by_id(s, m->u.c_cancel.req);
@@ -195,9 +203,12 @@ session_message(struct session *s, struct msg *m)
 	case MSG_c_import:
 		edit_import(s, &m->u.c_import);
 		break;
-	default:
+	case MSG_c_ping:
 		pong.req = m->u.c_ping.req;
 		io_send(s, MSG_s_pong, &pong);
+		break;
+	default:
+		gate_message(s, m);
 	}
 }
 
@@ -225,7 +236,7 @@ finish(struct session *s)
 	if (s->closing)
 		return;
 	/* Who left within a step is told nothing of a size that says more. */
-	if (s->left && shape_active(&s->shape))
+	if (s->left && !s->stop_due && shape_active(&s->shape))
 		io_stop(s);
 	s->left = s->leaving = s->closing = true;
 	if (s->app == NULL) {
@@ -252,6 +263,7 @@ session_settle(struct session *s)
 {
 	struct req *r, *next;
 
+	stop_check(s);
 	if (!s->left || s->closing)
 		return;
 	if (!s->leaving) {
@@ -318,9 +330,18 @@ on_birth(void *arg)
 	finish(s);
 }
 
-/* One of keys and user came; with both, the session begins. */
 static void
-begin(struct session *s)
+on_gate_end(void *arg)
+{
+	struct session *s = arg;
+
+	s->timer = NULL;
+	log_info("nothing was proved in time");
+	session_left(s, 0);
+}
+
+void
+session_hello(struct session *s)
 {
 	struct m_sv_ready ready;
 	struct m_s_hello hello = {
@@ -329,20 +350,13 @@ begin(struct session *s)
 		.shaping = (uint8_t)s->shape.mode
 	};
 
-	if (!s->have_keys || !s->have_user) {
-		set_timer(s, BIRTH_MS, on_birth);
-		return;
-	}
 	loop_timer_free(s->timer);
 	s->timer = NULL;
-	s->app = appconn_new(END_B, s->secrets.c_ap, s->secrets.s_ap,
-	    s->secrets.msgmac);
-	memcpy(ready.session_id, s->secrets.session_id,
-	    sizeof(ready.session_id));
-	OPENSSL_cleanse(&s->secrets, sizeof(s->secrets));
+	memcpy(ready.session_id, s->session_id, sizeof(ready.session_id));
 	session_vault(s, MSG_sv_ready, &ready);
-	io_start(s);
+	appconn_set_state(s->app, APP_OPEN);
 	io_send(s, MSG_s_hello, &hello);
+	stop_tell(s);
 	s->last_ms = mono_ms();
 	if (s->idle_timeout_s != 0)
 		set_timer(s, (uint64_t)s->idle_timeout_s * 1000, on_idle);
@@ -351,9 +365,33 @@ begin(struct session *s)
 		    (uint64_t)s->lifetime_s * 1000, on_life, s);
 }
 
+/* One of keys and user came; with both, the session begins. */
+static void
+begin(struct session *s)
+{
+	if (!s->have_keys || !s->have_user) {
+		set_timer(s, BIRTH_MS, on_birth);
+		return;
+	}
+	s->app = appconn_new(END_B, s->secrets.c_ap, s->secrets.s_ap,
+	    s->secrets.msgmac);
+	memcpy(s->session_id, s->secrets.session_id, sizeof(s->session_id));
+	password_export(s->exported, s->secrets.exporter);
+	OPENSSL_cleanse(&s->secrets, sizeof(s->secrets));
+	io_start(s);
+	if (s->gate == 0) {
+		session_hello(s);
+		return;
+	}
+	gate_hello(s);
+	set_timer(s, (uint64_t)s->gate_s * 1000, on_gate_end);
+}
+
 static void
 take_user(struct session *s, const struct m_vs_user *m)
 {
+	struct req *r;
+
 	chan_set_state(s->vault, SESS_VAULT_LIVE);
 	if (m->n != s->n || m->shaping > SHAPE_BUCKET ||
 	    msg_text(s->user, sizeof(s->user), m->user) == -1) {
@@ -366,7 +404,19 @@ take_user(struct session *s, const struct m_vs_user *m)
 	s->shape.mode = m->shaping;
 	s->have_user = true;
 	setproctitle("-cloisterd: session %s [%" PRIu64 "]", s->user, s->n);
-	begin(s);
+	if (s->gate == 0) {
+		begin(s);
+		return;
+	}
+	/* The password was right: this is the answer to it. */
+	s->gate = 0;
+	if ((r = TAILQ_FIRST(&s->reqs)) == NULL || s->app == NULL) {
+		session_violation(s, "vault: a user without a password");
+		return;
+	}
+	req_free(s, r);
+	if (!s->left)
+		session_hello(s);
 }
 
 /* The request that an answer of the vault is for. */
@@ -388,6 +438,12 @@ answered(const struct msg *m)
 		return m->u.vs_done.req;
 	case MSG_vs_error:
 		return m->u.vs_error.req;
+	case MSG_vs_key:
+		return m->u.vs_key.req;
+	case MSG_vs_session:
+		return m->u.vs_session.req;
+	case MSG_vs_enrolled:
+		return m->u.vs_enrolled.req;
 	case MSG_vs_ticket:
 		return m->u.vs_ticket.req;
 	case MSG_vs_deleted:
@@ -434,8 +490,15 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 	uint32_t rid;
 
 	(void)c;
-	if (m->type == MSG_vs_user) {
-		take_user(s, &m->u.vs_user);
+	if (m->type == MSG_vs_user || m->type == MSG_vs_gate) {
+		if (m->type == MSG_vs_user)
+			take_user(s, &m->u.vs_user);
+		else if (gate_take(s, &m->u.vs_gate))
+			begin(s);
+		return;
+	}
+	if (m->type == MSG_vs_stop) {
+		stop_begin(s, m->u.vs_stop.timeout_ms);
 		return;
 	}
 	rid = answered(m);
@@ -451,6 +514,8 @@ on_vault(struct chan *c, struct msg *m, void *arg)
 		chat_stored(s, r, &m->u.vs_stored);
 	else if (m->type == MSG_vs_error)
 		take_error(s, r, &m->u.vs_error);
+	else if (r->kind == REQ_GATE)
+		gate_answer(s, r, m);
 	else if (m->type == MSG_vs_ticket)
 		self_answer(s, r, m);
 	else if (m->type == MSG_vs_stored || m->type == MSG_vs_deleted ||
@@ -540,6 +605,7 @@ session_run(uint64_t n, int vault, int twin)
 	if (s.fd != -1)
 		close(s.fd);
 	loop_timer_free(s.timer);
+	loop_timer_free(s.stop_timer);
 	loop_timer_free(s.life);
 	loop_free(s.loop);
 	OPENSSL_cleanse(&s.secrets, sizeof(s.secrets));

@@ -7,6 +7,7 @@
 #define HISTORY_MAX_BYTES	(9u << 20)	/* with the prompt under 10 MiB */
 #define LLM_QUEUE_MAX_BYTES	(15u << 20)	/* under CHAN_QUEUE_MAX_BYTES */
 #define DELTA_MAX_BYTES		16000		/* text of one delta */
+#define WHOLE_MAX_MESSAGES	4096		/* of one c_chat */
 #define FLAG_NOSTORE		0x01		/* c_prompt.flags */
 
 struct past {
@@ -19,6 +20,7 @@ struct chat {
 	uint8_t			 conv[CONV_LEN];	/* zeros: new */
 	bool			 nostore;
 	char			 asked[NAME_MAX_BYTES + 1];
+	uint32_t		 max_tokens, temperature, top_p; /* 0: not set */
 	struct buf		 prompt;
 	STAILQ_HEAD(, past)	 history;
 	uint32_t		 messages;
@@ -203,6 +205,9 @@ start(struct session *s, struct req *r)
 		return;
 	}
 	m.messages = c->messages + 1;
+	m.max_tokens = c->max_tokens;
+	m.temperature = c->temperature;
+	m.top_p = c->top_p;
 	c->started = true;
 	rv = chan_send(c->llm->chan, MSG_sl_chat, &m, -1);
 	STAILQ_FOREACH(p, &c->history, link)
@@ -236,7 +241,7 @@ acceptable(struct session *s, const struct m_c_prompt *m)
 }
 
 static struct chat *
-chat_new(const struct m_c_prompt *m)
+chat_new(struct bytes model, struct bytes prompt)
 {
 	struct chat *c;
 
@@ -246,12 +251,10 @@ chat_new(const struct m_c_prompt *m)
 	buf_init(&c->prompt, TEXT_MAX_BYTES);
 	buf_init(&c->answer, TEXT_MAX_BYTES);
 	buf_init(&c->held, DELTA_MAX_BYTES);
-	buf_put(&c->prompt, m->text.p, m->text.n);
+	buf_put(&c->prompt, prompt.p, prompt.n);
 	if (c->prompt.err)
 		fatalx("no memory");
-	memcpy(c->conv, m->conv, sizeof(c->conv));
-	c->nostore = (m->flags & FLAG_NOSTORE) != 0;
-	(void)msg_text(c->asked, sizeof(c->asked), m->model);
+	(void)msg_text(c->asked, sizeof(c->asked), model);
 	return c;
 }
 
@@ -264,18 +267,33 @@ is_new(const struct chat *c)
 	return memcmp(c->conv, zeros, CONV_LEN) == 0;
 }
 
+/* The channel for the model that is asked for, now or when the vault answers. */
+static void
+find_model(struct session *s, struct req *r)
+{
+	struct m_sv_open_model om = { .req = r->rid,
+	    .model = bytes_str(r->chat->asked) };
+	struct chat *c = r->chat;
+
+	if ((c->llm = llm_find(s, c->asked)) == NULL)
+		session_vault(s, MSG_sv_open_model, &om);
+	else
+		(void)strlcpy(c->model, c->llm->alias, sizeof(c->model));
+}
+
 void
 chat_prompt(struct session *s, const struct m_c_prompt *m)
 {
 	struct m_sv_read rd = { .from = 1 };
-	struct m_sv_open_model om = { .model = m->model };
 	struct req *r;
 	struct chat *c;
 
 	if (!acceptable(s, m) || (r = req_new(s, m->req, REQ_CHAT)) == NULL)
 		return;
-	c = r->chat = chat_new(m);
-	rd.req = om.req = r->rid;
+	c = r->chat = chat_new(m->model, m->text);
+	memcpy(c->conv, m->conv, sizeof(c->conv));
+	c->nostore = (m->flags & FLAG_NOSTORE) != 0;
+	rd.req = r->rid;
 	shaping_begin(s, r);
 	if (is_new(c))
 		c->history_done = true;
@@ -283,12 +301,98 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 		memcpy(rd.conv, c->conv, sizeof(rd.conv));
 		session_vault(s, MSG_sv_read, &rd);
 	}
-	if ((c->llm = llm_find(s, c->asked)) == NULL)
-		session_vault(s, MSG_sv_open_model, &om);
-	else
-		(void)strlcpy(c->model, c->llm->alias, sizeof(c->model));
+	find_model(s, r);
 	if (!c->nostore)
 		put(s, r, KIND_USER, appconn_mac_in(s->app));
+	start(s, r);
+}
+
+/* ---- a conversation that the client keeps -------------------------------- */
+
+/* Take the next message; false when they do not hold together. */
+static bool
+next_message(struct rd *in, uint8_t *kind, struct bytes *text)
+{
+	*kind = rd_u8(in);
+	*text = rd_v32(in, TEXT_MAX_BYTES);
+	return !in->err && *kind >= KIND_USER && *kind <= KIND_SYSTEM &&
+	    text->n > 0 && bytes_utf8(*text);
+}
+
+/*
+ * The last of the messages, which must be the user's; system prompts come
+ * before all others.  Why they will not do, or NULL.
+ */
+static const char *
+check_messages(struct bytes messages, struct bytes *last)
+{
+	struct rd in = rd_of(messages);
+	uint8_t kind = 0;
+	size_t n = 0;
+	bool talk = false;
+
+	while (in.n > 0) {
+		if (!next_message(&in, &kind, last))
+			return "a message is empty, or not text in UTF-8";
+		if (kind == KIND_SYSTEM && talk)
+			return "a system prompt stands behind other messages";
+		talk = kind != KIND_SYSTEM;
+		if (++n > WHOLE_MAX_MESSAGES)
+			return "there are too many messages";
+	}
+	return kind == KIND_USER ? NULL : "the last message is not the user's";
+}
+
+/* All but the last of the messages become the history. */
+static void
+take_messages(struct chat *c, struct bytes messages)
+{
+	struct rd in = rd_of(messages);
+	struct bytes text;
+	struct past *p;
+	uint8_t kind;
+
+	while (next_message(&in, &kind, &text) && in.n > 0) {
+		if ((p = calloc(1, sizeof(*p))) == NULL)
+			fatal("calloc");
+		p->kind = kind;
+		buf_init(&p->text, TEXT_MAX_BYTES);
+		buf_put(&p->text, text.p, text.n);
+		if (p->text.err)
+			fatalx("no memory");
+		STAILQ_INSERT_TAIL(&c->history, p, link);
+		c->history_bytes += text.n;
+		c->messages++;
+	}
+}
+
+void
+chat_whole(struct session *s, const struct m_c_chat *m)
+{
+	struct bytes last = { NULL, 0 };
+	const char *why = check_messages(m->messages, &last);
+	struct req *r;
+	struct chat *c;
+
+	if (why != NULL) {
+		session_error(s, m->req, ERR_BAD, why, "");
+		return;
+	}
+	if (m->messages.n > s->max_prompt) {
+		session_error(s, m->req, ERR_LIMIT, "the conversation is too "
+		    "long", "shorten it");
+		return;
+	}
+	if ((r = req_new(s, m->req, REQ_CHAT)) == NULL)
+		return;
+	c = r->chat = chat_new(m->model, last);
+	take_messages(c, m->messages);
+	c->nostore = c->history_done = true;
+	c->max_tokens = m->max_tokens;
+	c->temperature = m->temperature;
+	c->top_p = m->top_p;
+	shaping_begin(s, r);
+	find_model(s, r);
 	start(s, r);
 }
 
@@ -307,6 +411,19 @@ chat_cancel(struct session *s, struct req *r)
 	c->ended = true;
 	c->finish = FINISH_CANCELLED;
 	settle(s, r);
+}
+
+void
+chat_truncate(struct session *s, struct req *r)
+{
+	const struct chat *c = r->chat;
+
+	if (c->ended)
+		return;
+	stop_llm(r);
+	end_with_error(s, r, c->started ? ERR_TRUNCATED : ERR_OVERLOADED,
+	    "the server is stopping", c->started && !c->nostore ?
+	    "what came until here is kept" : "ask again later");
 }
 
 bool

@@ -37,7 +37,8 @@ gone(struct session *s, const char *why)
 	if (!s->left) {
 		log_info("client: %s", why);
 		/* It may come back: that was no word of its own. */
-		session_vault(s, MSG_sv_suspend, NULL);
+		if (s->have_user && s->gate == 0)
+			session_vault(s, MSG_sv_suspend, NULL);
 	}
 	io_stop(s);
 	session_left(s, s->status);

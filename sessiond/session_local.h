@@ -4,9 +4,10 @@
  *	session.c	birth, end, the vault's channel, requests
  *	session_io.c	the client's socket
  *	session_shape.c	when what is sent to the client leaves
- *	session_chat.c	c_prompt and c_cancel
+ *	session_chat.c	c_prompt, c_chat and c_cancel
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
+ *	session_gate.c	enrolment, passwords, the user's own keys
  *	session_self.c	what concerns the session itself: c_ticket, c_suspend
  *	session_edit.c	c_delete, c_rename, c_search, c_import
  */
@@ -19,6 +20,7 @@
 #include "chan.h"
 #include "codes.h"
 #include "loop.h"
+#include "password.h"
 #include "shape.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
@@ -30,7 +32,7 @@
 
 enum req_kind {
 	REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS, REQ_DELETE, REQ_RENAME,
-	REQ_SEARCH, REQ_IMPORT, REQ_TICKET
+	REQ_SEARCH, REQ_IMPORT, REQ_TICKET, REQ_GATE
 };
 
 struct chat;
@@ -59,6 +61,7 @@ struct req {
 	char			 model[NAME_MAX_BYTES + 1];
 	struct buf		 text;
 	struct chat		*chat;		/* REQ_CHAT */
+	enum msg_type		 asked;		/* REQ_GATE: by this */
 };
 
 struct session {
@@ -72,6 +75,10 @@ struct session {
 	struct chan		*twin;		/* NULL: done or gone */
 	bool			 have_user;
 	bool			 have_keys;
+	uint8_t			 gate;		/* enum gate; 0: let in */
+	uint16_t		 gate_s;	/* how long it may take */
+	uint8_t			 exported[HASH_LEN];	/* password_export() */
+	uint8_t			 session_id[HASH_LEN];
 	struct m_twin_secrets	 secrets;
 	char			 user[NAME_MAX_BYTES + 1];
 	uint32_t		 idle_timeout_s;
@@ -89,6 +96,10 @@ struct session {
 	bool			 left;		/* the client asks no more */
 	bool			 leaving;	/* that has been acted on */
 	bool			 closing;	/* only output is left to do */
+	bool			 stopping;	/* the service does */
+	bool			 stop_due;	/* nothing is waited for any more */
+	uint64_t		 stop_end_ms;
+	struct loop_timer	*stop_timer;
 
 	uint32_t		 last_rid;
 	TAILQ_HEAD(, req)	 reqs;
@@ -129,6 +140,29 @@ struct req *req_by_rid(struct session *s, uint32_t rid);
 /* Whether a request ever had this number. */
 bool req_known(const struct session *s, uint32_t rid);
 
+/* ---- session_stop.c ---- */
+/*
+ * The service stops: the client is told, nothing new is begun, and in that time
+ * or when nothing is under way the session ends.
+ */
+void stop_begin(struct session *s, uint32_t timeout_ms);
+/* Tell the client, who can be told now. */
+void stop_tell(struct session *s);
+/* At the end of a round: whether nothing is left to wait for. */
+void stop_check(struct session *s);
+/* Say s_hello: the user is let in. */
+void session_hello(struct session *s);
+
+/* ---- session_gate.c ---- */
+/* vs_gate; false: the vault broke the rules. */
+bool gate_take(struct session *s, const struct m_vs_gate *m);
+/* With the keys, too: tell the client what is wanted. */
+void gate_hello(struct session *s);
+/* A message of the client about enrolment, passwords or keys. */
+void gate_message(struct session *s, const struct msg *m);
+/* vs_key, vs_done, vs_enrolled, for a request that is not over. */
+void gate_answer(struct session *s, struct req *r, const struct msg *m);
+
 /* ---- session_io.c ---- */
 /* Start to serve the client's socket s->fd through s->app. */
 void io_start(struct session *s);
@@ -149,7 +183,10 @@ void shaping_stop(struct session *s);
 
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
+void chat_whole(struct session *s, const struct m_c_chat *m);
 void chat_cancel(struct session *s, struct req *r);
+/* The service cannot wait: what there is of the answer is stored as truncated. */
+void chat_truncate(struct session *s, struct req *r);
 void chat_free(struct chat *c);
 /* Say what was held back for a shaped record. */
 void chat_flush(struct session *s, struct req *r);

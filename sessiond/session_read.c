@@ -162,7 +162,10 @@ read_answer(struct session *s, struct req *r, const struct msg *m)
 	case MSG_vs_data:
 		more(s, r, &m->u.vs_data);
 		break;
-	default:
+	case MSG_vs_done:
 		done(s, r, &m->u.vs_done);
+		break;
+	default:
+		session_violation(s, "vault: an answer to something else");
 	}
 }

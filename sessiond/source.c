@@ -244,16 +244,6 @@ source_name(char text[SOURCE_TEXT], const struct source *s)
 }
 
 void
-sources_forget_live(struct sources *ss, uint64_t now_ms)
-{
-	struct source *s;
-
-	RB_FOREACH(s, source_tree, &ss->tree)
-		while (s->live > 0)
-			(void)source_end(ss, s, SOURCE_DONE, now_ms);
-}
-
-void
 source_text(char text[SOURCE_TEXT], const struct sockaddr *sa)
 {
 	const struct sockaddr_in *in4 = (const void *)sa;

@@ -44,8 +44,6 @@ uint64_t source_end(struct sources *ss, struct source *s,
 uint64_t source_waits(const struct source *s, uint64_t now_ms);
 /* Whom it stands for: an IPv4 address, or "NETWORK/64" of IPv6. */
 void source_name(char text[SOURCE_TEXT], const struct source *s);
-/* Forget the counts of live connections, but no penalties. */
-void sources_forget_live(struct sources *ss, uint64_t now_ms);
 /* How many sources are remembered. */
 unsigned sources_count(const struct sources *ss);
 

@@ -21,6 +21,8 @@
 #define WANT_MS			2000	/* for the channels of a pair */
 #define STATUS_CRASH		2	/* exit statuses from here on are crashes */
 #define LATE_MS			5000	/* beyond the login grace */
+#define HANDSHAKES_MAX		128	/* at a time; others wait */
+#define SQUEEZE_MS		3000	/* a handshake may take, while others wait */
 
 /* How a connection ended, for sessiond (zs_done). */
 enum outcome { DONE_OK = 0, DONE_REFUSED = 1, DONE_CRASH = 2 };
@@ -31,6 +33,7 @@ struct pair {
 	TAILQ_ENTRY(pair)	 link;
 	uint64_t		 n;
 	uint64_t		 asked_ms;
+	uint64_t		 served_ms;	/* when it got its connection */
 	enum pair_state		 state;
 	struct pair_fds		 fds;		/* until the fork */
 	struct chan		*zyg;		/* until the client is sent */
@@ -73,6 +76,8 @@ static struct zygote {
 	TAILQ_HEAD(, pair)	 pairs;
 	unsigned		 wanted;
 	unsigned		 spare;
+	unsigned		 handshakes;	/* live pairs whose kex works */
+	struct loop_timer	*squeeze;	/* while others wait for these */
 	unsigned		 nwaiting;
 	STAILQ_HEAD(, waiting)	 waiting;
 } zy = {
@@ -84,6 +89,7 @@ static struct zygote {
 
 static void retire(void);
 static void on_overdue(void *);
+static void serve_waiting(void);
 
 static void
 close_fd(int *fd)
@@ -167,10 +173,14 @@ pair_want(void)
 static void
 refill(void)
 {
+	unsigned more;
+
 	if (!zy.keyd_up || !zy.vault_up || zy.retired || zy.refill != NULL)
 		return;
+	if ((more = zy.nwaiting) > HANDSHAKES_MAX - zy.handshakes)
+		more = HANDSHAKES_MAX - zy.handshakes;
 	while (zy.wanted < PAIRS_WANTED_MAX &&
-	    zy.wanted + zy.spare < zy.spare_workers + zy.nwaiting)
+	    zy.wanted + zy.spare < zy.spare_workers + more)
 		pair_want();
 }
 
@@ -244,6 +254,28 @@ on_late(void *arg)
 		fatal("kill");
 }
 
+/* All places for handshakes are taken, and others wait: the oldest end. */
+static void
+on_squeeze(void *arg)
+{
+	uint64_t now = mono_ms();
+	struct pair *p;
+
+	(void)arg;
+	zy.squeeze = NULL;
+	if (zy.nwaiting == 0)
+		return;
+	TAILQ_FOREACH(p, &zy.pairs, link) {
+		if (p->state != PAIR_LIVE || p->kex == 0 || p->late ||
+		    now - p->served_ms < SQUEEZE_MS)
+			continue;
+		p->late = true;
+		if (kill(p->kex, SIGKILL) == -1)
+			fatal("kill");
+	}
+	zy.squeeze = loop_timer_new(zy.role->loop, REFILL_MS, on_squeeze, NULL);
+}
+
 /* Give a connection to a pair; -1 when the pair turned out to be dead. */
 static int
 pair_serve(struct pair *p, const struct waiting *w)
@@ -265,6 +297,8 @@ pair_serve(struct pair *p, const struct waiting *w)
 	p->late_timer = loop_timer_new(zy.role->loop,
 	    (uint64_t)zy.birth.grace_s * 1000 + LATE_MS, on_late, p);
 	p->conn = w->conn;
+	p->served_ms = mono_ms();
+	zy.handshakes++;
 	return 0;
 }
 
@@ -285,7 +319,8 @@ serve_waiting(void)
 	struct waiting *w;
 	struct pair *p;
 
-	while ((w = STAILQ_FIRST(&zy.waiting)) != NULL && zy.spare > 0) {
+	while ((w = STAILQ_FIRST(&zy.waiting)) != NULL && zy.spare > 0 &&
+	    zy.handshakes < HANDSHAKES_MAX) {
 		if ((p = find_spare()) == NULL)
 			fatalx("spare pairs are miscounted");
 		if (pair_serve(p, w) == -1)
@@ -295,6 +330,9 @@ serve_waiting(void)
 		close(w->fd);
 		free(w);
 	}
+	if (w != NULL && zy.handshakes >= HANDSHAKES_MAX && zy.squeeze == NULL)
+		zy.squeeze = loop_timer_new(zy.role->loop, REFILL_MS,
+		    on_squeeze, NULL);
 	refill();
 }
 
@@ -470,7 +508,7 @@ is_crash(int status)
 static void
 reaped(pid_t pid, int status)
 {
-	bool late = false;
+	bool late = false, place = false;
 	struct pair *p;
 
 	TAILQ_FOREACH(p, &zy.pairs, link)
@@ -480,6 +518,11 @@ reaped(pid_t pid, int status)
 		fatalx("a child that is nobody's");
 	if (p->kex == pid) {
 		p->kex = 0;
+		/* Only a pair with a connection has one of the places. */
+		if (p->served_ms != 0) {
+			zy.handshakes--;
+			place = true;
+		}
 		late = p->late;
 		loop_timer_free(p->late_timer);
 		p->late_timer = NULL;
@@ -495,11 +538,13 @@ reaped(pid_t pid, int status)
 		pair_kill(p);
 		refill_later();
 	}
-	if (p->kex != 0 || p->session != 0)
-		return;
-	if (p->state == PAIR_LIVE)
-		report(p);
-	pair_free(p);
+	if (p->kex == 0 && p->session == 0) {
+		if (p->state == PAIR_LIVE)
+			report(p);
+		pair_free(p);
+	}
+	if (place && !zy.retired)
+		serve_waiting();
 }
 
 static void
@@ -531,7 +576,8 @@ retire(void)
 	log_notice("retiring");
 	loop_timer_free(zy.refill);
 	loop_timer_free(zy.overdue);
-	zy.refill = zy.overdue = NULL;
+	loop_timer_free(zy.squeeze);
+	zy.refill = zy.overdue = zy.squeeze = NULL;
 	chan_free(zy.keyd);
 	chan_free(zy.vault);
 	chan_free(zy.sessiond);
@@ -611,6 +657,22 @@ read_chain(void)
 	buf_free(&text);
 }
 
+/* Spare pairs were born under what was in force before. */
+static void
+on_reloaded(void)
+{
+	struct pair *p, *next;
+
+	for (p = TAILQ_FIRST(&zy.pairs); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link);
+		if (p->state != PAIR_SPARE)
+			continue;
+		set_state(p, PAIR_DONE);
+		pair_kill(p);
+	}
+	refill();
+}
+
 static void
 on_go(void)
 {
@@ -657,5 +719,6 @@ zygote_init(struct role *r)
 	r->on_conf = on_conf;
 	r->on_ctl = on_ctl;
 	r->on_go = on_go;
+	r->on_reloaded = on_reloaded;
 	(void)loop_io_new(r->loop, zy.sigfd, EPOLLIN, on_sigchld, NULL);
 }

@@ -2,6 +2,8 @@
  * storaged, the vault: see vault.h.  Here is only how it is wired.
  */
 #include <locale.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -24,11 +26,48 @@ prepare(struct role *r)
 		    "ASCII letters alone");
 }
 
+/* At a start, or of a reload: sessions see all of its models or none. */
+static void
+take_model(struct vault *v, const struct m_ctl_model *m)
+{
+	struct model *list = v->coming != NULL ? v->coming : v->models, *mo;
+	size_t *n = v->coming != NULL ? &v->ncoming : &v->nmodels;
+
+	if (*n == VAULT_MODELS_MAX)
+		fatalx("too many models");
+	mo = &list[(*n)++];
+	mo->provider = m->provider;
+	mo->is_default = m->is_default != 0;
+	if (msg_text(mo->alias, sizeof(mo->alias), m->alias) == -1 ||
+	    msg_text(mo->provider_name, sizeof(mo->provider_name),
+	    m->provider_name) == -1)
+		fatalx("a model's name is too long");
+}
+
+static void
+on_reload(void)
+{
+	vault->ncoming = 0;
+	if ((vault->coming = calloc(VAULT_MODELS_MAX,
+	    sizeof(*vault->coming))) == NULL)
+		fatal("calloc");
+}
+
+static void
+on_reloaded(void)
+{
+	if (vault->coming == NULL)
+		fatalx("a reload ends that did not begin");
+	memcpy(vault->models, vault->coming, sizeof(vault->models));
+	vault->nmodels = vault->ncoming;
+	free(vault->coming);
+	vault->coming = NULL;
+}
+
 static void
 on_conf(struct chan *c, struct msg *m, void *arg)
 {
 	struct vault *v = vault;
-	struct model *mo;
 
 	(void)c;
 	(void)arg;
@@ -43,18 +82,12 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->shaping = m->u.ctl_limits.shaping;
 		v->argon2_memory_kib = m->u.ctl_limits.argon2_memory_kib;
 		v->argon2_passes = m->u.ctl_limits.argon2_passes;
+		v->password_delay_s = m->u.ctl_limits.password_delay_s;
+		v->enrolment = m->u.ctl_limits.enrolment != 0;
+		v->policy = m->u.ctl_limits.policy;
 		break;
 	case MSG_ctl_model:
-		if (v->nmodels == VAULT_MODELS_MAX)
-			fatalx("too many models");
-		mo = &v->models[v->nmodels++];
-		mo->provider = m->u.ctl_model.provider;
-		mo->is_default = m->u.ctl_model.is_default != 0;
-		if (msg_text(mo->alias, sizeof(mo->alias),
-		    m->u.ctl_model.alias) == -1 ||
-		    msg_text(mo->provider_name, sizeof(mo->provider_name),
-		    m->u.ctl_model.provider_name) == -1)
-			fatalx("a model's name is too long");
+		take_model(v, &m->u.ctl_model);
 		break;
 	case MSG_ctl_certs:
 		v->has_client_ca = m->u.ctl_certs.has_ca != 0;
@@ -150,6 +183,8 @@ main(int argc, char **argv)
 	self.on_conf = on_conf;
 	self.on_ctl = on_ctl;
 	self.on_go = on_go;
+	self.on_reload = on_reload;
+	self.on_reloaded = on_reloaded;
 	self.on_stop = on_stop;
 	role_run(&self);
 }

@@ -77,7 +77,7 @@ decode_user(struct rd *r, void *p)
 	u->flags = rd_u32(r);
 	u->max_sessions = rd_u32(r);
 	hash = rd_v16(r, sizeof(u->pwhash));
-	if (u->name[0] == '\0' || u->flags != 0)
+	if (u->name[0] == '\0' || u->flags > REC_POLICY_KEY_PASSWORD)
 		r->err = true;
 	u->pwhash_n = (uint16_t)hash.n;
 	if (hash.n > 0)
@@ -202,6 +202,50 @@ decode_list(struct rd *r, void *p)
 }
 
 static void
+encode_invite(struct buf *b, const void *p)
+{
+	const struct rec_invite *i = p;
+
+	buf_put(b, i->uid, sizeof(i->uid));
+	buf_u64(b, i->created_us);
+	buf_u64(b, i->expires_us);
+	buf_put(b, i->secret, sizeof(i->secret));
+}
+
+static void
+decode_invite(struct rd *r, void *p)
+{
+	struct rec_invite *i = p;
+
+	rd_copy(r, i->uid, sizeof(i->uid));
+	i->created_us = rd_u64(r);
+	i->expires_us = rd_u64(r);
+	rd_copy(r, i->secret, sizeof(i->secret));
+}
+
+static void
+encode_backoff(struct buf *b, const void *p)
+{
+	const struct rec_backoff *k = p;
+
+	buf_u8(b, k->kind);
+	buf_u32(b, k->count);
+	buf_u64(b, k->last_us);
+}
+
+static void
+decode_backoff(struct rd *r, void *p)
+{
+	struct rec_backoff *k = p;
+
+	k->kind = get_enum(r, REC_BACKOFF_FAILS, REC_BACKOFF_GOOD);
+	k->count = rd_u32(r);
+	k->last_us = rd_u64(r);
+	if ((k->kind == REC_BACKOFF_GOOD) != (k->count == 0))
+		r->err = true;
+}
+
+static void
 encode_tomb(struct buf *b, const void *p)
 {
 	const struct rec_tomb *t = p;
@@ -258,6 +302,10 @@ static const struct kind kind_head = { REC_HEAD, 1 + 2 * REC_ID,
     sizeof(struct rec_head), encode_head, decode_head };
 static const struct kind kind_list = { REC_LIST, 1 + 2 * REC_ID + 8,
     sizeof(struct rec_list), encode_list, decode_list };
+static const struct kind kind_invite = { REC_INVITE, 1 + HASH_LEN,
+    sizeof(struct rec_invite), encode_invite, decode_invite };
+static const struct kind kind_backoff = { REC_BACKOFF, 1 + HASH_LEN,
+    sizeof(struct rec_backoff), encode_backoff, decode_backoff };
 static const struct kind kind_tomb = { REC_TOMB, 1 + REC_ID,
     sizeof(struct rec_tomb), encode_tomb, decode_tomb };
 static const struct kind kind_mset = { REC_MSET, 1,
@@ -294,6 +342,8 @@ meta_encode(const struct kind *k, struct buf *frame, const void *rec)
 		struct rec_userkey	userkey;
 		struct rec_head		head;
 		struct rec_list		list;
+		struct rec_invite	invite;
+		struct rec_backoff	backoff;
 		struct rec_tomb		tomb;
 		struct rec_mset		mset;
 	} check = { 0 };
@@ -449,6 +499,34 @@ rec_open_list(struct rec_list *l, uint64_t *version,
 		rv = SEAL_EFORMAT;
 	}
 	return rv;
+}
+
+int
+rec_seal_invite(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_invite *i)
+{
+	return meta_seal(&kind_invite, out, b->meta, key, version, i);
+}
+
+int
+rec_open_invite(struct rec_invite *i, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value)
+{
+	return meta_open(&kind_invite, i, version, b->meta, key, value);
+}
+
+int
+rec_seal_backoff(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_backoff *k)
+{
+	return meta_seal(&kind_backoff, out, b->meta, key, version, k);
+}
+
+int
+rec_open_backoff(struct rec_backoff *k, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value)
+{
+	return meta_open(&kind_backoff, k, version, b->meta, key, value);
 }
 
 int

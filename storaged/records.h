@@ -27,6 +27,8 @@
 /* One that is removed goes when all that is theirs is gone. */
 enum { REC_USER_ENABLED = 1, REC_USER_DISABLED = 2, REC_USER_REMOVED = 3 };
 enum { REC_KEY_ACTIVE = 1, REC_KEY_REVOKED = 2 };
+/* What a session of this user takes. */
+enum { REC_POLICY_DEFAULT, REC_POLICY_KEY, REC_POLICY_KEY_PASSWORD };
 
 /* U: a user. */
 struct rec_user {
@@ -34,10 +36,10 @@ struct rec_user {
 	uint8_t		uid[REC_ID];
 	uint64_t	created_us;	/* microseconds since 1970, as all */
 	uint8_t		state;		/* REC_USER_* */
-	uint32_t	flags;		/* none defined: 0 */
+	uint32_t	flags;		/* REC_POLICY_* */
 	uint32_t	max_sessions;	/* 0: the configured default */
 	uint16_t	pwhash_n;	/* 0: no password */
-	uint8_t		pwhash[REC_PWHASH_MAX];	/* peppered Argon2id, encoded */
+	uint8_t		pwhash[REC_PWHASH_MAX];	/* pwhash.h */
 };
 
 /* A public key in DER (SubjectPublicKeyInfo); n may be 0. */
@@ -85,6 +87,22 @@ struct rec_list {
 	char		model[REC_MODEL_MAX + 1];	/* of the last answer */
 };
 
+/* I: an invite, until it is used. */
+struct rec_invite {
+	uint8_t		uid[REC_ID];
+	uint64_t	created_us;
+	uint64_t	expires_us;
+	uint8_t		secret[INVITE_SECRET];
+};
+
+/* B: failed passwords of a name or a source; a source that was good for a user. */
+enum { REC_BACKOFF_FAILS = 1, REC_BACKOFF_GOOD = 2 };
+struct rec_backoff {
+	uint8_t		kind;		/* REC_BACKOFF_* */
+	uint32_t	count;		/* of failures; GOOD: 0 */
+	uint64_t	last_us;	/* when the last one, or success, was */
+};
+
 /*
  * X: a conversation that was deleted, until its messages are swept out and the
  * epoch that sealed its data key has ended.
@@ -94,7 +112,7 @@ struct rec_tomb {
 	uint64_t	deleted_us;
 };
 
-/* H: the state of all heads, users, keys and deletions. */
+/* H: the state of all heads, users, keys, invites, failures, deletions. */
 struct rec_mset {
 	uint64_t	n;		/* counts commits; never falls */
 	uint8_t		mset[REC_HASH];
@@ -116,6 +134,10 @@ int rec_seal_head(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_head *h);
 int rec_seal_list(struct buf *out, const uint8_t dk[SEAL_KEYLEN],
     struct bytes key, uint64_t version, const struct rec_list *l);
+int rec_seal_invite(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_invite *i);
+int rec_seal_backoff(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_backoff *k);
 int rec_seal_tomb(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_tomb *t);
 int rec_seal_mset(struct buf *out, const struct seal_bundle *b,
@@ -136,6 +158,10 @@ int rec_open_head(struct rec_head *h, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_list(struct rec_list *l, uint64_t *version,
     const uint8_t dk[SEAL_KEYLEN], struct bytes key, struct bytes value);
+int rec_open_invite(struct rec_invite *i, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
+int rec_open_backoff(struct rec_backoff *k, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_tomb(struct rec_tomb *t, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_mset(struct rec_mset *m, uint64_t *version,
@@ -153,8 +179,9 @@ void mset_add(uint8_t mset[REC_HASH], const struct seal_bundle *b,
 void mset_sub(uint8_t mset[REC_HASH], const struct seal_bundle *b,
     struct bytes head_key, uint64_t version, const struct rec_head *h);
 /*
- * The same for a U, K, k or X record, so that an old one (a revoked key that was
- * active, a disabled user) cannot be put back: its content is bound to its
+ * The same for a U, K, k, I, B or X record, so that an old one (a revoked key
+ * that was active, an old password, a used invite, a forgotten failure) cannot be
+ * put back: its content is bound to its
  * version by its own encryption.
  */
 void mset_add_record(uint8_t mset[REC_HASH], const struct seal_bundle *b,

@@ -77,6 +77,47 @@ rec_key_key(const struct seal_bundle *b, const uint8_t fp[REC_FP])
 }
 
 struct rec_key
+rec_key_invite(const struct seal_bundle *b, const uint8_t id[INVITE_ID])
+{
+	return key_prf(b, REC_INVITE, bytes_of(id, INVITE_ID));
+}
+
+/* kind 'B', then what sort of subject and the subject. */
+static struct rec_key
+key_backoff(const struct seal_bundle *b, uint8_t sort, struct bytes x,
+    struct bytes y)
+{
+	struct buf name = BUF_INIT(256);
+	struct rec_key k;
+
+	buf_u8(&name, sort);
+	buf_put(&name, x.p, x.n);
+	buf_put(&name, y.p, y.n);
+	k = key_prf(b, REC_BACKOFF, buf_bytes(&name));
+	buf_free(&name);
+	return k;
+}
+
+struct rec_key
+rec_key_backoff_name(const struct seal_bundle *b, struct bytes name)
+{
+	return key_backoff(b, 'n', name, bytes_of(NULL, 0));
+}
+
+struct rec_key
+rec_key_backoff_source(const struct seal_bundle *b, const uint8_t source[16])
+{
+	return key_backoff(b, 's', bytes_of(source, 16), bytes_of(NULL, 0));
+}
+
+struct rec_key
+rec_key_backoff_good(const struct seal_bundle *b, const uint8_t uid[REC_ID],
+    const uint8_t source[16])
+{
+	return key_backoff(b, 'g', bytes_of(uid, REC_ID), bytes_of(source, 16));
+}
+
+struct rec_key
 rec_key_userkey(const uint8_t uid[REC_ID], const uint8_t keyid[REC_KEYID])
 {
 	struct rec_key k = rec_prefix_id(REC_USERKEY, uid);

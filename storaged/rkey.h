@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "password.h"
 #include "seal.h"
 
 #define REC_ID		16	/* user and conversation ids: random */
@@ -25,6 +26,8 @@ enum {
 	REC_LIST = 'L',		/* uid[16] be64(~updated) conv[16] */
 	REC_MSG = 'M',		/* conv[16] be64(number) be16(chunk) */
 	REC_DATA = 'D',		/* uid[16] conv[16] */
+	REC_INVITE = 'I',	/* PRF("I" | id)[32] */
+	REC_BACKOFF = 'B',	/* PRF("B" | subject)[32] */
 	REC_TOMB = 'X',		/* conv[16] */
 	REC_MSET = 'H',		/* nothing */
 	REC_BUNDLE = 'R'	/* be32(generation) */
@@ -45,6 +48,19 @@ struct rec_key rec_key_key(const struct seal_bundle *b,
     const uint8_t fp[REC_FP]);
 struct rec_key rec_key_userkey(const uint8_t uid[REC_ID],
     const uint8_t keyid[REC_KEYID]);
+/* An invite, by the public part of its code. */
+struct rec_key rec_key_invite(const struct seal_bundle *b,
+    const uint8_t id[INVITE_ID]);
+/*
+ * What is known of failed passwords: of a user's name, a source, or a source
+ * that has been good for a user.  source is 16 bytes: vault_backoff.c.
+ */
+struct rec_key rec_key_backoff_name(const struct seal_bundle *b,
+    struct bytes name);
+struct rec_key rec_key_backoff_source(const struct seal_bundle *b,
+    const uint8_t source[16]);
+struct rec_key rec_key_backoff_good(const struct seal_bundle *b,
+    const uint8_t uid[REC_ID], const uint8_t source[16]);
 struct rec_key rec_key_head(const uint8_t uid[REC_ID],
     const uint8_t conv[REC_ID]);
 struct rec_key rec_key_list(const uint8_t uid[REC_ID], uint64_t updated_us,

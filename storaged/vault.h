@@ -8,6 +8,12 @@
  *	vault_commit.c	H and the anchor; several puts in one batch
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
+ *	vault_gate.c	sessions that are not let in yet
+ *	vault_login.c	passwords and invites: who proves what
+ *	vault_backoff.c	wrong passwords make the next attempt wait
+ *	vault_invite.c	invites
+ *	vault_keys.c	a user's own keys
+ *	vault_queue.c	one change of users and keys after the other
  *	vault_hasher.c	the hasher's link
  *	vault_ticket.c	resumption; sessions that are over their time
  *	vault_cert.c	users who come with a certificate; certd's link
@@ -25,6 +31,7 @@
  *	vault_rotate.c	... to another storage key
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_admin.c	cloisterctl
+ *	vault_drain.c	the end of every session, at a stop
  *	vault_erase.c	removing a user with all that is theirs
  *	vault_storage.c	cloisterctl storage
  *	vault_revoke.c	disabling users, revoking keys, ending sessions
@@ -59,6 +66,12 @@
 #define VAULT_READ_BYTES	(8u << 20)	/* text in one read */
 #define VAULT_QUEUE_BYTES	(1u << 20)	/* waiting in its socket */
 #define VAULT_ADMINS_MAX	8
+#define VAULT_GATES_MAX		64	/* strangers who may enrol, at once */
+#define VAULT_GATES_SOURCE	4	/* of one source */
+#define VAULT_GATE_S		60	/* how long one may take */
+#define VAULT_TRIES_MAX		3	/* wrong passwords of one session */
+#define VAULT_FAILS_MAX		4096	/* names and sources remembered */
+#define VAULT_INVITES_MAX	1000
 #define VAULT_MODELS_MAX	64
 #define VAULT_DKS		1024	/* data keys in memory */
 #define VAULT_TICKETS		4096	/* tickets, of all users */
@@ -80,6 +93,8 @@ struct user {
 	uint8_t			 uid[REC_ID];
 	uint64_t		 created_us;
 	uint64_t		 version;	/* of U */
+	uint32_t		 policy;	/* REC_POLICY_* */
+	bool			 password;	/* has one */
 	uint8_t			 state;		/* REC_USER_* */
 	uint32_t		 max_sessions;	/* 0: the default */
 	uint32_t		 keys;		/* enrolled ones, all of them */
@@ -103,6 +118,8 @@ struct enrolled {
 struct change;
 struct put;
 struct worker;
+struct vault_gate;
+struct attempt;
 
 /* A conversation: its head, verified, and what is going on with it. */
 struct conv {
@@ -148,6 +165,10 @@ struct worker {
 	char			 label[REC_LABEL_MAX + 1];	/* its name */
 	struct live_cert	*cert;		/* or it came with one */
 	uint8_t			 suite;
+	bool			 bound;		/* not resumed: bind is set */
+	uint8_t			 bind[HASH_LEN];	/* hs_login_bind() */
+	struct vault_gate	*gate;		/* NULL: let in, or not yet born */
+	struct attempt		*attempt;	/* NULL: none is under way */
 	bool			 ready;		/* sv_ready came */
 	uint8_t			 session_id[32];	/* then: as it says */
 	uint64_t		 since_ms;
@@ -177,6 +198,33 @@ struct commit {
 	/* KV_OK: durable; KV_RETRY, KV_FULL: nothing was changed. */
 	void			(*done)(void *arg, enum kv_status);
 	void			*arg;
+};
+
+/* Who waits to change users, keys or invites: vault_queue.c. */
+struct queued {
+	STAILQ_ENTRY(queued)	 link;
+	void			(*go)(struct queued *);
+};
+
+/* Metadata records written together; the owner keeps it until done(). */
+#define RCOMMIT_MAX	16
+struct rcommit {
+	struct commit		 commit;
+	struct vault		*v;
+	struct {
+		struct rec_key	 key;
+		uint64_t	 was, is;	/* versions; 0: not there */
+	}			 rec[RCOMMIT_MAX];
+	size_t			 n;
+	void			(*done)(struct rcommit *, enum kv_status);
+};
+
+/* An invite that was not used: where its record is and until when it counts. */
+struct invite {
+	LIST_ENTRY(invite)	 link;
+	struct rec_key		 key;
+	uint64_t		 version;
+	uint64_t		 expires_us;
 };
 
 /* A change of a conversation; the first member of what knows which. */
@@ -250,6 +298,7 @@ struct admission {
 	char		 label[REC_LABEL_MAX + 1];
 	uint8_t		 suite;
 	uint64_t	 auth_ms;	/* when the full handshake was */
+	bool		 want_password;	/* besides the key: not resumed */
 };
 
 /* What certd says of a certificate. */
@@ -292,6 +341,8 @@ struct vault {
 	struct rec_spki		 wrap;		/* keyd's key for shares */
 	char			 why[512];	/* a start that failed */
 	bool			 stopping;
+	bool			 draining;	/* every session ends */
+	uint64_t		 drain_end_ms;
 	uint64_t		 started_ms;
 
 	/* configuration */
@@ -304,8 +355,13 @@ struct vault {
 	uint8_t			 shaping;
 	uint32_t		 argon2_memory_kib;	/* of new passwords */
 	uint32_t		 argon2_passes;
+	uint32_t		 password_delay_s;	/* the first one */
+	bool			 enrolment;	/* strangers may enrol */
+	uint8_t			 policy;	/* REC_POLICY_*, not DEFAULT */
 	struct model		 models[VAULT_MODELS_MAX];
 	size_t			 nmodels;
+	struct model		*coming;	/* of a reload, or NULL */
+	size_t			 ncoming;
 
 	/* links */
 	struct engine		*engine;
@@ -349,6 +405,14 @@ struct vault {
 	struct loop_timer	*anchor_timer;
 	struct loop_timer	*stop_timer;
 
+	/* letting in */
+	LIST_HEAD(, invite)	 invites;
+	size_t			 ninvites;
+	LIST_HEAD(, fails)	 fails;
+	size_t			 nfails;
+	LIST_HEAD(, vault_gate)	 gates;
+	size_t			 ngates;
+	LIST_HEAD(, attempt)	 attempts;	/* being checked */
 	/* deletions, and the epochs that end with them */
 	LIST_HEAD(, tomb)	 tombs;
 	size_t			 ntombs;
@@ -383,6 +447,7 @@ struct vault {
 	/* administration */
 	LIST_HEAD(, admin)	 admins;
 	bool			 changing;	/* one change at a time */
+	STAILQ_HEAD(, queued)	 queued;	/* for it */
 	unsigned		 nadmins;
 	uint32_t		 status_id;
 
@@ -495,6 +560,77 @@ void anchor_now(struct vault *v);
 /* Finish what is under way, write the anchor, then exit. */
 void vault_stop(struct vault *v);
 
+/* ---- vault_queue.c ------------------------------------------------------ */
+
+/*
+ * Call q->go() when no other change is under way.  It ends by queue_done(), once
+ * memory is what the store is.
+ */
+void queue_wait(struct vault *v, struct queued *q);
+void queue_done(struct vault *v);
+/* Begin the next one that waits: commit_kick() does it. */
+void queue_kick(struct vault *v);
+/* A batch of records; was: their version as stored, 0 for none. */
+void rcommit_begin(struct rcommit *rc, struct vault *v,
+    void (*done)(struct rcommit *, enum kv_status));
+void rcommit_put(struct rcommit *rc, const struct rec_key *key, uint64_t was,
+    struct bytes value);
+void rcommit_del(struct rcommit *rc, const struct rec_key *key, uint64_t was);
+void rcommit_go(struct rcommit *rc);
+
+/* ---- vault_backoff.c ---------------------------------------------------- */
+
+/* A source as 16 bytes: an IPv4 address, the /64 of an IPv6 one. */
+void backoff_source(uint8_t out[16], const char *text);
+/* At start: a B record. */
+void backoff_load(struct vault *v, struct bytes key,
+    const struct rec_backoff *b, uint64_t version);
+void backoff_free(struct vault *v);
+/* Whether this source was good for this user lately. */
+bool backoff_is_good(struct vault *v, const struct rec_key *good);
+/* How long an attempt must wait; name: NULL where it does not count. */
+uint32_t backoff_wait_s(struct vault *v, const struct rec_key *source,
+    const struct rec_key *name);
+/* Count a failure; remember a success.  Records are added to rc. */
+void backoff_fail(struct vault *v, struct rcommit *rc,
+    const struct rec_key *key);
+void backoff_good(struct vault *v, struct rcommit *rc,
+    const struct rec_key *good);
+/* For vault_queue.c: these were written, or not. */
+void backoff_written(struct vault *v, const struct rcommit *rc, bool ok);
+
+/* ---- vault_gate.c -------------------------------------------------------- */
+
+/*
+ * Let a session worker come half to life: ENROL for a key that is not let in
+ * (keys: its signing and wrap key), FACTOR for one whose user's password is
+ * wanted.  false: there are too many.
+ */
+bool gate_begin(struct worker *w, enum gate kind, const struct rec_spki *sign,
+    const struct rec_spki *wrap);
+/* The session is over, or let in. */
+void gate_end(struct worker *w);
+/* The password was right: the session is its user's from now on. */
+void gate_open(struct worker *w);
+/* A failed attempt; the last one ends the session. */
+void gate_failed(struct worker *w);
+/* Tell a session worker who its user is; its channel is LIVE. */
+void session_begin(struct worker *w);
+
+/* ---- vault_login.c ------------------------------------------------------- */
+
+void login_invite(struct worker *w, const struct m_sv_invite *m);
+void login_enrol(struct worker *w, const struct m_sv_login *m);
+void login_factor(struct worker *w, const struct m_sv_password *m);
+void login_change(struct worker *w, const struct m_sv_passwd *m);
+
+/* ---- vault_invite.c ------------------------------------------------------ */
+
+/* At start: an I record. */
+void invite_load(struct vault *v, struct bytes key, const struct rec_invite *i,
+    uint64_t version);
+void invites_free(struct vault *v);
+
 /* ---- vault_worker.c ----------------------------------------------------- */
 
 /* Callbacks of the zygote's link. */
@@ -522,7 +658,15 @@ void workers_forget_doomed(struct vault *v);
 /* A line that a worker wants in the log. */
 void worker_log(struct worker *w, const char *which, struct bytes text);
 /* What a session worker says that a peer of its own did wrong. */
-void worker_report(struct worker *w, struct bytes text);
+void worker_report(struct worker *w, const char *which, struct bytes text);
+
+/* ---- vault_drain.c ------------------------------------------------------ */
+
+/* The service stops: have every session end, in that time. */
+void vault_drain(struct vault *v, uint32_t timeout_ms);
+/* While it does: tell a session; and see whether that was the last one. */
+void drain_tell(struct worker *w);
+void drain_check(struct vault *v);
 
 /* ---- vault_auth.c ------------------------------------------------------- */
 
@@ -531,8 +675,8 @@ chan_msg_cb vault_on_keyd;
 chan_msg_cb vault_on_kex;
 
 /*
- * Let the user in: w's session channel comes to life, and its kex channel is in
- * state GRANTED.  event is for the audit.
+ * Let the user in: w's session channel comes to life, or waits for the password,
+ * and its kex channel is in state GRANTED.  event is for the audit.
  */
 void worker_admit(struct worker *w, const struct admission *a,
     enum event event);
@@ -604,6 +748,11 @@ void certs_free_all(struct vault *v);
 
 /* Of a session worker's channel; arg is the struct worker. */
 chan_msg_cb vault_on_session;
+/* Whether another request may begin; if not, the worker is told. */
+bool sess_may(struct worker *w, uint32_t req);
+/* vs_error with words of its own. */
+void sess_say(struct worker *w, uint32_t req, uint16_t code, const char *text,
+    const char *hint);
 
 /* Count a request in flight of w. */
 void sreq_begin(struct sreq *s, struct worker *w, uint32_t req,

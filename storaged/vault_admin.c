@@ -7,6 +7,7 @@
 #include "kdf.h"
 #include "log.h"
 #include "vault_admin.h"
+#include "vault_login.h"
 
 #define NAME_MAX_CHARS	32
 #define RECORD_VERSION	1	/* of what is new */
@@ -196,9 +197,10 @@ user_list(struct admin *a)
 }
 
 static void
-on_key_written(void *arg, enum kv_status st)
+on_key_written(struct rcommit *rc, enum kv_status st)
 {
-	struct admin *a = arg;
+	struct admin *a = (struct admin *)((char *)rc -
+	    offsetof(struct admin, rc));
 
 	if (admin_changed(a, st)) {
 		enrolled_add(a->v, rec_bytes(&a->key), RECORD_VERSION,
@@ -212,50 +214,6 @@ on_key_written(void *arg, enum kv_status st)
 	admin_release(a);
 }
 
-/* Whether spki is an acceptable key for this use; an empty one if allowed. */
-static bool
-take_spki(struct rec_spki *dst, struct bytes spki, enum rsa_use use,
-    bool may_be_empty)
-{
-	EVP_PKEY *key;
-
-	if (spki.n == 0)
-		return may_be_empty;
-	if (spki.n > sizeof(dst->p) ||
-	    (key = rsa_spki_parse(spki, use, 0)) == NULL)
-		return false;
-	EVP_PKEY_free(key);
-	dst->n = (uint16_t)spki.n;
-	memcpy(dst->p, spki.p, spki.n);
-	return true;
-}
-
-static void
-key_write(struct admin *a, const struct rec_enrolled *k,
-    const uint8_t fp[REC_FP])
-{
-	const struct seal_bundle *bundle = &a->v->keys->bundle;
-	struct rec_key ukey = rec_key_userkey(k->uid, k->keyid);
-	struct rec_userkey uk = { .state = k->state,
-	    .created_us = k->created_us };
-	struct buf val = BUF_INIT(SEAL_VALUE_MAX);
-
-	memcpy(uk.fp, fp, sizeof(uk.fp));
-	memcpy(uk.label, k->label, sizeof(uk.label));
-	if (rec_seal_enrolled(&val, bundle, rec_bytes(&a->key), RECORD_VERSION,
-	    k) != 0)
-		fatalx("the record of a key cannot be sealed");
-	wb_put(&a->commit.ops, KV_ABSENT, 0, rec_bytes(&a->key),
-	    buf_bytes(&val));
-	buf_reset(&val);
-	if (rec_seal_userkey(&val, bundle, rec_bytes(&ukey), RECORD_VERSION,
-	    &uk) != 0)
-		fatalx("the record of a key cannot be sealed");
-	wb_put(&a->commit.ops, KV_ABSENT, 0, rec_bytes(&ukey), buf_bytes(&val));
-	buf_free(&val);
-	write_new(a, on_key_written);
-}
-
 static void
 key_create(struct admin *a, const struct m_av_key_add *m)
 {
@@ -266,9 +224,9 @@ key_create(struct admin *a, const struct m_av_key_add *m)
 	(void)msg_text(k.label, sizeof(k.label), m->label);
 	if ((a->owner = admin_user(a, m->user)) == NULL)
 		return;
-	if (!take_spki(&k.sign, m->sign_spki, RSA_USE_SIGN, false) ||
-	    !take_spki(&k.wrap, m->wrap_spki, RSA_USE_WRAP, false) ||
-	    !take_spki(&k.message, m->msg_spki, RSA_USE_SIGN, true)) {
+	if (!key_take_spki(&k.sign, m->sign_spki, RSA_USE_SIGN, false) ||
+	    !key_take_spki(&k.wrap, m->wrap_spki, RSA_USE_WRAP, false) ||
+	    !key_take_spki(&k.message, m->msg_spki, RSA_USE_SIGN, true)) {
 		admin_end(a, false, "not keys that Cloister accepts (RSA of "
 		    "3072 to 4096 bits, made by cloister keygen)");
 		return;
@@ -283,8 +241,12 @@ key_create(struct admin *a, const struct m_av_key_add *m)
 		admin_end(a, false, e->state == REC_KEY_ACTIVE ?
 		    "key %s is enrolled already" :
 		    "key %s was revoked: make a new one", a->fp);
-	else if (admin_may_change(a))
-		key_write(a, &k, fp);
+	else if (admin_may_change(a)) {
+		admin_begin(a);
+		rcommit_begin(&a->rc, a->v, on_key_written);
+		key_put(&a->rc, &k, fp, 0);
+		rcommit_go(&a->rc);
+	}
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -322,6 +284,7 @@ status_end(struct admin *a)
 	info(a, "tokens", "%llu in, %llu out",
 	    (unsigned long long)v->prompt_tokens,
 	    (unsigned long long)v->completion_tokens);
+	info(a, "passwords", "%llu hashed", (unsigned long long)v->hashes);
 	info(a, "uptime", "%llu s",
 	    (unsigned long long)((mono_ms() - v->started_ms) / 1000));
 	a->status_id = 0;
@@ -384,6 +347,19 @@ log_level(struct admin *a, const struct m_av_log_level *m)
 	tell_monitor(a, MSG_ctl_ask_level, &ask, "done");
 }
 
+/* The monitor reads the configuration; what it says of it ends the command. */
+static void
+reload_ask(struct admin *a)
+{
+	struct m_ctl_reload_ask m = { .uid = a->uid };
+
+	if (++a->v->status_id == 0)
+		a->v->status_id = 1;
+	m.id = a->status_id = a->v->status_id;
+	if (chan_send(a->v->role->ctl, MSG_ctl_reload_ask, &m, -1) == -1)
+		log_err("the monitor is gone");
+}
+
 static void
 on_admin(struct chan *c, struct msg *m, void *arg)
 {
@@ -399,6 +375,21 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_av_key_add:
 		key_create(a, &m->u.av_key_add);
+		break;
+	case MSG_av_reload:
+		reload_ask(a);
+		break;
+	case MSG_av_invite:
+		admin_invite(a, &m->u.av_invite);
+		break;
+	case MSG_av_seal:
+		admin_seal(a, &m->u.av_seal);
+		break;
+	case MSG_av_passwd:
+		admin_passwd(a, &m->u.av_passwd);
+		break;
+	case MSG_av_policy:
+		admin_policy(a, &m->u.av_policy);
 		break;
 	case MSG_av_status:
 		status(a);
@@ -482,6 +473,18 @@ by_status(struct vault *v, uint32_t id)
 	return a;
 }
 
+static void
+reload_done(struct vault *v, const struct m_ctl_reload_done *m)
+{
+	struct admin *a = by_status(v, m->id);
+
+	if (a == NULL)
+		return;
+	a->status_id = 0;
+	admin_end(a, m->ok != 0, "%.*s", (int)m->text.n,
+	    (const char *)m->text.p);
+}
+
 void
 admin_on_ctl(struct vault *v, struct msg *m)
 {
@@ -492,6 +495,12 @@ admin_on_ctl(struct vault *v, struct msg *m)
 	switch (m->type) {
 	case MSG_ctl_admin:
 		admin_new(v, m);
+		break;
+	case MSG_ctl_reload_done:
+		reload_done(v, &m->u.ctl_reload_done);
+		break;
+	case MSG_ctl_drain:
+		vault_drain(v, m->u.ctl_drain.timeout_ms);
 		break;
 	case MSG_ctl_crashed:
 		ticket_crashed(v, m->u.ctl_crashed.n);

@@ -17,11 +17,14 @@ struct admin {
 	uint32_t		 uid;		/* of the caller */
 	uint32_t		 status_id;	/* 0: none asked for */
 	struct commit		 commit;
+	struct rcommit		 rc;
 	struct rec_user		 user;		/* what is being written */
 	struct rec_key		 key;
 	struct user		*owner;
 	char			 fp[RSA_FP_TEXT];
 	struct keywalk		*walk;		/* vault_revoke.c */
+	uint8_t			 nonce[HASH_LEN];	/* of va_seal; vault_passwd.c */
+	bool			 have_nonce;
 };
 
 /* Send an answer that is not the last one. */
@@ -59,6 +62,15 @@ void admin_key_revoke(struct admin *a, const struct m_av_key_revoke *m);
 void admin_session_list(struct admin *a);
 void admin_session_kill(struct admin *a, const struct m_av_session_kill *m);
 
+/* ---- vault_invite.c ------------------------------------------------------ */
+
+void admin_invite(struct admin *a, const struct m_av_invite *m);
+
+/* ---- vault_passwd.c ------------------------------------------------------ */
+
+void admin_seal(struct admin *a, const struct m_av_seal *m);
+void admin_passwd(struct admin *a, const struct m_av_passwd *m);
+void admin_policy(struct admin *a, const struct m_av_policy *m);
 /* ---- vault_erase.c ------------------------------------------------------- */
 
 void admin_user_remove(struct admin *a, const struct m_av_user_remove *m);

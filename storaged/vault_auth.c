@@ -9,7 +9,7 @@
 #include "vault.h"
 
 /* An xv_auth that waits for the K record, then perhaps for certd. */
-struct attempt {
+struct try {
 	struct vault	*v;
 	struct cert_job	 cert;		/* cert_n 0: none was shown */
 	uint64_t	 n;
@@ -68,7 +68,7 @@ same_spki(const struct rec_spki *a, const struct rec_spki *b)
 
 /* Verify the client's signature over what this process knows of N. */
 static bool
-signed_by(const struct attempt *a, const struct worker *w,
+signed_by(const struct try *a, const struct worker *w,
     const struct rec_spki *signer)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX);
@@ -108,7 +108,7 @@ user_full(const struct vault *v, const struct user *u)
 
 /* Why somebody who has shown who they are may not come in, or NULL. */
 static const char *
-judge_user(const struct attempt *a, const struct user *u)
+judge_user(const struct try *a, const struct user *u)
 {
 	if (u->state != REC_USER_ENABLED)
 		return "user disabled";
@@ -121,7 +121,7 @@ judge_user(const struct attempt *a, const struct user *u)
  * besides counts as revoked when it was.
  */
 static const char *
-judge_cert(const struct attempt *a, const struct worker *w,
+judge_cert(const struct try *a, const struct worker *w,
     const struct rec_enrolled *k)
 {
 	if (!signed_by(a, w, &a->spki))
@@ -135,31 +135,38 @@ judge_cert(const struct attempt *a, const struct worker *w,
 
 /*
  * Why not, or NULL.  Every way through here costs one verification, with the
- * enrolled key or, when there is none, with the one that was sent.
+ * enrolled key or, when there is none, with the one that was sent.  *may_enrol:
+ * it is not let in, but it is the key that signed: an unknown one, a revoked one
+ * and that of a disabled user are the same here.
  */
 static const char *
-judge(const struct attempt *a, const struct worker *w,
-    const struct rec_enrolled *k, const struct user *u)
+judge(const struct try *a, const struct worker *w,
+    const struct rec_enrolled *k, const struct user *u, bool *may_enrol)
 {
 	bool good = signed_by(a, w, k != NULL ? &k->sign : &a->spki);
+	bool in = k != NULL && u != NULL && k->state == REC_KEY_ACTIVE &&
+	    u->state == REC_USER_ENABLED;
 
-	if (k == NULL)
-		return "unknown key";
-	if (!same_spki(&k->sign, &a->spki) || u == NULL)
+	if (k != NULL && (!same_spki(&k->sign, &a->spki) || u == NULL))
 		return "the key's record does not fit";
-	if (!same_spki(&k->wrap, &a->wrap))
+	if (in && !same_spki(&k->wrap, &a->wrap))
 		return "another wrap key than the enrolled one";
 	if (!good)
-		return "bad signature";
+		return k != NULL ? "bad signature" : "unknown key, and a bad "
+		    "signature";
 	if (!hs_suite_spoken(a->suite) || a->suite < a->v->lowest_suite)
 		return "suite not allowed";
+	*may_enrol = !in && a->v->enrolment && !a->v->stopping &&
+	    w->have_nonce && w->sess != NULL;
+	if (k == NULL)
+		return "unknown key";
 	if (k->state != REC_KEY_ACTIVE)
 		return "key revoked";
 	return judge_user(a, u);
 }
 
 static void
-refuse(struct worker *w, const struct attempt *a, const struct user *u,
+refuse(struct worker *w, const struct try *a, const struct user *u,
     const char *reason)
 {
 	char fp[RSA_FP_TEXT];
@@ -173,22 +180,65 @@ refuse(struct worker *w, const struct attempt *a, const struct user *u,
 	worker_close_sess(w);
 }
 
+/*
+ * The handshake may be finished; of the kex worker only what it leaves for
+ * resumption is awaited.
+ */
+static void
+let_through(struct worker *w)
+{
+	chan_set_state(w->kex, KEX_VAULT_GRANTED);
+	if (chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
+		log_debug("worker %llu did not wait", (unsigned long long)w->n);
+}
+
+/* What a password or an invite in this session will be bound to. */
+static void
+bind_login(struct worker *w, const struct try *a)
+{
+	uint8_t wrap_hash[HASH_LEN], cert_hash[HASH_LEN];
+
+	sha256(wrap_hash, spki_bytes(&a->wrap));
+	sha256(cert_hash, bytes_of(a->cert.cert, a->cert.cert_n));
+	hs_login_bind(w->bind, a->suite, a->random_c, w->random_s, a->th_sf,
+	    a->fp, wrap_hash, a->v->host_hash, cert_hash);
+	w->bound = true;
+	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
+}
+
+/* Whether a password is wanted besides the key or the certificate. */
+static bool
+wants_password(const struct vault *v, const struct user *u)
+{
+	return (u->policy == REC_POLICY_DEFAULT ? v->policy : u->policy) ==
+	    REC_POLICY_KEY_PASSWORD;
+}
+
+/* A key that is not let in may enrol itself, and nothing else. */
+static bool
+let_enrol(struct worker *w, const struct try *a, const char *reason)
+{
+	char fp[RSA_FP_TEXT];
+
+	if (!gate_begin(w, GATE_ENROL, &a->spki, &a->wrap))
+		return false;
+	rsa_fingerprint_text(fp, a->fp);
+	audit(EV_auth_stranger, w->n, NULL, "reason=%s source=%s key=%s",
+	    reason, w->source, fp);
+	w->suite = a->suite;
+	w->auth_ms = w->since_ms = mono_ms();
+	w->logs = 0;
+	drain_tell(w);
+	let_through(w);
+	return true;
+}
+
 void
 worker_admit(struct worker *w, const struct admission *a, enum event event)
 {
 	struct vault *v = w->v;
-	uint64_t now = mono_ms(), age_s = (now - a->auth_ms) / 1000;
-	struct m_vs_user mu = {
-		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
-		.max_prompt_bytes = v->max_prompt_bytes,
-		.shaping = v->shaping,
-		.user = bytes_str(a->user->name)
-	};
 	char fp[RSA_FP_TEXT];
 
-	if (v->session_timeout_s != 0)
-		mu.lifetime_s = v->session_timeout_s > age_s ?
-		    v->session_timeout_s - (uint32_t)age_s : 1;
 	rsa_fingerprint_text(fp, a->fp);
 	audit(event, w->n, a->user->name, "source=%s key=%s suite=%u",
 	    w->source, fp, a->suite);
@@ -197,43 +247,40 @@ worker_admit(struct worker *w, const struct admission *a, enum event event)
 	memcpy(w->label, a->label, sizeof(w->label));
 	w->suite = a->suite;
 	w->auth_ms = a->auth_ms;
-	w->since_ms = now;
+	w->since_ms = mono_ms();
 	w->since_us = wall_us();
 	w->logs = 0;
 	w->user->live++;
 	v->nlive++;
 	tickets_watch(v);
 	v->grants++;
-	chan_set_state(w->sess, SESS_VAULT_LIVE);
 	chan_set_state(w->kex, KEX_VAULT_GRANTED);
-	if (chan_send(w->sess, MSG_vs_user, &mu, -1) == -1)
-		log_debug("session %llu did not wait",
-		    (unsigned long long)w->n);
+	if (a->want_password)
+		(void)gate_begin(w, GATE_FACTOR, NULL, NULL);
+	else
+		session_begin(w);
+	drain_tell(w);
 }
 
-/*
- * The session channel comes to life; of the kex worker only what its finished
- * handshake leaves for resumption is awaited.
- */
 static void
-grant(struct worker *w, const struct attempt *at, const char *label,
+grant(struct worker *w, const struct try *at, const char *label,
     struct user *u)
 {
 	struct admission a = { .user = u, .suite = at->suite,
-	    .auth_ms = mono_ms() };
+	    .auth_ms = mono_ms(),
+	    .want_password = wants_password(w->v, u) };
 
 	memcpy(a.fp, at->fp, sizeof(a.fp));
 	(void)strlcpy(a.label, label, sizeof(a.label));
 	worker_admit(w, &a, EV_auth_accept);
-	if (chan_send(w->kex, MSG_vx_grant, NULL, -1) == -1)
-		log_debug("worker %llu did not wait", (unsigned long long)w->n);
+	let_through(w);
 }
 
 /* What certd says; the worker may have gone meanwhile. */
 static void
 on_cert(struct cert_job *j, const char *reason, const struct cert_answer *ca)
 {
-	struct attempt *a = j->arg;
+	struct try *a = j->arg;
 	struct worker *w = worker_find(a->v, a->n);
 	struct user *u = NULL;
 	uint64_t not_after = ca != NULL ? ca->not_after : 0;
@@ -267,11 +314,11 @@ on_cert(struct cert_job *j, const char *reason, const struct cert_answer *ca)
 static void
 on_enrolled(void *arg, const struct engine_reply *r)
 {
-	struct attempt *a = arg;
+	struct try *a = arg;
 	struct vault *v = a->v;
 	struct worker *w = worker_find(v, a->n);
 	struct rec_enrolled k;
-	bool found = false;
+	bool found = false, may_enrol = false;
 	const char *reason;
 	struct user *u = NULL;
 	uint64_t version;
@@ -292,15 +339,16 @@ on_enrolled(void *arg, const struct engine_reply *r)
 	if (a->cert.cert_n > 0)
 		reason = judge_cert(a, w, found ? &k : NULL);
 	else
-		reason = judge(a, w, found ? &k : NULL, u);
+		reason = judge(a, w, found ? &k : NULL, u, &may_enrol);
 	if (reason == NULL && !w->have_nonce)
 		reason = "no nonce from keyd";
 	else if (reason == NULL && w->sess == NULL)
 		reason = "the session worker is gone";
-	OPENSSL_cleanse(w->random_s, sizeof(w->random_s));
-	if (reason != NULL)
-		refuse(w, a, u, reason);
-	else if (a->cert.cert_n > 0) {
+	bind_login(w, a);
+	if (reason != NULL) {
+		if (!may_enrol || !let_enrol(w, a, reason))
+			refuse(w, a, u, reason);
+	} else if (a->cert.cert_n > 0) {
 		a->cert.done = on_cert;
 		a->cert.arg = a;
 		cert_ask(v, &a->cert);
@@ -316,7 +364,7 @@ auth(struct worker *w, const struct m_xv_auth *m)
 {
 	struct vault *v = w->v;
 	struct rec_key key;
-	struct attempt *a;
+	struct try *a;
 
 	chan_set_state(w->kex, KEX_VAULT_ASKED);
 	if ((a = calloc(1, sizeof(*a))) == NULL)
@@ -357,6 +405,9 @@ vault_on_kex(struct chan *c, struct msg *m, void *arg)
 		ticket_new(w, m->u.xv_resumption.resumption);
 		OPENSSL_cleanse(&m->u, sizeof(m->u));
 		worker_close_kex(w);
+		break;
+	case MSG_xv_violation:
+		worker_report(w, "kex", m->u.xv_violation.text);
 		break;
 	default:
 		worker_log(w, "kex", m->u.xv_log.text);

@@ -336,6 +336,35 @@ row_head(struct walk *w, const struct kv_row *row)
 }
 
 static int
+row_invite(struct walk *w, const struct kv_row *row)
+{
+	struct rec_invite rec;
+	uint64_t version;
+
+	if (rec_open_invite(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0)
+		return bad_row(w, row);
+	invite_load(w->v, row->key, &rec, version);
+	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	OPENSSL_cleanse(&rec, sizeof(rec));
+	return 0;
+}
+
+static int
+row_backoff(struct walk *w, const struct kv_row *row)
+{
+	struct rec_backoff rec;
+	uint64_t version;
+
+	if (rec_open_backoff(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0)
+		return bad_row(w, row);
+	backoff_load(w->v, row->key, &rec, version);
+	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	return 0;
+}
+
+static int
 row_tomb(struct walk *w, const struct kv_row *row)
 {
 	uint8_t id[REC_ID];
@@ -375,7 +404,7 @@ judge(struct vault *v, const struct walk *w)
 		    "the records do not add up to record H");
 		return refuse(v, "the records found (%zu users, %zu "
 		    "conversations) do not add up to record H of commit %llu: "
-		    "users, keys or conversations were removed, added or "
+		    "users, keys, invites or conversations were removed, added or "
 		    "exchanged for older states" NO_ROLLBACK, v->nusers,
 		    v->nconvs, (unsigned long long)v->h.n);
 	}
@@ -411,6 +440,8 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	if (walk(&w, REC_USER, row_user) == -1 ||
 	    walk(&w, REC_KEY, row_enrolled) == -1 ||
 	    walk(&w, REC_USERKEY, row_userkey) == -1 ||
+	    walk(&w, REC_INVITE, row_invite) == -1 ||
+	    walk(&w, REC_BACKOFF, row_backoff) == -1 ||
 	    walk(&w, REC_HEAD, row_head) == -1 ||
 	    walk(&w, REC_TOMB, row_tomb) == -1 || judge(v, &w) == -1)
 		return -1;

@@ -46,6 +46,7 @@ commit_kick(void *arg)
 	struct vault *v = arg;
 	struct commit *c;
 
+	queue_kick(v);
 	if (STAILQ_EMPTY(&v->waiting) || !STAILQ_EMPTY(&v->committing))
 		return;
 	v->h_next = v->h;

@@ -22,7 +22,8 @@ make_title(char title[REC_TITLE_MAX + 1], struct bytes text)
 		/* Not a continuation byte: a character begins. */
 		if ((text.p[n] & 0xc0) != 0x80 && chars++ == TITLE_CHARS)
 			break;
-	clean_title(title, bytes_of(text.p + i, n - i));
+	clean_title(title, n == i ? bytes_of(NULL, 0) :
+	    bytes_of(text.p + i, n - i));
 	if (title[0] == '\0')
 		(void)strlcpy(title, "untitled", REC_TITLE_MAX + 1);
 }

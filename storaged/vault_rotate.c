@@ -21,6 +21,10 @@ struct rotate {
 	struct commit	 commit;
 	struct vault	*v;
 	bool		 busy;		/* with the commit */
+	bool		 tidying;	/* what is busy is this */
+	/* Who wants a rotation as soon as that is done. */
+	void		(*next)(void *, bool, const char *);
+	void		*next_arg;
 };
 
 static struct rotate *
@@ -82,14 +86,26 @@ tidy_keyfile(struct vault *v)
 }
 
 static void
+tidied(struct rotate *r)
+{
+	void (*next)(void *, bool, const char *) = r->next;
+
+	r->busy = r->tidying = false;
+	r->next = NULL;
+	if (next != NULL && !rotate_now(r->v, next, r->next_arg))
+		next(r->next_arg, false, "the epoch is turning already, try "
+		    "again");
+}
+
+static void
 on_tidied(void *arg, enum kv_status st)
 {
 	struct rotate *r = arg;
 
-	r->busy = false;
 	wb_free(&r->commit.ops);
 	if (st != KV_OK)
 		log_warn("a bundle of an old generation stays for now");
+	tidied(r);
 }
 
 static void
@@ -109,7 +125,7 @@ on_bundles(void *arg, const struct engine_reply *reply)
 	if (r->commit.ops.n > 0)
 		write_ops(r, on_tidied);
 	else
-		r->busy = false;
+		tidied(r);
 }
 
 void
@@ -122,7 +138,7 @@ rotate_tidy(struct vault *v)
 	tidy_keyfile(v);
 	if (r->busy)
 		return;
-	r->busy = true;
+	r->busy = r->tidying = true;
 	engine_scan(v->engine, &at, &hi, BUNDLES_MAX, on_bundles, r);
 }
 
@@ -177,6 +193,12 @@ rotate_now(struct vault *v, void (*done)(void *, bool, const char *),
 	struct rotate *r = rotate_of(v);
 	uint8_t share_a[SEAL_KEYLEN];
 
+	/* A rotation that has just ended leaves something to tidy up. */
+	if (r->tidying && r->next == NULL) {
+		r->next = done;
+		r->next_arg = arg;
+		return true;
+	}
 	if (r->busy || !turn_reserve(v, done, arg))
 		return false;
 	crypto_random(share_a, sizeof(share_a));

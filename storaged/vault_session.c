@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "vault.h"
+#include "vault_login.h"
 
 static const struct {
 	uint16_t	 code;
@@ -20,6 +20,12 @@ static const struct {
 	{ ERR_BUSY, "too many requests at once",
 	    "wait for one of them to end" },
 	{ ERR_BAD, "the request makes no sense", "" },
+	{ ERR_PASSWORD, "the user's name or the password is wrong", "" },
+	{ ERR_INVITE, "this invite is not valid: it was used, has expired, or "
+	    "was not copied whole", "ask the administrator for another one" },
+	{ ERR_KEY, "there is no such key, or it was revoked", "`cloister keys' "
+	    "shows yours; a revoked key stays so, `cloister keygen' makes new "
+	    "ones" },
 	{ ERR_NO_TICKET, "this session cannot be resumed",
 	    "the next one begins with a whole handshake" },
 };
@@ -74,6 +80,44 @@ sess_error(struct worker *w, uint32_t req, uint16_t code)
 	sess_send(w, MSG_vs_error, &m);
 }
 
+void
+sess_say(struct worker *w, uint32_t req, uint16_t code, const char *text,
+    const char *hint)
+{
+	struct m_vs_error m = { .req = req, .code = code,
+	    .text = bytes_str(text), .hint = bytes_str(hint) };
+
+	sess_send(w, MSG_vs_error, &m);
+}
+
+bool
+sess_may(struct worker *w, uint32_t req)
+{
+	if (w->nreqs < VAULT_REQS_MAX)
+		return true;
+	sess_error(w, req, ERR_BUSY);
+	return false;
+}
+
+void
+session_begin(struct worker *w)
+{
+	struct vault *v = w->v;
+	struct m_vs_user m = {
+		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
+		.max_prompt_bytes = v->max_prompt_bytes,
+		.shaping = v->shaping,
+		.user = bytes_str(w->user->name)
+	};
+	uint64_t age_s = (mono_ms() - w->auth_ms) / 1000;
+
+	if (v->session_timeout_s != 0)
+		m.lifetime_s = v->session_timeout_s > age_s ?
+		    v->session_timeout_s - (uint32_t)age_s : 1;
+	chan_set_state(w->sess, SESS_VAULT_LIVE);
+	sess_send(w, MSG_vs_user, &m);
+}
+
 struct conv *
 sess_conv(struct worker *w, const uint8_t id[REC_ID])
 {
@@ -107,6 +151,49 @@ models(struct worker *w, uint32_t req)
 		sess_send(w, MSG_vs_model, &m);
 	}
 	sess_send(w, MSG_vs_done, &done);
+}
+
+/* The live sessions of the user who asks. */
+static void
+sessions(struct worker *w, uint32_t req)
+{
+	struct m_vs_done done = { .req = req };
+	const struct worker *o = NULL;
+
+	while ((o = worker_next(w->v, o, w->user, NULL)) != NULL) {
+		struct m_vs_session m = { .req = req, .since_us = o->since_us,
+		    .suite = o->suite, .own = o == w,
+		    .source = bytes_str(o->source),
+		    .label = bytes_str(o->label) };
+
+		memcpy(m.session_id, o->session_id, sizeof(m.session_id));
+		sess_send(w, MSG_vs_session, &m);
+	}
+	sess_send(w, MSG_vs_done, &done);
+}
+
+/* Another's session is no session. */
+static void
+session_end(struct worker *w, const struct m_sv_session_end *m)
+{
+	struct m_vs_done done = { .req = m->req };
+	char hex[2 * sizeof(m->session_id) + 1];
+	struct worker *o = NULL;
+
+	while ((o = worker_next(w->v, o, w->user, NULL)) != NULL)
+		if (memcmp(o->session_id, m->session_id,
+		    sizeof(m->session_id)) == 0)
+			break;
+	if (o == NULL) {
+		sess_say(w, m->req, ERR_BAD, "there is no such session of yours",
+		    "see `cloister sessions'");
+		return;
+	}
+	hex_encode(hex, o->session_id, sizeof(o->session_id));
+	audit(EV_session_kill, w->n, w->user->name, "session_id=%s", hex);
+	/* It may be the one that asks: it is told before it ends. */
+	sess_send(w, MSG_vs_done, &done);
+	worker_end(o, "ended by its user");
 }
 
 /* Its kex worker may have finished a moment ago: that is read first. */
@@ -172,6 +259,33 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 	case MSG_sv_data:
 		put_data(w, &m->u.sv_data);
 		break;
+	case MSG_sv_invite:
+		login_invite(w, &m->u.sv_invite);
+		break;
+	case MSG_sv_login:
+		login_enrol(w, &m->u.sv_login);
+		break;
+	case MSG_sv_password:
+		login_factor(w, &m->u.sv_password);
+		break;
+	case MSG_sv_passwd:
+		login_change(w, &m->u.sv_passwd);
+		break;
+	case MSG_sv_sessions:
+		sessions(w, m->u.sv_sessions.req);
+		break;
+	case MSG_sv_session_end:
+		session_end(w, &m->u.sv_session_end);
+		break;
+	case MSG_sv_keys:
+		keys_list(w, m->u.sv_keys.req);
+		break;
+	case MSG_sv_key_name:
+		keys_name(w, &m->u.sv_key_name);
+		break;
+	case MSG_sv_key_revoke:
+		keys_revoke(w, &m->u.sv_key_revoke);
+		break;
 	case MSG_sv_delete:
 		delete_begin(w, &m->u.sv_delete);
 		break;
@@ -192,7 +306,7 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_violation:
 		ticket_revoke(w);
-		worker_report(w, m->u.sv_violation.text);
+		worker_report(w, "session", m->u.sv_violation.text);
 		break;
 	default:
 		break;

@@ -31,6 +31,15 @@ vault_new(struct role *r, struct loop *l)
 	STAILQ_INIT(&v->waiting);
 	STAILQ_INIT(&v->committing);
 	LIST_INIT(&v->admins);
+	STAILQ_INIT(&v->queued);
+	LIST_INIT(&v->invites);
+	LIST_INIT(&v->fails);
+	LIST_INIT(&v->gates);
+	LIST_INIT(&v->attempts);
+	v->password_delay_s = 1;
+	v->policy = REC_POLICY_KEY;
+	v->argon2_memory_kib = 65536;
+	v->argon2_passes = 3;
 	STAILQ_INIT(&v->hash_wait[0]);
 	STAILQ_INIT(&v->hash_wait[1]);
 	STAILQ_INIT(&v->hash_sent);
@@ -63,6 +72,8 @@ vault_free(struct vault *v)
 		free(e);
 	}
 	hash_free(v);
+	invites_free(v);
+	backoff_free(v);
 	workers_forget_doomed(v);
 	tickets_drop(v, NULL, NULL);
 	loop_timer_free(v->ticket_timer);
@@ -92,6 +103,8 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 	u->version = version;
 	u->state = rec->state;
 	u->max_sessions = rec->max_sessions;
+	u->policy = rec->flags;
+	u->password = rec->pwhash_n > 0;
 	LIST_INSERT_HEAD(&v->users, u, link);
 	v->nusers++;
 	return u;

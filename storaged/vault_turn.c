@@ -158,7 +158,7 @@ is_missing(const struct vault *v, const struct conv *c)
 static void
 finish_carry(struct turn *t)
 {
-	char what[160], hex[2 * REC_ID + 1] = "";
+	char what[192], hex[2 * REC_ID + 1] = "";
 	struct vault *v = t->v;
 	size_t missing = 0;
 	struct conv *c;

@@ -78,8 +78,10 @@ worker_close_sess(struct worker *w)
 	}
 	TAILQ_INIT(&w->receiving);	/* they were freed as requests */
 	w->nreceiving = 0;
+	gate_end(w);
 	if (w->user != NULL)
 		end_session(w);
+	drain_check(w->v);
 	worker_release(w);
 }
 
@@ -115,7 +117,8 @@ worker_end(struct worker *w, const char *reason)
 {
 	struct doomed *d;
 
-	audit(EV_session_revoke, w->n, w->user->name, "reason=%s", reason);
+	audit(EV_session_revoke, w->n, w->user != NULL ? w->user->name : NULL,
+	    "reason=%s", reason);
 	w->suspended = false;
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("calloc");
@@ -206,14 +209,14 @@ worker_log(struct worker *w, const char *which, struct bytes text)
 }
 
 void
-worker_report(struct worker *w, struct bytes text)
+worker_report(struct worker *w, const char *which, struct bytes text)
 {
 	char line[257];
 
 	if (w->logs++ < VAULT_LOGS_MAX &&
 	    msg_text(line, sizeof(line), text) == 0)
 		audit(EV_violation, w->n, w->user != NULL ? w->user->name : NULL,
-		    "reported by the session worker: %s", line);
+		    "reported by the %s worker: %s", which, line);
 }
 
 static void

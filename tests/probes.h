@@ -131,6 +131,8 @@ static const struct probe probes[] = {
 	    { { TCPS, OK } }, 0 },
 	{ "SO_KEEPALIVE", set_option, OPT(SOL_SOCKET, SO_KEEPALIVE), DIES,
 	    { { TCPS, OK } }, 0 },
+	{ "SO_RCVLOWAT", set_option, OPT(SOL_SOCKET, SO_RCVLOWAT), DIES,
+	    { { C(SESSIOND), OK } }, 0 },
 	{ "TCP_KEEPIDLE", set_option, OPT(IPPROTO_TCP, TCP_KEEPIDLE), DIES,
 	    { { C(SESSIOND), OK } }, 0 },
 	{ "IP_RECVERR", set_option, OPT(IPPROTO_IP, IP_RECVERR), DIES,

@@ -181,13 +181,24 @@ test_request(void **state)
 	r.msgs = m + 1;
 	r.nmsgs = 1;
 	r.max_tokens = 5;
-	r.has_temperature = true;
-	r.temperature = 0.5;
+	r.temperature = 501;
+	r.top_p = 901;
 	assert_int_equal(wire_request(&out, TYPE, &r), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"max_tokens\":5,"
 	    "\"messages\":[{\"role\":\"user\",\"content\":\"\\\"\"}],"
-	    "\"stream\":true,\"temperature\":0.5}");
+	    "\"stream\":true,\"temperature\":0.5,\"top_p\":0.9}");
+	buf_reset(&out);
+	/* Several system prompts: the model's own, then the user's. */
+	m[1].role = WIRE_SYSTEM;
+	r.msgs = m;
+	r.nmsgs = 4;
+	assert_int_equal(wire_request(&out, TYPE, &r), 0);
+	buf_u8(&out, 0);
+	assert_non_null(strstr((char *)out.p, "\"system\":[{\"type\":\"text\","
+	    "\"text\":\"be\\nkind\"},{\"type\":\"text\",\"text\":"
+	    "\"\\\"\"}]"));
+	m[1].role = WIRE_USER;
 	buf_reset(&out);
 	m[0].text = bytes_of("a\0b", 3);
 	r.msgs = m;

@@ -394,7 +394,7 @@ lines_of(const int *fd, size_t n, const uint8_t *k)
 {
 	struct audit_proof proof = { .key = k };
 	struct audit_report r;
-	FILE *f[2];
+	FILE *f[2] = { NULL, NULL };
 
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(lseek(fd[i], 0, SEEK_SET), 0);

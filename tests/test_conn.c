@@ -161,7 +161,7 @@ ask(enum server_kind kind, char *out, size_t size, struct report *rep)
 	uint8_t conv[CONV_LEN] = { 0 };
 	struct handshake h;
 	struct server sv;
-	bool gone = true;
+	struct answer_end end = { .gone = true };
 	char err[256], id[CCONF_CONV_MAX + 1];
 	struct msg m;
 	FILE *fp = tmpfile();
@@ -178,7 +178,7 @@ ask(enum server_kind kind, char *out, size_t size, struct report *rep)
 	(void)fflush(stdout);
 	assert_int_not_equal(dup2(fileno(fp), STDOUT_FILENO), -1);
 	intr_start();
-	rc = answer_run(&cl, bytes_str("question"), conv, &gone);
+	rc = answer_run(&cl, bytes_str("question"), conv, &end);
 	intr_stop();
 	assert_int_not_equal(dup2(saved, STDOUT_FILENO), -1);
 	(void)close(saved);
@@ -186,7 +186,7 @@ ask(enum server_kind kind, char *out, size_t size, struct report *rep)
 	n = fread(out, 1, size - 1, fp);
 	out[n] = '\0';
 	(void)fclose(fp);
-	assert_false(gone);
+	assert_false(end.gone);
 	/* The conversation was remembered, even when the answer failed. */
 	assert_int_equal(conv[0], 0xab);
 	assert_int_equal(cconf_last_get(&cl.conf, &cl.server, id, err,
@@ -256,7 +256,7 @@ test_trust(void **state)
 {
 	struct cconf conf;
 	struct cconf_server server;
-	struct trust t = { &conf, &server };
+	struct trust t = { &conf, &server, NULL };
 	uint8_t fp[HASH_LEN];
 	char err[256], text[CCONF_FP_TEXT];
 

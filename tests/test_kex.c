@@ -94,10 +94,10 @@ be_worker(int fd[4], uint32_t grace_s, bool first_contact)
 	_exit(kex_run(&k));
 }
 
+/* A worker without a client yet; the client's socket is *client. */
 static void
-start(struct run *r, uint32_t grace_s, bool first_contact)
+start_idle(struct run *r, uint32_t grace_s, bool first_contact, int *client)
 {
-	struct m_zx_client m = { .source = bytes_str("192.0.2.1:5") };
 	int p[4][2], child[4], sv[2];
 
 	memset(r, 0, sizeof(*r));
@@ -125,10 +125,20 @@ start(struct run *r, uint32_t grace_s, bool first_contact)
 	    NULL, NULL, NULL);
 	r->twin = chan_new(NULL, p[3][0], CH_TWIN, END_B, TWIN_WAIT,
 	    CHAN_RECV_FD, NULL, NULL, NULL);
-	assert_int_equal(chan_send(r->zyg, MSG_zx_client, &m, sv[1]), 0);
-	close(sv[1]);
+	*client = sv[1];
 	r->sock = sv[0];
 	hs_client_init(&r->hs, 0);
+}
+
+static void
+start(struct run *r, uint32_t grace_s, bool first_contact)
+{
+	struct m_zx_client m = { .source = bytes_str("192.0.2.1:5") };
+	int client;
+
+	start_idle(r, grace_s, first_contact, &client);
+	assert_int_equal(chan_send(r->zyg, MSG_zx_client, &m, client), 0);
+	close(client);
 }
 
 /* The status that the worker exits with. */
@@ -296,7 +306,7 @@ static void
 keyd_sign(struct run *r)
 {
 	struct buf tbs = BUF_INIT(HS_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
-	struct m_kx_sig out;
+	struct m_kx_sig out = { .sig = { NULL, 0 } };
 	const char *why;
 	struct msg m;
 
@@ -906,6 +916,92 @@ vault_says_nonsense(void **state)
 	assert_int_equal(finish(&r), 1);
 }
 
+/* What a peer did that is no client: the vault is told who and what. */
+static void
+expect_accusation(struct run *r, const char *text)
+{
+	const char *why;
+	struct msg m;
+
+	assert_int_equal(chan_recv(r->vault, &m, WAIT_MS, &why), 0);
+	assert_int_equal(m.type, MSG_xv_violation);
+	assert_non_null(memmem(m.u.xv_violation.text.p,
+	    m.u.xv_violation.text.n, text, strlen(text)));
+}
+
+static void
+send_junk(struct chan *c)
+{
+	static const uint8_t junk[] = { 0xff, 0xff, 0 };
+
+	assert_int_equal(send(chan_fd(c), junk, sizeof(junk), 0),
+	    sizeof(junk));
+}
+
+static void
+keyd_says_nonsense(void **state)
+{
+	const char *why;
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (int at = 0; at < 2; at++) {
+		start(&r, 30, false);
+		send_hello(&r, w.host_hash);
+		if (at == 0)
+			vault_no_ticket(&r);
+		else {
+			keyd_nonce(&r);
+			read_sh(&r);
+		}
+		/* Once it is asked for something. */
+		assert_int_equal(chan_recv(r.keyd, &m, WAIT_MS, &why), 0);
+		send_junk(r.keyd);
+		if (at == 0)
+			expect_silence(&r);
+		else
+			expect_close(&r);
+		expect_accusation(&r, "keyd: unknown message");
+		expect_log(&r, "keyd: no ");
+		assert_int_equal(finish(&r), 1);
+	}
+}
+
+/* Nobody but the zygote speaks to a worker that waits, and it in one way. */
+static void
+nonsense_before_a_client(void **state)
+{
+	int client, status;
+	const char *why;
+	struct run r;
+	struct msg m;
+
+	(void)state;
+	for (int who = 0; who < 2; who++) {
+		start_idle(&r, 30, false, &client);
+		send_junk(who == 0 ? r.keyd : r.zyg);
+		expect_accusation(&r, who == 0 ? "keyd: unknown message" :
+		    "zygote: unknown message");
+		assert_int_equal(chan_recv(r.vault, &m, WAIT_MS, &why), 1);
+		close(client);
+		assert_int_equal(finish(&r), 0);
+	}
+	/* One that is only gone is not accused. */
+	start_idle(&r, 30, false, &client);
+	close(client);
+	chan_free(r.keyd);
+	r.keyd = NULL;
+	assert_int_equal(waitpid(r.pid, &status, 0), r.pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(chan_recv(r.vault, &m, WAIT_MS, &why), 1);
+	close(r.sock);
+	chan_free(r.zyg);
+	chan_free(r.vault);
+	chan_free(r.twin);
+	hs_free(&r.hs);
+}
+
 int
 main(void)
 {
@@ -932,6 +1028,8 @@ main(void)
 		cmocka_unit_test(wrong_record_type),
 		cmocka_unit_test(wrong_cc),
 		cmocka_unit_test(vault_says_nonsense),
+		cmocka_unit_test(keyd_says_nonsense),
+		cmocka_unit_test(nonsense_before_a_client),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

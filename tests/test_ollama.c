@@ -133,12 +133,12 @@ test_request(void **state)
 	buf_reset(&out);
 	r.max_tokens = 5;
 	r.context = 4096;
-	r.has_temperature = true;
-	r.temperature = 0.5;
+	r.temperature = 501;
+	r.top_p = 901;
 	assert_int_equal(wire_request(&out, TYPE, &r), 0);
 	buf_u8(&out, 0);
 	assert_non_null(strstr((char *)out.p, "\"options\":{\"num_predict\":5,"
-	    "\"num_ctx\":4096,\"temperature\":0.5}"));
+	    "\"num_ctx\":4096,\"temperature\":0.5,\"top_p\":0.9}"));
 	buf_reset(&out);
 	m[1].text = bytes_of("\xff", 1);
 	assert_int_equal(wire_request(&out, TYPE, &r), -1);

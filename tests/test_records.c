@@ -445,7 +445,7 @@ test_invalid_not_sealed(void **state)
 	REFUSED(memset(bad.name, 'n', sizeof(bad.name)));
 	REFUSED(bad.state = 0);
 	REFUSED(bad.state = 4);
-	REFUSED(bad.flags = 1);
+	REFUSED(bad.flags = REC_POLICY_KEY_PASSWORD + 1);
 	REFUSED(bad.pwhash_n = REC_PWHASH_MAX + 1);
 #undef REFUSED
 	make_enrolled(&e);

@@ -661,6 +661,61 @@ with_history(void **state)
 	end(&r);
 }
 
+/* A conversation that the client keeps: nothing is read, nothing is stored. */
+static void
+whole_conversation(void **state)
+{
+	static const uint8_t good[] = "\3\0\0\0\2be\1\0\0\0\1q\2\0\0\0\1a"
+	    "\1\0\0\0\3one";
+	static const struct {
+		const char *messages;
+		size_t n;
+	} bad[] = {
+		{ "", 0 }, { "\1\0\0\0\1", 5 }, { "\1\0\0\0\0", 5 },
+		{ "\1\0\0\0\1\xff", 6 }, { "\1\0\0\0\1\0", 6 },
+		{ "\0\0\0\0\1x", 6 }, { "\4\0\0\0\1x", 6 },
+		{ "\2\0\0\0\1x", 6 }, { "\3\0\0\0\1x", 6 },
+		{ "\1\377\377\377\377x", 6 }, { "\1\0\0\0\1xx", 7 },
+		{ "\1\0\0\0\1q\3\0\0\0\1s\1\0\0\0\1q", 18 },
+	};
+	struct m_c_chat q = { .req = 1, .max_tokens = 7, .temperature = 501,
+	    .top_p = 1001, .model = bytes_str("m2"),
+	    .messages = bytes_of(good, sizeof(good) - 1) };
+	struct run r;
+	uint32_t rid;
+
+	(void)state;
+	begin(&r, 0);
+	client_send(&r, MSG_c_chat, &q);
+	from_vault_chan(&r, MSG_sv_open_model);
+	rid = r.m.u.sv_open_model.req;
+	open_model(&r, rid, "m2");
+	from_llm_chan(&r, MSG_sl_chat);
+	assert_int_equal(r.m.u.sl_chat.messages, 4);
+	assert_int_equal(r.m.u.sl_chat.max_tokens, 7);
+	assert_int_equal(r.m.u.sl_chat.temperature, 501);
+	assert_int_equal(r.m.u.sl_chat.top_p, 1001);
+	expect_text(&r, rid, 3, "be");
+	expect_text(&r, rid, 1, "q");
+	expect_text(&r, rid, 2, "a");
+	expect_text(&r, rid, 1, "one");
+	delta(&r, rid, 0, "two");
+	llm_end(&r, rid, 1);
+	client_recv(&r, MSG_s_end);
+	assert_int_equal(r.m.u.s_end.finish, 1);
+	assert_int_equal(r.m.u.s_end.question, 0);
+	assert_memory_equal(r.m.u.s_end.conv, zeros, 16);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		q.req = 2 + (uint32_t)i;
+		q.messages = bytes_of(bad[i].messages, bad[i].n);
+		client_send(&r, MSG_c_chat, &q);
+		client_recv(&r, MSG_s_error);
+		assert_int_equal(r.m.u.s_error.req, q.req);
+		assert_int_equal(r.m.u.s_error.code, ERR_BAD);
+	}
+	end(&r);
+}
+
 static void
 cancel(void **state)
 {
@@ -1591,6 +1646,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(new_conversation),
 		cmocka_unit_test(slow_commit),
 		cmocka_unit_test(with_history),
+		cmocka_unit_test(whole_conversation),
 		cmocka_unit_test(cancel),
 		cmocka_unit_test(cancel_before_start),
 		cmocka_unit_test(upstream_fails),

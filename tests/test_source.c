@@ -57,8 +57,6 @@ cap_of_one_source(void **state)
 	assert_int_equal(source_begin(ss, &b.sa, 2, 0, &t), SOURCE_OK);
 	assert_int_equal(source_end(ss, s, SOURCE_DONE, 0), 0);
 	assert_int_equal(source_begin(ss, &a.sa, 2, 0, &s), SOURCE_OK);
-	sources_forget_live(ss, 0);
-	assert_int_equal(source_begin(ss, &a.sa, 2, 0, &s), SOURCE_OK);
 	assert_int_equal(sources_count(ss), 2);
 	sources_free(ss);
 }

@@ -290,6 +290,7 @@ lines_are_counted(void **state)
 	struct m_sv_log line = { .text = bytes_str("chatter") };
 	struct m_xv_log early = { .text = bytes_str("prattle") };
 	struct m_sv_violation v = { .text = bytes_str("slander") };
+	struct m_xv_violation xv = { .text = bytes_str("calumny") };
 	struct m_sv_ready ready = { .session_id = "id" };
 	uint8_t conv[16], none[16] = { 1 };
 	struct pair p;
@@ -297,9 +298,9 @@ lines_are_counted(void **state)
 
 	(void)state;
 	two_users(&r, conv);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		logged[0] = '\0';
-		if (i == 1)
+		if (i == 1 || i == 4)
 			pair_new(&r, &p);
 		else
 			login(&r, &p, &alice, "alice");
@@ -310,6 +311,9 @@ lines_are_counted(void **state)
 			else if (i == 1)
 				assert_int_equal(chan_send(p.kex, MSG_xv_log,
 				    &early, -1), 0);
+			else if (i == 4)
+				assert_int_equal(chan_send(p.kex,
+				    MSG_xv_violation, &xv, -1), 0);
 			else if (i == 2)
 				assert_int_equal(chan_send(p.sess,
 				    MSG_sv_violation, &v, -1), 0);
@@ -319,7 +323,9 @@ lines_are_counted(void **state)
 		for (int k = 0; k < 20; k++)
 			pump(&r);
 		assert_int_equal(lines_with(i == 0 ? "chatter" : i == 1 ?
-		    "prattle" : i == 2 ? "slander" : "storage.denied"),
+		    "prattle" : i == 2 ? "violation|alice|reported by the "
+		    "session worker: slander" : i == 3 ? "storage.denied" :
+		    "violation||reported by the kex worker: calumny"),
 		    VAULT_LOGS_MAX);
 		pair_close(&p);
 	}

@@ -26,7 +26,7 @@
 #include "rsa.h"
 #include "vault_store.h"
 
-#define WAIT_TRIES	5000	/* of a millisecond */
+#define WAIT_TRIES	60000	/* of a millisecond */
 
 struct rig {
 	struct store	*store;

@@ -12,7 +12,7 @@
 
 #include "bytes.h"
 
-#define VECTOR_MAX	8192	/* bytes of one value */
+#define VECTOR_MAX	32768	/* bytes of one value */
 
 /* The value of name in the file, in memory of the heap; dies if it is not there. */
 static struct bytes

@@ -1,5 +1,5 @@
 /*
- * attack: tries one of the numbered attacks (docs/protocol.md, Attacks).
+ * attack: tries one of the numbered attacks (regress/attacks.tbl).
  *
  *	attack NUMBER PORT PIN ALICE BOB MALLORY
  *

@@ -1,8 +1,11 @@
 #include "attack.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* ---- 4: one source ------------------------------------------------------------ */
@@ -47,6 +50,8 @@ attack_one_source(void)
 /* ---- 37: those that never say enough ------------------------------------------ */
 
 #define SLOW		64
+#define MANY		10000
+#define STALLED		200
 
 /* Bytes one by one, of a good CH, while others are served. */
 static void
@@ -94,9 +99,67 @@ too_much(void)
 	play_end(&p);
 }
 
+static size_t
+allow_many(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("getrlimit");
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("setrlimit");
+	return rl.rlim_cur > MANY + 200 ? MANY : rl.rlim_cur - 200;
+}
+
+/* From as many addresses, each with a few bytes or none. */
+static void
+half_open(void)
+{
+	size_t many = allow_many();
+	int *fd = calloc(many, sizeof(*fd));
+
+	if (fd == NULL)
+		fatal("calloc");
+	for (size_t i = 0; i < many; i++) {
+		fd[i] = dial(world.port);
+		if (i % 2 == 0)
+			put(fd[i], bytes_of("\1\0\7\374", 4));
+		if (i % 1000 == 999)
+			tried(others_served(),
+			    "served beside %zu half-open ones", i + 1);
+	}
+	tried(others_served(), "served beside %zu half-open ones", many);
+	printf("count attack 37: %zu half-open connections, others served\n",
+	    many);
+	for (size_t i = 0; i < many; i++)
+		(void)close(fd[i]);
+	free(fd);
+	tried(others_served(), "served afterwards");
+}
+
+/* Handshakes of many sources that stop after SA, where a signature was spent. */
+static void
+stalled(void)
+{
+	static struct play p[STALLED];
+
+	for (int i = 0; i < STALLED; i++) {
+		play_begin(&p[i], &world.alice, world.pin);
+		put(p[i].fd, buf_bytes(&p[i].ch));
+		if (i % 50 == 49)
+			tried(others_served(),
+			    "others beside %d stalled handshakes", i + 1);
+	}
+	for (int i = 0; i < STALLED; i++)
+		play_end(&p[i]);
+}
+
 void
 attack_half_open(void)
 {
 	slowloris();
 	too_much();
+	stalled();
+	half_open();
 }

@@ -16,6 +16,7 @@
 
 uint64_t attack_n = 1;
 int attack_fd;
+bool (*attack_may)(const struct msg_desc *);
 
 /* Walks over all attempts; the one that is wanted is built. */
 struct gen {
@@ -111,7 +112,8 @@ static bool
 permitted(const struct cell *c, const struct msg_desc *d)
 {
 	return d->kind == c->kind && (d->dir == AB) == (c->end == END_B) &&
-	    (d->states & c->state) != 0;
+	    (d->states & c->state) != 0 &&
+	    (attack_may == NULL || attack_may(d));
 }
 
 static void

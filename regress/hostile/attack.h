@@ -34,6 +34,12 @@ struct attack {
 /* What U64 fields named "n" (session numbers) are filled with. */
 extern uint64_t attack_n;
 
+/*
+ * What the attacker may send by itself: of what the table permits to its end of
+ * the channel, some is for others there.  NULL: all of it.
+ */
+extern bool (*attack_may)(const struct msg_desc *d);
+
 /* What is sent as a descriptor; standard input unless changed. */
 extern int attack_fd;
 

@@ -30,6 +30,19 @@ board_open(const char *path, bool create)
 	return b;
 }
 
+struct board *
+board_beside(const char *argv0)
+{
+	char path[4096];
+	const char *slash = strrchr(argv0, '/');
+
+	if (slash == NULL)
+		fatalx("a hostile program is started by cloisterd");
+	(void)snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - argv0),
+	    argv0, BOARD_NAME);
+	return board_open(path, false);
+}
+
 int64_t
 board_next(struct board *b, size_t total)
 {

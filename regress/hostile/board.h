@@ -25,6 +25,16 @@
 /* Who is hostile in the program that maps the board. */
 enum board_mode { MODE_NONE, MODE_KEX, MODE_TWIN, MODE_SESSION, MODE_ROLE };
 
+/* What a hostile role does besides: -1, or less than 0 as a board's `what'. */
+enum plan {
+	PLAN_NEXT = -1,		/* whatever channel it uses next */
+	PLAN_SIGNATURE = -2,	/* keyd signs something else */
+	PLAN_NONCE = -3,	/* keyd tells the vault another nonce */
+	PLAN_EDIT = -4,		/* the logger changes an old line */
+	PLAN_DROP = -5,		/* the logger leaves out an old line */
+	PLAN_BACK = -6		/* the logger writes to everybody's log socket */
+};
+
 enum board_result {
 	RESULT_NONE,
 	RESULT_BEGUN,		/* and killed meanwhile, if it stays so */
@@ -44,6 +54,7 @@ struct board {
 	uint32_t		mode;
 	uint32_t		first;	/* MODE_ROLE: which attempt */
 	_Atomic uint32_t	armed;	/* MODE_ROLE: make it now */
+	int32_t			what;	/* MODE_ROLE: a channel, or a plan */
 	_Atomic uint32_t	next;
 	_Atomic uint32_t	total;	/* 0: no attempt was made yet */
 	struct {
@@ -59,6 +70,8 @@ struct board {
 	struct board_attempt	at[BOARD_MAX];
 };
 
+/* Map the one beside a hostile program, which is argv0. */
+struct board *board_beside(const char *argv0);
 /* Map the file; fatal on failure. */
 struct board *board_open(const char *path, bool create);
 /* The next attempt's number, or -1 when there are total already. */

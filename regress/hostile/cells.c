@@ -12,8 +12,11 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#include <linux/sockios.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -104,6 +107,22 @@ ping_hasher(struct rig *r)
 	return answered(r, LINK_HASHER_VAULT, MSG_hv_hash, m.id);
 }
 
+/*
+ * A verdict on what is no certificate.  Before its own welcome it drops all that a
+ * predecessor may have been sent, other welcomes too.
+ */
+static bool
+ping_certd(struct rig *r)
+{
+	struct m_vt_welcome w = { .generation = r->generation };
+	struct m_vt_check m = { .id = (1u << 20) + ++r->id,
+	    .cert = bytes_str("0"), .spki = bytes_str("a key") };
+
+	rig_send(r, r->link[LINK_VAULT_CERT], MSG_vt_welcome, &w, -1);
+	rig_send(r, r->link[LINK_VAULT_CERT], MSG_vt_check, &m, -1);
+	return answered(r, LINK_VAULT_CERT, MSG_tv_verdict, m.id);
+}
+
 /* A grant whose owner misbehaves is closed. */
 static bool
 ping_llmproxy(struct rig *r)
@@ -149,7 +168,7 @@ ping_sessiond(struct rig *r)
 	return got;
 }
 
-/* A line by that socket. */
+/* A line by that socket, of the one event that is everybody's to say. */
 static bool
 ping_log(struct rig *r, int who)
 {
@@ -191,6 +210,7 @@ static const struct {
 	[ROLE_KEYD] = { ping_keyd, false },
 	[ROLE_ENGINE] = { ping_engine, false },
 	[ROLE_HASHER] = { ping_hasher, true },
+	[ROLE_CERTD] = { ping_certd, true },
 	[ROLE_CONNECTOR] = { ping_connector, false },
 	[ROLE_LLMPROXY] = { ping_llmproxy, true },
 	[ROLE_SESSIOND] = { ping_sessiond, false },
@@ -247,11 +267,36 @@ bad_end(const struct rig *r)
 	return r->violations > 0 ? NULL : "no reason in the audit log";
 }
 
+static int
+sock_of(const struct rig *r, const struct target *t)
+{
+	return t->cell.kind == CH_LOG ? r->logs[t->who] :
+	    t->cell.kind == CH_CTL ? r->ctl : r->link[t->link];
+}
+
+/*
+ * Until it has read all that was sent: a ping by another link would overtake it,
+ * and what it is answered with would count for the next attempt.
+ */
+static void
+read_by_it(struct rig *r, const struct target *t)
+{
+	uint64_t end = mono_ms() + END_MS;
+	int unread;
+
+	while (!rig_refused(r, 0) && mono_ms() < end &&
+	    ioctl(sock_of(r, t), SIOCOUTQ, &unread) == 0 && unread > 0) {
+		rig_drain(r);
+		(void)poll(NULL, 0, 1);
+	}
+}
+
 static const char *
 verdict(struct rig *r, const struct target *t, const struct attack *a, int fds)
 {
 	if (a->must_die)
 		return rig_refused(r, END_MS) ? bad_end(r) : "it was taken";
+	read_by_it(r, t);
 	if (t->ping == NULL) {
 		(void)rig_ended(r, 5);
 		rig_drain(r);
@@ -320,13 +365,6 @@ ctl_verdict(struct rig *r, const struct target *t, const struct attack *a)
 		return "it ended without a complaint";
 	return r->errors > 0 || t->role == ROLE_LOGGER ||
 	    t->cell.state == CTL_START ? NULL : "no reason in the log";
-}
-
-static int
-sock_of(const struct rig *r, const struct target *t)
-{
-	return t->cell.kind == CH_LOG ? r->logs[t->who] :
-	    t->cell.kind == CH_CTL ? r->ctl : r->link[t->link];
 }
 
 static void

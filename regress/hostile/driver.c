@@ -8,12 +8,23 @@
  *		connections of nobody, until every attempt was made
  *	hostile login FILE PORT PRIVATE-KEY-FILE
  *		the same with a user's handshake
- *	hostile arm FILE FIRST
- *		a hostile role attacks instead of sending its next message
+ *	hostile arm FILE FIRST [WHAT]
+ *		a hostile role attacks before it sends its next message; WHAT is
+ *		the channel (KEYD_ZYG ...), or a plan (signature ...)
+ *	hostile disarm FILE
  *	hostile did FILE
  *		its attempt, by name; status 1 when it made none
  *	hostile copy FROM TO
  *		what one board's workers saw, to another board
+ *	hostile left FILE
+ *		status 0 while there are attempts that nobody has made
+ *	hostile quiet FILE AUDIT-LOG OFFSET
+ *		status 0 when who was killed so far is written down, and nobody
+ *		is at it
+ *	hostile control FILE NAME AUDIT-LOG OFFSET
+ *		like result, for roles against the monitor
+ *	hostile verify AUDIT-LOG KEY
+ *		what is wrong with a log, and where: "edited 3"
  *	hostile result FILE NAME AUDIT-LOG OFFSET
  *		"count NAME: attempts N, breaches M"; the log counts from there
  */
@@ -32,6 +43,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "board.h"
 #include "cconf.h"
 #include "exits.h"
@@ -44,7 +56,7 @@
 #include "warmup.h"
 
 #define AT_ONCE		6
-#define END_S		30	/* for one connection */
+#define END_S		90	/* for one connection */
 
 /* ---- board ---------------------------------------------------------------- */
 
@@ -120,13 +132,35 @@ copy(const char *from, const char *to)
 	memcpy(b->auth, a->auth, sizeof(b->auth));
 }
 
+static int32_t
+what_of(const char *name)
+{
+	static const struct {
+		const char	*name;
+		enum plan	 plan;
+	} plans[] = {
+		{ "next", PLAN_NEXT }, { "signature", PLAN_SIGNATURE },
+		{ "nonce", PLAN_NONCE }, { "edit", PLAN_EDIT },
+		{ "drop", PLAN_DROP }, { "back", PLAN_BACK },
+	};
+
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
+		if (strcmp(name, plans[i].name) == 0)
+			return plans[i].plan;
+	for (int k = 0; k < CH_KINDS; k++)
+		if (strcmp(name, chan_kind_name((enum chan_kind)k)) == 0)
+			return k;
+	fatalx("no such channel or plan: %s", name);
+}
+
 /* The hostile role makes attempt first, or the next one that must fail. */
 static void
-arm(const char *file, int first)
+arm(const char *file, int first, const char *what)
 {
 	struct board *b = board_open(file, false);
 
 	b->first = (uint32_t)first;
+	b->what = what_of(what);
 	atomic_store(&b->armed, 1);
 }
 
@@ -169,9 +203,11 @@ outlast(int fd)
 	(void)close(fd);
 }
 
+/* As long as a first message: a worker sees no connection that has said less. */
 static void
 connect_all(const struct board *b, int port)
 {
+	static const uint8_t nothing[HS_CH_LEN];
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	struct sockaddr_in from = { .sin_family = AF_INET };
 	int fd;
@@ -184,6 +220,7 @@ connect_all(const struct board *b, int port)
 		    bind(fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
 		    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
 			fatal("connect");
+		(void)send(fd, nothing, sizeof(nothing), MSG_NOSIGNAL);
 		outlast(fd);
 	}
 }
@@ -217,7 +254,7 @@ login_all(const struct board *b, const char *port, const char *key)
 			fatalx("keyd");
 		/* keyd answers for one handshake after the other. */
 		while (more(b) && keyd_open(&keyd) == RC_OK) {
-			if ((h.fd = tcp_connect(&server, 10000, err,
+			if ((h.fd = tcp_connect(&server, 60000, err,
 			    sizeof(err))) == -1)
 				fatalx("%s", err);
 			if (handshake_run(&h) != RC_OK) {
@@ -225,10 +262,6 @@ login_all(const struct board *b, const char *port, const char *key)
 				break;
 			}
 			outlast(h.fd);
-			buf_free(&keyd.spki);
-			buf_free(&keyd.wrap_spki);
-			buf_init(&keyd.spki, RSA_SPKI_MAX);
-			buf_init(&keyd.wrap_spki, RSA_SPKI_MAX);
 		}
 		keyd_stop(&keyd);
 	}
@@ -327,6 +360,100 @@ result(const char *file, const char *name, const char *audit_log, long offset)
 	return total > 0 && breaches == 0 ? 0 : 1;
 }
 
+/* How often the log says that of this process. */
+static unsigned
+control_violations(const char *log, unsigned instance)
+{
+	char want[64];
+	unsigned n = 0;
+
+	(void)snprintf(want, sizeof(want), "\"text\":\"llmproxy[%u]: "
+	    "control: ", instance);
+	for (const char *p = log; (p = strstr(p, want)) != NULL; p++)
+		n++;
+	return n;
+}
+
+/* How often each was killed, or is about to be. */
+static void
+count_killed(const struct board *b, unsigned killed[ROLE_MAX_PROVIDERS])
+{
+	uint32_t total = atomic_load(&b->total);
+
+	for (uint32_t i = 0; i < total && i < BOARD_MAX; i++)
+		killed[b->at[i].n % ROLE_MAX_PROVIDERS] +=
+		    atomic_load(&b->at[i].result) == RESULT_BEGUN;
+}
+
+static int
+quiet(const char *file, const char *audit_log, long offset)
+{
+	unsigned killed[ROLE_MAX_PROVIDERS] = { 0 };
+	char *log = read_log(audit_log, offset);
+	int rv = 0;
+
+	count_killed(board_open(file, false), killed);
+	for (unsigned k = 0; k < ROLE_MAX_PROVIDERS; k++)
+		rv |= control_violations(log, k) != killed[k];
+	free(log);
+	return rv;
+}
+
+/* Each that was killed was written down, and each that had to be killed was. */
+static int
+control_result(const char *file, const char *name, const char *audit_log,
+    long offset)
+{
+	const struct board *b = board_open(file, false);
+	uint32_t total = atomic_load(&b->total), breaches = 0;
+	unsigned killed[ROLE_MAX_PROVIDERS] = { 0 };
+	char *log = read_log(audit_log, offset);
+
+	for (uint32_t i = 0; i < total && i < BOARD_MAX; i++) {
+		const struct board_attempt *at = &b->at[i];
+		uint32_t r = atomic_load(&at->result);
+		bool bad = r == RESULT_NONE || r == RESULT_BREACH ||
+		    (r == RESULT_TAKEN && at->must_die);
+
+		breaches += bad;
+		if (bad)
+			printf("breach: %u %s: llmproxy[%llu]: %s\n", i,
+			    at->name, (unsigned long long)at->n,
+			    r == RESULT_NONE ? "was not made" : "was taken");
+	}
+	count_killed(b, killed);
+	for (unsigned k = 0; k < ROLE_MAX_PROVIDERS; k++)
+		if (control_violations(log, k) != killed[k]) {
+			breaches++;
+			printf("breach: llmproxy[%u]: killed %u times, %u "
+			    "violations\n", k, killed[k],
+			    control_violations(log, k));
+		}
+	printf("count hostile %s: attempts %u, breaches %u\n", name, total,
+	    breaches);
+	free(log);
+	return total > 0 && breaches == 0 ? 0 : 1;
+}
+
+static void
+verify(const char *path, const char *key_path)
+{
+	uint8_t key[AUDIT_KEY_BYTES];
+	const struct audit_proof proof = { .key = key, .first = 1 };
+	struct audit_report report;
+	FILE *f = fopen(key_path, "r");
+
+	if (f == NULL || fread(key, 1, sizeof(key), f) != sizeof(key))
+		fatal("%s", key_path);
+	(void)fclose(f);
+	if ((f = fopen(path, "r")) == NULL ||
+	    audit_verify(&f, 1, &proof, &report) == -1)
+		fatal("%s", path);
+	(void)fclose(f);
+	printf("%s %llu\n", report.reason == AUDIT_GOOD ? "good" :
+	    audit_reason_name(report.reason), (unsigned long long)report.line);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -337,8 +464,19 @@ main(int argc, char **argv)
 		fatal("signal");
 	if (strcmp(what, "board") == 0 && (argc == 4 || argc == 6))
 		new_board(argc, argv);
-	else if (strcmp(what, "arm") == 0 && argc == 4)
-		arm(argv[2], atoi(argv[3]));
+	else if (strcmp(what, "arm") == 0 && (argc == 4 || argc == 5))
+		arm(argv[2], atoi(argv[3]), argc == 5 ? argv[4] : "next");
+	else if (strcmp(what, "disarm") == 0 && argc == 3)
+		atomic_store(&board_open(argv[2], false)->armed, 0);
+	else if (strcmp(what, "left") == 0 && argc == 3)
+		return more(board_open(argv[2], false)) ? 0 : 1;
+	else if (strcmp(what, "quiet") == 0 && argc == 5)
+		return quiet(argv[2], argv[3], atol(argv[4]));
+	else if (strcmp(what, "control") == 0 && argc == 6)
+		return control_result(argv[2], argv[3], argv[4],
+		    atol(argv[5]));
+	else if (strcmp(what, "verify") == 0 && argc == 4)
+		verify(argv[2], argv[3]);
 	else if (strcmp(what, "did") == 0 && argc == 3)
 		did(argv[2]);
 	else if (strcmp(what, "copy") == 0 && argc == 4)
@@ -349,6 +487,6 @@ main(int argc, char **argv)
 	else if (strcmp(what, "result") == 0 && argc == 6)
 		return result(argv[2], argv[3], argv[4], atol(argv[5]));
 	else
-		fatalx("usage: hostile board|connect|login|arm|did|copy|result FILE ...");
+		fatalx("usage: hostile WHAT FILE ...: see the source");
 	return 0;
 }

@@ -16,10 +16,20 @@ int __real_chan_send(struct chan *c, enum msg_type type, const void *body,
     int fd);
 int __wrap_chan_send(struct chan *c, enum msg_type type, const void *body,
     int fd);
+struct audit_log;
+struct audit_event;
+int __real_audit_append(struct audit_log *l, const struct audit_event *ev);
+int __wrap_audit_append(struct audit_log *l, const struct audit_event *ev);
 int __real_kex_run(const struct kex *k);
 int __wrap_kex_run(const struct kex *k);
 int __real_session_run(uint64_t n, int vault, int twin);
 int __wrap_session_run(uint64_t n, int vault, int twin);
+
+/* ---- hostile.c ---- */
+/* The board says "now", and that this is what is to be done; it is done once. */
+bool armed_for(int32_t what);
+/* One attempt on whoever is at the other end; as that, it is in `cell'. */
+void attack_end(int fd, const struct cell *cell);
 
 /* ---- special.c: attempts that need a plan ---- */
 size_t special_kex_count(void);

@@ -242,9 +242,14 @@ read_audit(struct rig *r)
 	size_t n;
 	char *log = audit_from(r, r->audit_at, &n);
 
+	/* A ping is one as well, for everybody may say that. */
 	for (char *p = log; (p = strstr(p, "\"event\":\"violation\"")) != NULL;
-	    p++)
-		r->violations++;
+	    p++) {
+		const char *text = strstr(p, "\"text\":\"");
+
+		r->violations += text == NULL ||
+		    strncmp(text, "\"text\":\"ping ", 13) != 0;
+	}
 	r->audit_at += (off_t)n;
 	free(log);
 }
@@ -381,34 +386,38 @@ configure(struct rig *r)
 		.provider_name = bytes_str("upstream")
 	};
 
-	rig_send(r, r->ctl, MSG_ctl_limits, &limits, -1);
-	rig_send(r, r->ctl, MSG_ctl_upstream, &up, -1);
-	rig_send(r, r->ctl, MSG_ctl_model, &model, -1);
+	/* To each what cloisterd tells it. */
+	if (r->role == ROLE_SESSIOND || r->role == ROLE_ZYGOTE)
+		rig_send(r, r->ctl, MSG_ctl_limits, &limits, -1);
+	if (r->role == ROLE_CONNECTOR || r->role == ROLE_LLMPROXY)
+		rig_send(r, r->ctl, MSG_ctl_upstream, &up, -1);
+	if (r->role == ROLE_LLMPROXY)
+		rig_send(r, r->ctl, MSG_ctl_model, &model, -1);
 }
 
-/* Welcomes for those who drop everything before. */
+/*
+ * Welcomes for those who drop everything before: each begins with the generation
+ * that it is for.
+ */
 static void
 welcome(struct rig *r)
 {
-	struct m_kz_welcome kz = { .generation = r->generation,
-	    .spki = bytes_str("a key") };
-	struct m_vz_welcome vz = { .generation = r->generation };
-	struct m_vl_welcome vl = { .generation = r->generation };
-	struct m_cl_welcome cl = { .generation = r->generation };
-	struct m_vh_welcome vh = { .generation = r->generation };
+	struct buf b = BUF_INIT(MSG_MAX_BYTES);
 
-	if (r->role == ROLE_HASHER)
-		rig_send(r, r->link[LINK_HASHER_VAULT], MSG_vh_welcome, &vh,
-		    -1);
+	for (int l = 0; l < LINKS; l++)
+		for (int t = 0; t < MSG_TYPES && r->link[l] != -1; t++) {
+			const struct msg_desc *d = msg_desc((enum msg_type)t);
 
-	if (r->role == ROLE_ZYGOTE) {
-		rig_send(r, r->link[LINK_KEYD_ZYG], MSG_kz_welcome, &kz, -1);
-		rig_send(r, r->link[LINK_VAULT_ZYG], MSG_vz_welcome, &vz, -1);
-	}
-	if (r->role == ROLE_LLMPROXY) {
-		rig_send(r, r->link[LINK_VAULT_LLM], MSG_vl_welcome, &vl, -1);
-		rig_send(r, r->link[LINK_LLM_CONN], MSG_cl_welcome, &cl, -1);
-	}
+			if (d->kind != link_decls[l].kind || (d->dir == AB) !=
+			    (link_decls[l].b == r->role) ||
+			    strstr(d->name, "_welcome") == NULL)
+				continue;
+			buf_reset(&b);
+			attack_sample((enum msg_type)t, &b);
+			put_be32(b.p + 2, r->generation);
+			(void)attack_datagram(r->link[l], buf_bytes(&b), 0);
+		}
+	buf_free(&b);
 }
 
 void

@@ -10,8 +10,8 @@
 #include "hs.h"
 #include "log.h"
 
-#define WAIT_MS		8000
-#define QUIET_MS	150
+#define WAIT_MS		30000	/* for what must come */
+#define QUIET_MS	150	/* for what must not */
 #define SIGN_MS		10000	/* keyd's: from xk_open to xk_sign */
 
 /* One attempt's own view of what came back. */
@@ -50,6 +50,18 @@ listen_to(struct chan *c, struct heard *h, int ms)
 	while ((r = chan_recv(c, &m, ms, &why)) == 0)
 		note(h, &m);
 	h->ended = r == 1;
+}
+
+/* So many of that kind, which must come; and whatever comes behind them. */
+static void
+await(struct chan *c, struct heard *h, enum msg_type type, unsigned n)
+{
+	const char *why;
+	struct msg m;
+
+	while (h->count[type] < n && chan_recv(c, &m, WAIT_MS, &why) == 0)
+		note(h, &m);
+	listen_to(c, h, QUIET_MS);
 }
 
 /* ---- the kex worker -------------------------------------------------------- */
@@ -294,7 +306,7 @@ read_other(struct chan *v, struct heard *h)
 
 	memcpy(m.conv, board->conv, sizeof(m.conv));
 	(void)__real_chan_send(v, MSG_sv_read, &m, -1);
-	listen_to(v, h, QUIET_MS);
+	await(v, h, MSG_vs_error, 1);
 	return h->count[MSG_vs_error] == 1 && h->count[MSG_vs_msg] == 0 &&
 	    h->code == 2;
 }
@@ -304,7 +316,7 @@ put_other(struct chan *v, struct heard *h)
 {
 	put(v, 1, board->conv, 1, 8, 8);
 	put(v, 2, board->conv, 2, 8, 8);
-	listen_to(v, h, QUIET_MS);
+	await(v, h, MSG_vs_error, 2);
 	return h->count[MSG_vs_error] == 2 && h->count[MSG_vs_stored] == 0;
 }
 
@@ -312,7 +324,7 @@ static bool
 put_answer_alone(struct chan *v, struct heard *h)
 {
 	put(v, 1, none, 2, 8, 8);
-	listen_to(v, h, QUIET_MS);
+	await(v, h, MSG_vs_error, 1);
 	return h->count[MSG_vs_error] == 1 && h->count[MSG_vs_stored] == 0;
 }
 
@@ -332,7 +344,7 @@ list_others(struct chan *v, struct heard *h)
 		m.token = bytes_of(token, sizeof(token));
 		(void)__real_chan_send(v, MSG_sv_list, &m, -1);
 	}
-	listen_to(v, h, QUIET_MS);
+	await(v, h, MSG_vs_done, 4);
 	return h->count[MSG_vs_done] == 4 && !h->conv;
 }
 
@@ -342,7 +354,7 @@ unknown_model(struct chan *v, struct heard *h)
 	struct m_sv_open_model m = { .req = 1, .model = bytes_str("no-such") };
 
 	(void)__real_chan_send(v, MSG_sv_open_model, &m, -1);
-	listen_to(v, h, QUIET_MS);
+	await(v, h, MSG_vs_error, 1);
 	return h->count[MSG_vs_error] == 1 && h->count[MSG_vs_open_model] == 0;
 }
 
@@ -353,7 +365,7 @@ many_models(struct chan *v, struct heard *h)
 
 	for (; m.req <= 100; m.req++)
 		(void)__real_chan_send(v, MSG_sv_open_model, &m, -1);
-	listen_to(v, h, QUIET_MS);
+	await(v, h, MSG_vs_error, 68);
 	return h->count[MSG_vs_open_model] <= 32 &&
 	    h->count[MSG_vs_error] >= 68;
 }
@@ -490,8 +502,19 @@ chat_system(struct chan *v, struct heard *h)
 {
 	struct chan *m = model(v);
 
+	chat(m, 1, 3);
+	text(m, 1, 1, 4, true);
+	text(m, 1, 3, 4, true);		/* in the middle, over what was said */
+	return chat_ends(m, h);
+}
+
+static bool
+chat_kind(struct chan *v, struct heard *h)
+{
+	struct chan *m = model(v);
+
 	chat(m, 1, 2);
-	text(m, 1, 3, 4, true);		/* neither user nor assistant */
+	text(m, 1, 4, 4, true);		/* neither user, model nor system */
 	return chat_ends(m, h);
 }
 
@@ -532,7 +555,7 @@ chat_too_long(struct chan *v, struct heard *h)
 
 	chat(m, 1, 1);
 	text(m, 1, 1, UINT32_MAX, true);
-	listen_to(m, h, QUIET_MS);
+	await(m, h, MSG_ls_error, 1);
 	return h->count[MSG_ls_error] == 1;
 }
 
@@ -566,7 +589,8 @@ static const struct {
 	{ "session: ready again and again", true, ready_twice },
 	{ "session: a chat twice", true, chat_twice },
 	{ "session: an empty chat", true, chat_empty },
-	{ "session: a system message of its own", true, chat_system },
+	{ "session: a system message behind others", true, chat_system },
+	{ "session: a message of nobody", true, chat_kind },
 	{ "session: a message longer than announced", true, chat_more_text },
 	{ "session: a message within another", true,
 	    chat_message_in_message },

@@ -15,7 +15,7 @@
 #include "hostile.h"
 #include "log.h"
 
-#define VERDICT_MS	8000	/* until a channel that must close is closed */
+#define VERDICT_MS	30000	/* until a channel that must close is closed */
 #define QUIET_MS	150	/* how long an answer is waited for otherwise */
 
 /* What a taken-over worker can write to, in each state of the other end. */

@@ -165,7 +165,7 @@ fz_fixed(struct rd *in, uint8_t *dst, size_t n)
 	uint8_t k = rd_u8(in);
 
 	memset(dst, k, n);
-	if (k > 0 && k <= 8 && fz_known[k - 1] != NULL)
+	if (k > 0 && k <= 8 && n <= 32 && fz_known[k - 1] != NULL)
 		memcpy(dst, fz_known[k - 1], n);
 }
 

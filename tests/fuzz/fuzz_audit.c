@@ -6,15 +6,48 @@
 
 #include "../monitor/audit.h"
 #include "../monitor/audit_chain.h"
+#include "checkpoint.h"
+#include "events.h"
 
 #define LINES	4
 
 static const uint8_t initial[AUDIT_KEY_BYTES] = "the initial key";
 static struct buf genuine = BUF_INIT(65536);	/* LINES lines */
 static struct audit_chain head;
+static size_t head_bytes;			/* of genuine without the last */
+static EVP_PKEY *host;
+static struct buf is_signed = BUF_INIT(65536);	/* genuine, a checkpoint */
 static int log_fd, state_fd;
 static uint8_t fresh[AUDIT_STATE_BYTES];	/* the state of an empty log */
 static uint8_t fresh_key[AUDIT_KEY_BYTES];
+
+/* The same lines, and keyd's signature of them. */
+static void
+sign_it(void)
+{
+	struct audit_chain c = head;
+	struct checkpoint cp = { .seq = c.seq, .time_us = 1700000000000000 };
+	struct buf tbs = BUF_INIT(CHECKPOINT_TBS_MAX);
+	struct buf sig = BUF_INIT(RSA_OUT_MAX), spki = BUF_INIT(RSA_SPKI_MAX);
+	char fields[CHECKPOINT_FIELDS_MAX];
+	struct audit_event ev = { .role = "logger", .event =
+	    event_decls[EV_audit_checkpoint].name, .fields = fields };
+
+	need((host = rsa_generate(RSA_USE_SIGN, RSA_BITS_DEFAULT, 0)) != NULL);
+	need(rsa_spki_encode(&spki, host) == 0);
+	rsa_fingerprint(cp.key, buf_bytes(&spki));
+	memcpy(cp.hash, c.prev, sizeof(cp.hash));
+	checkpoint_tbs(&tbs, &cp);
+	need(rsa_pss_sign(&sig, host, buf_bytes(&tbs)) == 0);
+	memcpy(cp.sig, sig.p, sig.n);
+	cp.sig_n = sig.n;
+	checkpoint_fields(fields, &cp);
+	buf_put(&is_signed, genuine.p, genuine.n);
+	need(audit_line(&c, &ev, &is_signed) == 0);
+	buf_free(&tbs);
+	buf_free(&sig);
+	buf_free(&spki);
+}
 
 static void
 fuzz_setup(void)
@@ -28,6 +61,8 @@ fuzz_setup(void)
 		ev.time_us += 1000;
 		need(audit_line(&head, &ev, &genuine) == 0);
 	}
+	head_bytes = genuine.n;
+	sign_it();
 	need((log_fd = memfd_create("log", MFD_CLOEXEC)) != -1);
 	need((state_fd = memfd_create("state", MFD_CLOEXEC)) != -1);
 	need(fcntl(log_fd, F_SETFL, O_APPEND) == 0);
@@ -48,6 +83,10 @@ fuzz_seeds(void)
 		fuzz_seed(&mode, 1, bytes_of(genuine.p + one, genuine.n - one));
 	}
 	fuzz_seed("\3", 1, bytes_of(fresh, sizeof(fresh)));
+	fuzz_seed("\4\0\0", 3, buf_bytes(&is_signed));
+	fuzz_seed("\4\1\0", 3, buf_bytes(&is_signed));
+	fuzz_seed("\4\0\0", 3, bytes_of(is_signed.p + head_bytes,
+	    is_signed.n - head_bytes));
 }
 
 static int
@@ -81,6 +120,39 @@ check_verify(struct bytes in)
 	}
 	if (verify(in, initial, &head, &rep) == 0)
 		need(bytes_eq(in, buf_bytes(&genuine)));
+}
+
+/*
+ * By the public key alone, in two files: what a checkpoint covers is what was
+ * written.
+ */
+static void
+check_public(struct bytes in)
+{
+	struct audit_proof proof = { .host = &host, .nhost = 1 };
+	struct audit_report rep;
+	struct rd r = rd_of(in);
+	size_t cut = rd_u16(&r), n = 1;
+	FILE *f[2];
+	int rv;
+
+	if (r.n == 0)
+		return;
+	if (cut > 0 && cut < r.n)
+		n = 2;
+	f[0] = fmemopen((void *)(uintptr_t)r.p, n == 2 ? cut : r.n, "r");
+	f[1] = n == 2 ? fmemopen((void *)(uintptr_t)(r.p + cut), r.n - cut,
+	    "r") : NULL;
+	need(f[0] != NULL && (n == 1 || f[1] != NULL));
+	rv = audit_verify(f, n, &proof, &rep);
+	need(rv == 0 || rv == 1);
+	need(rep.file < n && rep.signed_seq <= rep.lines);
+	if (rep.checkpoints > 0) {
+		need(rep.signed_seq == LINES && r.n >= head_bytes);
+		need(memcmp(r.p, genuine.p, head_bytes) == 0);
+	}
+	for (size_t i = 0; i < n; i++)
+		(void)fclose(f[i]);
 }
 
 /* A log and a state as somebody left them: start, write on. */
@@ -144,7 +216,7 @@ static void
 fuzz_one(struct bytes input)
 {
 	struct rd in = rd_of(input);
-	uint8_t mode = rd_u8(&in) % 4;
+	uint8_t mode = rd_u8(&in) % 5;
 	struct bytes body = { in.p, in.n };
 	struct audit_parsed p;
 
@@ -154,6 +226,8 @@ fuzz_one(struct bytes input)
 		check_open(body, bytes_of(fresh, sizeof(fresh)));
 	else if (mode == 2)
 		event(&in);
+	else if (mode == 4)
+		check_public(body);
 	else {
 		(void)audit_parse(&p, body);
 		if (body.n <= AUDIT_STATE_BYTES)

@@ -11,6 +11,7 @@
 #include "exits.h"
 #include "markdown.h"
 #include "output.h"
+#include "serve_json.h"
 #include "style.h"
 #include "text.h"
 #include "ui.h"
@@ -100,7 +101,7 @@ fuzz_setup(void)
 	ui_set_verbose(true);
 }
 
-enum { C_TEXT, C_MARKDOWN, C_ASK, C_LIST, C_SHOW, C_MODELS, C_ALL };
+enum { C_TEXT, C_MARKDOWN, C_SERVE, C_ASK, C_LIST, C_SHOW, C_MODELS, C_ALL };
 
 static void
 fuzz_seeds(void)
@@ -119,6 +120,10 @@ fuzz_seeds(void)
 	for (size_t i = 0; i < sizeof(markdown) / sizeof(markdown[0]); i++)
 		fuzz_seed((uint8_t[]){ C_MARKDOWN, (uint8_t)i }, 2,
 		    bytes_str(markdown[i]));
+	fuzz_seed((uint8_t[]){ C_SERVE }, 1, bytes_str("{\"model\":\"m\","
+	    "\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":"
+	    "\"user\",\"content\":[{\"type\":\"text\",\"text\":\"u\"}]}],"
+	    "\"stream\":true,\"temperature\":0.5,\"max_tokens\":3,\"n\":1}"));
 	buf_u8(&b, C_ASK);
 	fz_script(&b, MSG_s_stored, "1 7 1 2");
 	fz_script(&b, MSG_s_delta, "1 1 :thinking");
@@ -165,6 +170,34 @@ texts(struct bytes in)
 	need(b.n == 0 || (memchr(b.p, '\n', b.n) == NULL &&
 	    memchr(b.p, '\t', b.n) == NULL));
 	buf_free(&b);
+}
+
+/* A request of another program: refused with words, or messages that hold. */
+static void
+served(struct bytes in)
+{
+	struct buf out = BUF_INIT(1 << 20);
+	struct serve_error e;
+	struct serve_chat c;
+
+	if (serve_chat_parse(&c, in, &e) == 0) {
+		struct rd r = rd_of(buf_bytes(&c.messages));
+
+		while (r.n > 0) {
+			uint8_t kind = rd_u8(&r);
+			struct bytes t = rd_v32(&r, MSG_TEXT_MAX_BYTES);
+
+			need(kind >= KIND_USER && kind <= KIND_SYSTEM);
+			need(!r.err && t.n > 0 && bytes_utf8(t));
+		}
+		need(bytes_utf8(bytes_str(c.model)) && c.model[0] != '\0');
+		serve_chat_free(&c);
+	} else {
+		need(e.status == 400 && e.message[0] != '\0');
+		serve_put_error(&out, &e, true);
+		need(!out.err);
+	}
+	buf_free(&out);
 }
 
 /* In one piece and in many: the same, and harmless. */
@@ -228,10 +261,14 @@ fuzz_one(struct bytes input)
 	uint8_t what = rd_u8(&in) % C_ALL, conv[CONV_LEN] = { 0 };
 	struct client cl = { .args = { .words = words, .nwords = 1 } };
 	int sv[2], rc;
-	bool gone;
+	struct answer_end end;
 
 	if (what == C_TEXT) {
 		texts(bytes_of(in.p, in.n));
+		return;
+	}
+	if (what == C_SERVE) {
+		served(bytes_of(in.p, in.n));
 		return;
 	}
 	if (what == C_MARKDOWN) {
@@ -247,7 +284,7 @@ fuzz_one(struct bytes input)
 	server_says(&in);
 	if (what == C_ASK) {
 		(void)__wrap_conn_open(&cl.conn, NULL, NULL, NULL);
-		rc = answer_run(&cl, bytes_str("question"), conv, &gone);
+		rc = answer_run(&cl, bytes_str("question"), conv, &end);
 	} else
 		rc = (what == C_LIST ? cmd_list : what == C_SHOW ? cmd_show :
 		    cmd_models)(&cl);

@@ -116,7 +116,7 @@ known(struct bytes in)
 	char err[300] = "", id[CCONF_CONV_MAX + 1];
 	struct cconf_server s;
 	struct cconf c;
-	int suite, rv;
+	int before, suite, rv;
 
 	(void)put_file("config", bytes_of("", 0));
 	need(cconf_server_parse(&s, "example.org") == 0);
@@ -125,13 +125,24 @@ known(struct bytes in)
 	(void)put_file("last", in);
 	rv = cconf_known_lookup(&c, &s, fp, &suite, err, sizeof(err));
 	need(rv >= -1 && rv <= CCONF_CHANGED);
+	before = suite;
 	if (rv == CCONF_UNKNOWN &&
 	    cconf_known_add(&c, &s, fp, 1, err, sizeof(err)) == 0)
 		need(cconf_known_lookup(&c, &s, fp, &suite, err, sizeof(err)) ==
-		    CCONF_MATCH && suite == 1);
+		    CCONF_MATCH && suite == before);
+	/* Hashed names are found as they were; removed they are gone. */
+	rv = cconf_known_lookup(&c, &s, fp, &suite, err, sizeof(err));
+	before = suite;
+	if (rv != -1 && cconf_known_hash(&c, err, sizeof(err)) != -1)
+		need(cconf_known_lookup(&c, &s, fp, &suite, err, sizeof(err)) ==
+		    rv && suite == before &&
+		    cconf_known_hash(&c, err, sizeof(err)) == 0);
 	if (cconf_known_get(&c, &s, fp, err, sizeof(err)) == 1)
 		need(cconf_known_lookup(&c, &s, fp, &suite, err, sizeof(err)) ==
 		    CCONF_MATCH);
+	if (cconf_known_remove(&c, &s, err, sizeof(err)) > 0)
+		need(cconf_known_lookup(&c, &s, fp, &suite, err, sizeof(err)) ==
+		    CCONF_UNKNOWN && suite == 1);
 	if (cconf_last_get(&c, &s, id, err, sizeof(err)) == 1)
 		need(strlen(id) > 0 && strlen(id) <= CCONF_CONV_MAX);
 	if (cconf_last_set(&c, &s, "abc-1", err, sizeof(err)) == 0)

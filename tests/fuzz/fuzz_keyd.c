@@ -70,7 +70,7 @@ fuzz_seeds(void)
 	buf_u8(&b, K_CLIENT);
 	for (int i = 0; i < 2; i++) {
 		fz_script(&b, MSG_ck_open, "");
-		fz_script(&b, MSG_ck_sign, "1 2 3 4");
+		fz_script(&b, MSG_ck_sign, "1 2 3 4 5");
 		fz_script(&b, MSG_ck_unwrap, "5 :abcdef");
 	}
 	fuzz_seed(b.p, b.n, bytes_str(""));

@@ -74,6 +74,7 @@ fuzz_seeds(void)
 	fuzz_seed(&birth, 1, buf_bytes(&b));
 	buf_reset(&b);
 	say(&b, S_CLIENT, MSG_c_prompt, "1 1 0 :m :more");
+	say(&b, S_CLIENT, MSG_c_chat, "9 1 2 3 :m :\3\0\0\0\1s");
 	say(&b, S_VAULT, MSG_vs_msg, "1 1 1 0 9 0 0 : 8");
 	say(&b, S_VAULT, MSG_vs_data, "1 :question");
 	say(&b, S_VAULT, MSG_vs_msg, "1 2 2 1 9 0 0 :m 6");

@@ -117,7 +117,9 @@ fuzz_seeds(void)
 	buf_reset(&b);
 	say(&b, V_KEX, MSG_xv_log, ":text");
 	buf_u8(&b, V_NONCE);
-	say(&b, V_KEX, MSG_xv_auth, "1 2 3 :spki :wrap :sig");
+	say(&b, V_KEX, MSG_xv_auth, "1 2 3 :spki :wrap : :sig");
+	buf_u8(&b, V_NONCE);
+	say(&b, V_KEX, MSG_xv_auth, "1 2 3 :spki :wrap :0000 :sig");
 	say(&b, V_INERT, MSG_sv_models, "1");
 	fuzz_seed(NULL, 0, buf_bytes(&b));
 	for (uint8_t row = 0; row < 20; row++) {
@@ -318,6 +320,7 @@ fuzz_one(struct bytes input)
 	copy_file(rig.keyfile, base.keyfile);
 	rig.n = 0;
 	need(rig_start(&rig, false) == 0);
+	rig.v->has_client_ca = true;
 	login(&rig, &live, &alice, "alice");
 	pair_new(&rig, &inert);
 	admin = -1;
