@@ -59,18 +59,22 @@ run() {
 	mkdir -p -m 711 "$OUT/tmp.$2"
 	_since=$(date +%s)
 	if [ "$_kind" = unit ]; then
-		TMPDIR=$OUT/tmp.$2 timeout 600 "$_what"
+		TMPDIR=$OUT/tmp.$2 timeout 600 "$_what" \
+		    >"$OUT/out.$1" 2>&1 </dev/null &
 	else
 		TMPDIR=$OUT/tmp.$2 UID_BASE=$((UID_BASE + $2 * 40)) \
-		    B=$_build timeout 900 sh "$_what"
-	fi >"$OUT/out.$1" 2>&1 </dev/null
-	_st=$?
+		    B=$_build timeout 900 sh "$_what" \
+		    >"$OUT/out.$1" 2>&1 </dev/null &
+	fi
+	_st=0
+	wait $! || _st=$?
 	echo "$_st $(($(date +%s) - _since))" >"$OUT/rc.$1.new"
 	mv "$OUT/rc.$1.new" "$OUT/rc.$1"
 }
 
 worker() {	# place
 	trap - EXIT
+	trap 'kill $!; exit 143' INT TERM
 	_i=0
 	while [ $_i -lt $JOB ]; do
 		_i=$((_i + 1))
