@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include "hs_ends.h"
@@ -409,6 +413,54 @@ too_large(void **state)
 	}
 }
 
+static void
+just_fits(void **state)
+{
+	static const uint8_t fill[RSA_SPKI_MAX + RSA_OUT_MAX + CERT_USER_MAX];
+	struct buf f = BUF_INIT(4 * HS_FLIGHT_MAX);
+	struct hs c = fork_hs(&c_at[F_CA]);
+
+	(void)state;
+	hs_client_cert(&c, bytes_of(fill, CERT_USER_MAX));
+	assert_int_equal(hs_client_make_ca(&c, bytes_of(fill, RSA_SPKI_MAX),
+	    bytes_of(fill, RSA_SPKI_MAX), bytes_of(fill, RSA_OUT_MAX), &f), 0);
+	hs_free(&c);
+	buf_free(&f);
+}
+
+/* Whether a process that asks for these suites goes on. */
+static bool
+has_suites(uint8_t lowest, uint8_t highest)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid != -1);
+	if (pid == 0) {
+		struct hs hs;
+
+		(void)close(STDERR_FILENO);
+		hs_client_init(&hs, 0);
+		hs_suites(&hs, lowest, highest);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status) == 0;
+}
+
+static void
+suites(void **state)
+{
+	const uint8_t low = HS_SUITE_X25519, best = HS_SUITE_BEST;
+
+	(void)state;
+	assert_true(has_suites(low, best));
+	assert_false(has_suites((uint8_t)(low - 1), best));
+	assert_false(has_suites(low, (uint8_t)(best + 1)));
+	assert_false(has_suites((uint8_t)(best + 1), best));
+}
+
 static int
 group_setup(void **state)
 {
@@ -438,7 +490,9 @@ main(void)
 		cmocka_unit_test(cut_and_longer),
 		cmocka_unit_test(more_inside),
 		cmocka_unit_test(more_in_ca),
-		cmocka_unit_test(too_large)
+		cmocka_unit_test(too_large),
+		cmocka_unit_test(just_fits),
+		cmocka_unit_test(suites)
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
