@@ -55,7 +55,7 @@ expect "a bad time is said" 2 "not a time" ctl audit show --since yesterday
 expect "nothing to verify with" 2 "nothing to verify with" \
     ctl audit verify "$AUDIT/audit.log"
 
-ctl audit follow --event admin. >"$T/followed" 2>&1 &
+"$B/cloisterctl" -f "$T/cloisterd.conf" audit follow --event admin. >"$T/followed" 2>&1 &
 FOLLOW=$!
 PIDS="$PIDS $FOLLOW"
 sleep 0.5
