@@ -499,6 +499,18 @@ expect_text(struct rig *r, struct pair *p, uint64_t number, uint8_t kind,
 	}
 }
 
+/* The next vs_conv: shown as it is, or as one that was changed. */
+static inline void
+expect_conv(struct rig *r, struct pair *p, const uint8_t conv[16], bool refused)
+{
+	struct msg m;
+
+	expect(r, p->sess, MSG_vs_conv, &m);
+	assert_memory_equal(m.u.vs_conv.conv, conv, 16);
+	assert_int_equal(bytes_eq(m.u.vs_conv.title,
+	    bytes_str(REFUSED_TITLE)), refused);
+}
+
 static inline void
 expect_error(struct rig *r, struct pair *p, uint32_t req, unsigned code)
 {
