@@ -136,8 +136,10 @@ boot(void)
 	engine_attach(v->engine, role_link(&self, LINK_VAULT_ENGINE, 0,
 	    VAULT_ENGINE_UP, 0, engine_on_msg, on_engine_closed, v->engine));
 	c = role_link(&self, LINK_BOOT, 0, BOOT_ASK, 0, on_boot_msg, NULL, v);
-	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1)
+	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1) {
+		audit(EV_vault_refuse, 0, NULL, "%s", v->why);
 		fatalx("%s", v->why);
+	}
 	chan_free(c);
 }
 

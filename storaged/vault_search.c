@@ -272,6 +272,7 @@ next_item(struct search *s)
 		search_end(s, 0);
 		return;
 	}
+	s->scan.code = 0;	/* what ended the last conversation's scan */
 	engine_scan(s->v->engine, &s->at, &s->hi, PAGE_ROWS, on_rows, s);
 }
 
