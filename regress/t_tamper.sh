@@ -295,9 +295,74 @@ whole "a revoked key put back" "do not add up"
 right
 edit $(for n in 1 2 3 4 5 6 8 9 10; do echo drop "$(C $n)"; done)
 whole "more heads than can be told apart" "do not add up"
+
+# The log: what was acknowledged is in it alone.
 right
-rm -rf "$DB"
-cp -a "$T/older/db" "$DB"
+service_start
+LOGFILE=$(find "$DB/log" -name "log.*" | sort | tail -n 1)
+cp "$T/state/vault/anchor" "$LOGFILE" "$T/kept/"
+as alice ask "in the log alone" >/dev/null
+anchored() {
+	! cmp -s "$T/state/vault/anchor" "$T/kept/anchor"
+}
+wait_for anchored || bad "the anchor follows"
+BEFORE=$(service_pids)
+kill -9 "$(role_pid engine)"
+wait "$SERVICE_PID" || true
+SERVICE_PID=
+wait_for gone || bad "the service ends"
+rm -rf "$T/right"
+cp -a "$T/state" "$T/right"
+# The first byte of what was written since; the file was as long before.
+WRITTEN=$(cmp "$LOGFILE" "$T/kept/${LOGFILE##*/}" |
+    sed 's/.*byte \([0-9]*\).*/\1/')
+truncate -s $((WRITTEN + 100)) "$LOGFILE"
+whole "the last log cut" "it was rolled back"
+right
+printf 'XXXXXXXX' | dd of="$LOGFILE" bs=1 seek=$((WRITTEN + 40)) \
+    conv=notrunc 2>/dev/null
+whole "the last log with other bytes" "it was rolled back"
+right
+rm "$LOGFILE"
+whole "the last log removed" ""
+right
+
+# An older whole: not without a word of the administrator's, on the record.
+expect "nothing is to be accepted" 1 "there is nothing to accept" \
+    ctl -L "$B" storage accept-rollback
+right
+rm -rf "$DB/data" "$DB/log"
+cp -a "$T/older/db/data" "$T/older/db/log" "$DB/"
 whole "an older copy of the whole database" "it was rolled back"
+expect "accept-rollback" 0 "is accepted" ctl -L "$B" storage accept-rollback
+if audited | grep -q '"event":"admin.storage.accept".*"uid":'"$(id -u)" &&
+    audited | grep -q '"event":"storage.rollback"'; then
+	good "it is on the record, with who did it"
+else
+	bad "it is on the record, with who did it"
+fi
+service_start
+expect "it serves the older state" 0 "number 7" as alice list
+expect "a running service is not touched" 1 "somebody is listening already" \
+    ctl -L "$B" storage accept-rollback
+as alice ask "after the rollback" >/dev/null
+service_stop || bad "a clean stop has status 0"
+SEEN=$(wc -l <"$LOG")
+cp -a "$DB/data" "$DB/log" "$T/kept/"
+rm -rf "$DB/data" "$DB/log"
+cp -a "$T/right/db/data" "$T/right/db/log" "$DB/"
+whole "what was given up put back" "it was rolled back"
+rm -rf "$DB/data" "$DB/log"
+cp -a "$T/kept/data" "$T/kept/log" "$DB/"
+service_start
+expect "and what came afterwards is there" 0 "after the rollback" as alice list
+service_stop || bad "a clean stop has status 0"
+
+# A database with nothing in it.
+SEEN=$(wc -l <"$LOG")
+edit wipe UKkCLMDIBXHR ""
+whole "an empty database" "no record R"
+expect "which cannot be accepted" 1 "no record R" \
+    ctl -L "$B" storage accept-rollback
 
 echo "count tamper attempts: $ATTEMPTS, unnoticed $UNNOTICED"

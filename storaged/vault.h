@@ -347,6 +347,7 @@ struct vault {
 	struct keyfile		 keyfile;
 	struct rec_spki		 wrap;		/* keyd's key for shares */
 	char			 why[512];	/* a start that failed */
+	bool			 accept;	/* take an older database as it is */
 	bool			 stopping;
 	bool			 draining;	/* every session ends */
 	uint64_t		 drain_end_ms;

@@ -6,6 +6,7 @@
  * was deleted, and a database that is older as a whole are not divisible: the
  * start is refused.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,46 +153,89 @@ judge_sum(struct vault *v, const struct found *f)
 	    LOCATE_MAX);
 }
 
-#define NO_ROLLBACK	"; accepting an older state is not possible in this " \
-    "version: restore the newest backup of database and anchor together"
+/*
+ * How far the commits go on behind what the anchor has seen: whoever kept what was
+ * given up has no commit that is beyond.  The anchor lags a second.
+ */
+#define BEHIND		((uint64_t)1 << 32)
 
+static void
+on_h(void *arg, const struct engine_reply *r)
+{
+	*(enum kv_status *)arg = r->status;
+}
+
+/* Write H as it is now, durably; the anchor follows. */
 static int
-judge_age(struct vault *v)
+go_on_behind(struct vault *v)
+{
+	struct rec_key key = rec_key_mset();
+	struct buf val = BUF_INIT(SEAL_VALUE_MAX);
+	struct wbatch b = { NULL, 0, 0 };
+	enum kv_status st = KV_FATAL;
+	uint64_t was = v->h.n;
+
+	v->h.n = v->keys->anchor.n + BEHIND;
+	if (rec_seal_mset(&val, &v->keys->bundle, rec_bytes(&key),
+	    v->h_version + 1, &v->h) != 0)
+		fatalx("record H cannot be sealed");
+	audit(EV_storage_rollback, 0, NULL, "commit=%llu seen=%llu now=%llu",
+	    (unsigned long long)was, (unsigned long long)v->keys->anchor.n,
+	    (unsigned long long)v->h.n);
+	wb_put(&b, KV_VER, v->h_version++, rec_bytes(&key), buf_bytes(&val));
+	engine_write(v->engine, &b, on_h, &st);
+	wb_free(&b);
+	buf_free(&val);
+	if (engine_wait(v->engine) == -1 || st != KV_OK)
+		return boot_refuse(v, "record H cannot be written%s", st ==
+		    KV_FULL ? ": the disk is full" : "");
+	log_notice("the database of commit %llu is accepted; commit %llu had "
+	    "been seen", (unsigned long long)was,
+	    (unsigned long long)v->keys->anchor.n);
+	return 0;
+}
+
+/* Is the whole older than it was?  why is empty when it is not. */
+static void
+judge_age(struct vault *v, char why[256])
 {
 	const struct anchor *a = &v->keys->anchor;
 	uint8_t root[REC_HASH];
 
-	if (v->h.n < a->n) {
-		audit(EV_storage_tamper, 0, NULL,
-		    "the database is at commit %llu, the anchor saw %llu",
-		    (unsigned long long)v->h.n, (unsigned long long)a->n);
-		return boot_refuse(v, "the database is at commit %llu but the "
-		    "anchor has seen commit %llu: it was rolled back"
-		    NO_ROLLBACK, (unsigned long long)v->h.n,
-		    (unsigned long long)a->n);
-	}
+	why[0] = '\0';
 	mset_root(root, &v->keys->bundle, &v->h);
-	if (v->h.n == a->n && !bytes_eq_ct(root, a->root, sizeof(root))) {
-		audit(EV_storage_tamper, 0, NULL,
-		    "commit %llu is not the one that the anchor saw",
-		    (unsigned long long)a->n);
-		return boot_refuse(v, "commit %llu in the database is not the "
-		    "one that the anchor saw" NO_ROLLBACK,
-		    (unsigned long long)a->n);
-	}
-	return 0;
+	if (v->h.n < a->n)
+		(void)snprintf(why, 256, "the database is at commit %llu but the "
+		    "anchor has seen commit %llu: it was rolled back",
+		    (unsigned long long)v->h.n, (unsigned long long)a->n);
+	else if (v->h.n == a->n && !bytes_eq_ct(root, a->root, sizeof(root)))
+		(void)snprintf(why, 256, "commit %llu in the database is not the "
+		    "one that the anchor saw", (unsigned long long)a->n);
 }
 
 int
 vault_judge(struct vault *v, const struct found *f)
 {
-	/* What is old as a whole is not to be told apart. */
-	if (judge_age(v) == -1 || judge_sum(v, f) == -1)
+	char why[256];
+
+	judge_age(v, why);
+	if (why[0] != '\0')
+		audit(EV_storage_tamper, 0, NULL, "%s", why);
+	if (why[0] != '\0' && !v->accept)
+		return boot_refuse(v, "%s; restore the newest backup, or accept "
+		    "what is there (cloisterctl storage accept-rollback): all "
+		    "that came later is lost then", why);
+	if (judge_sum(v, f) == -1)
 		return -1;
 	/* A record H of old: from the next commit on it has the sums. */
 	if (!v->h.located) {
 		sum_heads(v, &v->h.heads);
 		v->h.located = true;
 	}
-	return 0;
+	if (!v->accept)
+		return 0;
+	if (why[0] == '\0')
+		return boot_refuse(v, "the database was not rolled back: there "
+		    "is nothing to accept");
+	return go_on_behind(v);
 }

@@ -407,6 +407,63 @@ no_start_when_rolled_back(void **state)
 	rig_free(&r);
 }
 
+/* It is accepted, served, and what was given up is not taken back. */
+static void
+rollback_accepted(void **state)
+{
+	struct store *old, *given_up;
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	two_users(&r, conv);
+	rig_stop(&r, true);
+	old = store_copy(r.store);
+	accept_rollback = true;
+	no_start(&r, "there is nothing to accept");
+	accept_rollback = false;
+	assert_int_equal(rig_start(&r, false), 0);
+	login(&r, &p, &alice, "alice");
+	for (int i = 0; i < 5; i++)
+		(void)put_text(&r, &p, conv, 1, "given up");
+	pair_close(&p);
+	rig_stop(&r, true);
+	given_up = r.store;
+	r.store = old;
+	no_start(&r, "it was rolled back; restore the newest backup, or");
+	accept_rollback = true;
+	logged[0] = '\0';
+	assert_int_equal(rig_start(&r, false), 0);
+	accept_rollback = false;
+	assert_non_null(strstr(logged, "storage.tamper||the database is at"));
+	assert_non_null(strstr(logged, "storage.rollback||commit="));
+	rig_stop(&r, false);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(rig_start(&r, false), 0);
+		login(&r, &p, &alice, "alice");
+		read_send(&p, 3, conv, 2, 1);
+		expect_text(&r, &p, 2, 2, bytes_str("answer"));
+		if (i == 0) {
+			struct msg m;
+
+			expect(&r, p.sess, MSG_vs_done, &m);
+			assert_int_equal(put_text(&r, &p, conv, 1, "new"), 3);
+		}
+		pair_close(&p);
+		rig_stop(&r, true);
+	}
+	r.store = given_up;
+	no_start(&r, "it was rolled back");
+	r.store = old;
+	flip(&r, 'U', 0);
+	accept_rollback = true;
+	no_start(&r, "1 that do not verify");
+	accept_rollback = false;
+	store_free(given_up);
+	rig_free(&r);
+}
+
 static void
 no_start_with_other_keys(void **state)
 {
@@ -453,6 +510,7 @@ main(void)
 		cmocka_unit_test(heads_and_more),
 		cmocka_unit_test(heads_and_deletions),
 		cmocka_unit_test(no_start_when_rolled_back),
+		cmocka_unit_test(rollback_accepted),
 		cmocka_unit_test(no_start_with_other_keys),
 	};
 

@@ -55,6 +55,7 @@ static EVP_PKEY *keyd_wrap;
 static struct ident alice, bob;
 static const uint8_t host_hash[32] = "hash of the host key";
 static const uint8_t zero_conv[16];
+static bool accept_rollback;		/* of the next rig_start() */
 static char logged[1 << 16];	/* "event|user|text\n" each */
 
 static inline void
@@ -150,6 +151,7 @@ rig_start(struct rig *r, bool init)
 	r->role.id = ROLE_VAULT;
 	r->role.loop = loop_new();
 	r->v = v = vault_new(&r->role, r->role.loop);
+	v->accept = accept_rollback;
 	assert_int_equal(chan_pair(fd, true), 0);
 	ea->store = r->store;
 	ea->fd = fd[1];
