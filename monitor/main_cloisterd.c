@@ -252,6 +252,7 @@ main(int argc, char **argv)
 		    "separation by uid is OFF", geteuid());
 	if (m.init)
 		return init_state(&m);
+	state_check(&m);
 	if (!m.accept)
 		open_listeners(&m);
 	/* Nobody is answered there, if it is no service; but there is one. */

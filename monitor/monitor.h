@@ -88,6 +88,11 @@ void state_engine_dir(const struct monitor *m, char *dst, size_t size);
 bool monitor_offline(const struct monitor *m);
 /* Make directories and empty files for init; fatal when something exists. */
 void state_create(struct monitor *m);
+/*
+ * Is everything there, owned by whom it should be, and closed to others?  What is
+ * not is said, and fatal.
+ */
+void state_check(const struct monitor *m);
 /* Remove what state_create() made, after a failed init. */
 void state_remove(struct monitor *m);
 /* Make the new directories durable, and say the fingerprint of the host key. */
