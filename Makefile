@@ -159,7 +159,7 @@ $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
 $(B)/secrets $(B)/carve: $(B)/obj/regress/vaultkeys.o
-$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
+$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood $(B)/tamper: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
@@ -230,14 +230,25 @@ hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
 $(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+# Roles whose clock is a day behind.
+PAST	 = $(B)/past/storaged $(B)/past/logger $(B)/past/keyd
+$(B)/past/storaged: $(B)/obj/storaged/main_storaged.o $(B)/libstoraged.a
+$(B)/past/logger: $(B)/obj/monitor/main_logger.o $(B)/libmonitor.a
+$(B)/past/keyd: $(B)/obj/keyd/main_keyd.o $(B)/libkeyd.a
+$(PAST): $(B)/obj/regress/past.o $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=wall_us -o $@ $(filter %.o,$^) \
+	    $(filter-out %libcommon.a,$(filter %.a,$^)) $(B)/libcommon.a \
+	    $(LIBS_storaged) $(LIBS)
 # What regress/attacks.tbl has.
 ATTACK	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/attack/*.c))
 $(ATTACK): ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-helpers: $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
+helpers: $(PAST) $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+    $(B)/carve $(B)/flood $(B)/tamper $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))

@@ -45,6 +45,8 @@ const struct ctl_command ctl_commands[] = {
 	    1, 1, 0, cmd_session_kill },
 	{ "user remove", "[--erase] NAME", "remove with keys and, with "
 	    "--erase, conversations", 1, 2, 0, cmd_user_remove },
+	{ "storage accept-rollback", "", "take an older database as it is "
+	    "(offline)", 0, 0, CTL_OFFLINE, cmd_storage_accept },
 	{ "storage rotate-key", "", "a new storage key, while all goes on", 0, 0,
 	    0, cmd_storage_rotate_key },
 	{ "storage shred", "[--force]", "destroy the keys of what was deleted, "

@@ -87,6 +87,7 @@ int cmd_model_deny(int argc, char **argv);
 int cmd_model_list(int argc, char **argv);
 int cmd_session_kill(int argc, char **argv);
 int cmd_session_list(int argc, char **argv);
+int cmd_storage_accept(int argc, char **argv);
 int cmd_storage_rotate_key(int argc, char **argv);
 int cmd_storage_shred(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);

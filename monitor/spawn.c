@@ -194,6 +194,7 @@ send_start(struct monitor *m, struct proc *p)
 		.listeners = (uint8_t)m->nlisteners,
 		.generation = p->generation, .uid = u->uid, .gid = u->gid,
 		.flags = (m->init ? START_INIT : 0) |
+		    (m->accept ? START_ACCEPT : 0) |
 		    (geteuid() != 0 || p->pidfd != 0 ? START_SHARE_UID : 0),
 		.min_abi = m->cfg.limits.min_landlock_abi,
 		.log_level = m->levels[p->role],

@@ -168,6 +168,78 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 	return fd;
 }
 
+/*
+ * Of this owner, and without these bits of its mode; what is not there is not
+ * this function's.
+ */
+static void
+check_place(const char *path, uid_t owner, mode_t never)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == -1) {
+		if (errno == ENOENT)
+			return;
+		fatal("%s", path);
+	}
+	if (st.st_uid != owner)
+		fatalx("%s belongs to user %u and not to user %u: whoever owns "
+		    "it could change it; see what it is, then chown it", path,
+		    st.st_uid, owner);
+	if ((st.st_mode & never) != 0)
+		fatalx("%s: its mode %04o is too open: others can %s it; chmod "
+		    "%s", path, st.st_mode & 07777, (st.st_mode & never &
+		    0022) != 0 ? "write" : "read", S_ISDIR(st.st_mode) ?
+		    "0700" : "0600");
+}
+
+/* Whether it is there and can be opened: said now, while nobody else is needed
+ * for that. */
+static void
+check_file(const struct monitor *m, enum file_id f, const char *path)
+{
+	int fd;
+
+	if (files[f].init_only || (f == FILE_WRAP_KEY &&
+	    m->cfg.wrap_key_file != NULL))
+		return;
+	if ((fd = open(path, files[f].access | O_CLOEXEC | O_NOFOLLOW |
+	    O_NOCTTY | O_NONBLOCK)) != -1)
+		(void)close(fd);
+	else if (errno != ENOENT)
+		fatal("%s", path);
+	else if (f != FILE_AUDIT_LOG)	/* a crash may have left none */
+		fatalx("%s is missing: run 'cloisterctl init' first, or restore "
+		    "it", path);
+}
+
+void
+state_check(const struct monitor *m)
+{
+	uid_t me = geteuid(), owner;
+	char path[4096];
+	bool engine;
+
+	check_place(m->cfg.state_dir, me, 0022);
+	for (size_t i = 0; i < NDIRS; i++) {
+		state_path(m, dirs[i], path, sizeof(path));
+		if (access(path, F_OK) == -1 && errno == ENOENT)
+			fatalx("%s is missing: run 'cloisterctl init' first, or "
+			    "restore it", path);
+		engine = strcmp(dirs[i], "db") == 0;
+		owner = engine && me == 0 ? m->cfg.user[CONFIG_ENGINE].uid :
+		    me;
+		check_place(path, owner, 0027);
+	}
+	for (int f = 0; f < FILES; f++) {
+		if (files[f].path == NULL)
+			continue;
+		state_path(m, files[f].path, path, sizeof(path));
+		check_place(path, me, 0027 & ~files[f].mode);
+		check_file(m, (enum file_id)f, path);
+	}
+}
+
 /* What was made is removed again before the end. */
 __attribute__((noreturn)) static void
 undo(struct monitor *m, const char *path)

@@ -28,6 +28,10 @@
  * a thread.  Beside the system calls of plain file access it needs flock,
  * fstatfs, fdatasync, getdents64, getcwd, sysinfo and sched_getaffinity.
  *
+ * Who writes the files while the store is closed can put anything into them.  A
+ * value of a size that no record has is read as KV_VER_BYTES zeros (no record has
+ * version 0), a record whose key has such a size is left out.
+ *
  * After KV_FATAL nothing is known about what has not been flushed.  The reason
  * is logged, every later call returns KV_FATAL too, and the process must exit
  * without answering; the next kv_open() recovers.
@@ -41,7 +45,7 @@
 
 #include "bytes.h"
 
-#define KV_MAX_KEY	512		/* bytes; a key has at least one */
+#define KV_MAX_KEY	64		/* bytes; a key has at least one */
 #define KV_MAX_BOUND	(KV_MAX_KEY + 1) /* bytes; lo, hi of a scan */
 #define KV_VER_BYTES	8		/* what a value begins with */
 #define KV_MAX_VALUE	4064		/* bytes, version included: one page */

@@ -30,8 +30,10 @@ struct kv {
 	uint64_t	 flushed;
 	bool		 dead;		/* KV_FATAL was returned */
 	uint8_t		 kbuf[KV_MAX_BOUND];
-	uint8_t		 vbuf[KV_MAX_VALUE];
+	uint8_t		 vbuf[KV_MAX_VALUE + 1];
 };
+
+static uint8_t no_value[KV_VER_BYTES];
 
 static const struct kv_opts defaults = KV_OPTS_DEFAULT;
 
@@ -204,10 +206,21 @@ dbt_in(struct bytes b)
 	return (DBT){ .data = (void *)(uintptr_t)b.p, .size = (uint32_t)b.n };
 }
 
+/* What is longer is cut. */
 static DBT
 dbt_out(uint8_t *p, uint32_t n)
 {
-	return (DBT){ .data = p, .ulen = n, .flags = DB_DBT_USERMEM };
+	return (DBT){ .data = p, .ulen = n, .dlen = n,
+	    .flags = DB_DBT_USERMEM | DB_DBT_PARTIAL };
+}
+
+/* A value as it was read, or in place of one that cannot be a record's. */
+static struct bytes
+value_of(const DBT *val)
+{
+	if (val->size < KV_VER_BYTES || val->size > KV_MAX_VALUE)
+		return bytes_of(no_value, sizeof(no_value));
+	return bytes_of(val->data, val->size);
 }
 
 /* KV_OK when op's precondition holds, a Berkeley DB error in *ret. */
@@ -219,8 +232,6 @@ check(struct kv *kv, DB_TXN *txn, const struct kv_op *op, int *ret)
 
 	if (op->pre == KV_ANY)
 		return KV_OK;
-	val.flags |= DB_DBT_PARTIAL;
-	val.dlen = sizeof(ver);
 	*ret = kv->db->get(kv->db, txn, &key, &val,
 	    op->op == KV_CHECK ? 0 : DB_RMW);
 	if (*ret == DB_NOTFOUND) {
@@ -349,7 +360,7 @@ kv_get(struct kv *kv, const struct bytes *keys, size_t n, kv_row_fn *fn,
 		int ret = kv->db->get(kv->db, NULL, &key, &val, 0);
 
 		if (ret == 0)
-			row = bytes_of(kv->vbuf, val.size);
+			row = value_of(&val);
 		else if (ret != DB_NOTFOUND)
 			return die(kv, "get", ret);
 		if (!fn(arg, keys[i], row))
@@ -406,10 +417,15 @@ scan_run(struct kv *kv, DBC *c, const struct kv_range *range, kv_row_fn *fn,
 	for (ret = scan_first(c, range, &key, &val); ret == 0;
 	    ret = c->get(c, &key, &val, range->reverse ? DB_PREV : DB_NEXT)) {
 		struct bytes k = bytes_of(kv->kbuf, key.size);
-		struct bytes v = bytes_of(kv->vbuf, val.size);
+		struct bytes v = value_of(&val);
 
 		if (!scan_inside(range, k))
 			return 0;
+		if (!kv_key_ok(k)) {
+			log_warn("store: a record with a key that none has is "
+			    "left out");
+			continue;
+		}
 		used += k.n + v.n + KV_ROW_OVERHEAD;
 		if (++items > range->max_items || used > range->max_bytes ||
 		    !fn(arg, k, v)) {

@@ -133,6 +133,27 @@ logs_exist(int logfd)
 	return found;
 }
 
+/* Whether it has the directory's owner, and nobody else can write it. */
+static int
+check_own(const struct kv_dir *d, const char *name)
+{
+	struct stat dir, st;
+
+	if (fstat(d->fd, &dir) == -1 ||
+	    fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return fail(name);
+	if (st.st_uid != dir.st_uid) {
+		log_err("store: %s belongs to user %u and not to user %u",
+		    name, st.st_uid, dir.st_uid);
+		return -1;
+	}
+	if ((st.st_mode & 0022) == 0)
+		return 0;
+	log_err("store: %s: its mode %04o is too open: others can write it",
+	    name, st.st_mode & 07777);
+	return -1;
+}
+
 int
 kv_dir_check(struct kv_dir *d)
 {
@@ -141,6 +162,9 @@ kv_dir_check(struct kv_dir *d)
 		    "initialize it");
 		return -1;
 	}
+	if (check_own(d, KV_DATA_DIR) == -1 || check_own(d, KV_LOG_DIR) == -1 ||
+	    check_own(d, KV_DATA_DIR "/" KV_DB_NAME) == -1)
+		return -1;
 	if (open_logs(d) == -1)
 		return -1;
 	if (!logs_exist(d->logfd)) {

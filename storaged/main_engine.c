@@ -46,7 +46,7 @@ on_closed(struct chan *c, const char *why, void *arg)
 {
 	if (why != NULL)
 		role_link_lost(c, why, arg);
-	if ((self.flags & START_INIT) != 0)
+	if ((self.flags & START_OFFLINE) != 0)
 		leave(0);
 	/* Its death is the monitor's to report; a stop looks the same. */
 	log_info("the vault is gone");

@@ -133,11 +133,14 @@ boot(void)
 	int anchor = role_file_fd(ROLE_VAULT, self.providers, FILE_ANCHOR);
 	int keyfile = role_file_fd(ROLE_VAULT, self.providers, FILE_KEYFILE);
 
+	v->accept = (self.flags & START_ACCEPT) != 0;
 	engine_attach(v->engine, role_link(&self, LINK_VAULT_ENGINE, 0,
 	    VAULT_ENGINE_UP, 0, engine_on_msg, on_engine_closed, v->engine));
 	c = role_link(&self, LINK_BOOT, 0, BOOT_ASK, 0, on_boot_msg, NULL, v);
-	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1)
+	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1) {
+		audit(EV_vault_refuse, 0, NULL, "%s", v->why);
 		fatalx("%s", v->why);
+	}
 	chan_free(c);
 }
 
@@ -147,7 +150,7 @@ on_go(void)
 	struct vault *v = vault;
 
 	boot();
-	if ((self.flags & START_INIT) != 0)
+	if ((self.flags & START_OFFLINE) != 0)
 		_exit(0);
 	loop_set_idle(self.loop, commit_kick, v);
 	turn_resume(v);

@@ -5,6 +5,8 @@
  *
  *	vault_state.c	users, heads, the cache of data keys
  *	vault_boot.c	keys, anchor, the check of everything at start; init
+ *	vault_judge.c	what that check came to
+ *	vault_refuse.c	conversations that somebody changed
  *	vault_commit.c	H and the anchor; several puts in one batch
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
@@ -103,6 +105,7 @@ struct user {
 	uint32_t		 keys;		/* enrolled ones, all of them */
 	uint32_t		 revoked;	/* of them */
 	uint32_t		 live;		/* sessions */
+	LIST_HEAD(, conv)	 convs;
 	size_t			 nconvs;
 	size_t			 nchanges;	/* of its conversations */
 };
@@ -127,9 +130,13 @@ struct attempt;
 /* A conversation: its head, verified, and what is going on with it. */
 struct conv {
 	LIST_ENTRY(conv)	 link;
+	LIST_ENTRY(conv)	 of_user;	/* when user is not NULL */
 	uint8_t			 id[REC_ID];
 	uint8_t			 uid[REC_ID];
 	struct user		*user;		/* NULL: record missing */
+	/* Not NULL: its head was changed, nothing of it is believed; REC_HASH
+	 * bytes, what H counts for it. */
+	uint8_t			*refused;
 	uint64_t		 version;	/* of C; 0: not stored yet */
 	uint64_t		 last;
 	uint8_t			 chain[REC_HASH];
@@ -343,6 +350,7 @@ struct vault {
 	struct keyfile		 keyfile;
 	struct rec_spki		 wrap;		/* keyd's key for shares */
 	char			 why[512];	/* a start that failed */
+	bool			 accept;	/* take an older database as it is */
 	bool			 stopping;
 	bool			 draining;	/* every session ends */
 	uint64_t		 drain_end_ms;
@@ -382,6 +390,7 @@ struct vault {
 	LIST_HEAD(convs, conv)	*convs;		/* hash table */
 	size_t			 nbuckets;	/* a power of two */
 	size_t			 nconvs;
+	size_t			 nrefused;	/* of them */
 	struct conv		*dk_owner[VAULT_DKS];
 	uint64_t		 dk_used[VAULT_DKS];
 	uint64_t		 dk_clock;
@@ -828,6 +837,24 @@ uint16_t conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
     const struct engine_reply *r);
 /* Audit that a record of a conversation was changed. */
 void tamper(struct conv *c, uint64_t n, const char *what);
+
+/* ---- vault_refuse.c ----------------------------------------------------- */
+
+/*
+ * From now on nothing of c is believed: H counts e for it, which is not what its
+ * head says.  A conversation that is not in the table is put there.
+ */
+void conv_refuse(struct vault *v, struct conv *c, const uint8_t e[REC_HASH]);
+/* Whether it is refused; then the attempt was audited. */
+bool conv_refused(struct conv *c, uint64_t n);
+/* What is shown of a conversation that cannot be opened. */
+#define REFUSED_TITLE	"(refused: it was changed in the storage)"
+/*
+ * Take the head of c out of an H that is being made, as H counts it, and put a
+ * new one of the next version in, unless head is NULL.
+ */
+void conv_account(const struct vault *v, const struct conv *c,
+    struct rec_mset *h, const struct rec_head *head);
 
 /* ---- vault_sweep.c ------------------------------------------------------ */
 

@@ -255,9 +255,8 @@ broken(const char *what)
 	fatalx("the engine broke the protocol: %s", what);
 }
 
-/* The engine's order: memcmp, a shorter key before its extensions. */
-static int
-key_cmp(struct bytes a, struct bytes b)
+int
+engine_cmp(struct bytes a, struct bytes b)
 {
 	int r = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
 
@@ -279,8 +278,8 @@ check_rows(struct request *q, const struct kv_row *row, size_t n)
 			continue;
 		}
 		if (k.n > SEAL_RKEY_MAX || row[i].value.p == NULL ||
-		    key_cmp(k, lo) < 0 ||
-		    (q->hi.n > 0 && key_cmp(k, rec_bytes(&q->hi)) >= 0))
+		    engine_cmp(k, lo) < 0 ||
+		    (q->hi.n > 0 && engine_cmp(k, rec_bytes(&q->hi)) >= 0))
 			broken("a row out of order or range");
 		q->lo = engine_after(k);
 		lo = bytes_of(q->lo.p, q->lo.n);

@@ -52,6 +52,9 @@ struct engine_pos {
 struct engine_pos engine_at(struct bytes key);
 struct engine_pos engine_after(struct bytes key);
 
+/* The engine's order of keys: memcmp, a shorter one before its extensions. */
+int engine_cmp(struct bytes a, struct bytes b);
+
 /* Look one key up: one row, whose value.p is NULL when there is none. */
 void engine_get(struct engine *e, struct bytes key, engine_cb *cb, void *arg);
 /*

@@ -201,7 +201,9 @@ check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
 		return code;
 	if (memcmp(conv, zeros, sizeof(zeros)) == 0)
 		return p->imported || e->kind == KIND_USER ? 0 : ERR_BAD;
-	return (*c = sess_conv(w, conv)) == NULL ? ERR_NO_CONV : 0;
+	if ((*c = sess_conv(w, conv)) == NULL)
+		return ERR_NO_CONV;
+	return conv_refused(*c, w->n) ? ERR_STORAGE : 0;
 }
 
 /* A put of len bytes, or NULL: then the worker was not within its limits. */

@@ -201,6 +201,10 @@ read_begin(struct worker *w, const struct m_sv_read *m)
 		sess_error(w, m->req, ERR_NO_CONV);
 		return;
 	}
+	if (conv_refused(c, w->n)) {
+		sess_error(w, m->req, ERR_STORAGE);
+		return;
+	}
 	if (from > c->last) {
 		if (chan_send(w->sess, MSG_vs_done, &done, -1) == -1)
 			log_debug("session %llu takes no more answers",

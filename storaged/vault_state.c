@@ -104,6 +104,7 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 	u->version = version;
 	u->state = rec->state;
 	user_take(u, rec);
+	LIST_INIT(&u->convs);
 	LIST_INSERT_HEAD(&v->users, u, link);
 	v->nusers++;
 	return u;
@@ -250,14 +251,18 @@ conv_insert(struct vault *v, struct conv *c)
 		grow(v);
 	LIST_INSERT_HEAD(bucket(v, c->id), c, link);
 	v->nconvs++;
-	if (c->user != NULL)
+	if (c->user != NULL) {
+		LIST_INSERT_HEAD(&c->user->convs, c, of_user);
 		c->user->nconvs++;
+	}
 }
 
 void
 conv_free(struct vault *v, struct conv *c)
 {
 	dk_drop(v, c);
+	if (c->refused != NULL)
+		freezero(c->refused, REC_HASH);
 	free(c);
 }
 
@@ -372,8 +377,11 @@ conv_remove(struct vault *v, struct conv *c)
 {
 	LIST_REMOVE(c, link);
 	v->nconvs--;
-	if (c->user != NULL)
+	v->nrefused -= c->refused != NULL;
+	if (c->user != NULL) {
+		LIST_REMOVE(c, of_user);
 		c->user->nconvs--;
+	}
 	c->user = NULL;
 	c->gone = true;
 	dk_drop(v, c);
