@@ -58,6 +58,7 @@ extern const enum role_id file_roles[FILES];
 
 /* ctl_start flags. */
 #define START_INIT	0x01	/* make your files, then exit */
+#define START_CHECK	0x04	/* a restored store: verify it, then exit */
 #define START_SHARE_UID	0x02	/* not root: keep the caller's uid */
 
 /*

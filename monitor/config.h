@@ -19,6 +19,9 @@
 #include "codes.h"
 #include "log.h"
 
+/* Below state_dir: what is being restored, until it is in its place. */
+#define STATE_RESTORE	"restore"
+
 #define CONFIG_MAX_LISTEN	16
 #define CONFIG_MAX_PROVIDERS	16
 #define CONFIG_MAX_MODELS	64

@@ -30,11 +30,14 @@
 __attribute__((noreturn)) static void
 usage(void)
 {
-	(void)fprintf(stderr, "usage: cloisterd [-dit] [-f file] "
+	(void)fprintf(stderr, "usage: cloisterd [-dinrt] [-f file] "
 	    "[-L libexec-directory]\n"
 	    "  -d  roles keep standard error\n"
 	    "  -f  the configuration (default " SYSCONFDIR "/cloisterd.conf)\n"
 	    "  -i  make keys and database, then exit (cloisterctl init)\n"
+	    "  -n  with -r: log to a trial's own audit log\n"
+	    "  -r  verify a state that is to be restored (cloisterctl "
+	    "restore)\n"
 	    "  -t  check the configuration, then exit\n");
 	exit(2);
 }
@@ -197,7 +200,7 @@ main(int argc, char **argv)
 	m.libexec = LIBEXECDIR;
 	setproctitle_init(argc, argv, environ);
 	log_set_name("cloisterd");
-	while ((c = getopt(argc, argv, "df:iL:tV")) != -1) {
+	while ((c = getopt(argc, argv, "df:iL:nrtV")) != -1) {
 		switch (c) {
 		case 'd':
 			m.debug = true;
@@ -211,6 +214,12 @@ main(int argc, char **argv)
 		case 'L':
 			m.libexec = optarg;
 			break;
+		case 'n':
+			m.trial = true;
+			break;
+		case 'r':
+			m.check = true;
+			break;
 		case 't':
 			test = true;
 			break;
@@ -221,7 +230,7 @@ main(int argc, char **argv)
 			usage();
 		}
 	}
-	if (optind != argc)
+	if (optind != argc || (m.init && m.check) || (m.trial && !m.check))
 		usage();
 	if ((m.init && !test ? config_load_init : config_load)(conf, &m.cfg, err,
 	    sizeof(err)) == -1) {
@@ -230,7 +239,7 @@ main(int argc, char **argv)
 			notify("STATUS=%s", err);
 		return m.init ? 1 : EXIT_CONFIG;
 	}
-	if (!m.init && certs_test(&m) == -1) {
+	if (!m.init && !m.check && certs_test(&m) == -1) {
 		(void)fprintf(stderr, "%s: its certificates are not in order\n",
 		    conf);
 		return 1;
@@ -247,8 +256,10 @@ main(int argc, char **argv)
 		    "separation by uid is OFF", geteuid());
 	if (m.init)
 		return init_state(&m);
-	open_listeners(&m);
-	control_listen(&m);
+	if (!m.check) {
+		open_listeners(&m);
+		control_listen(&m);
+	}
 	links_make(&m);
 	join_logger(&m);
 	keep_few_capabilities();

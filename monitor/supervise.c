@@ -60,7 +60,7 @@ on_ready(struct proc *p)
 	    "start=%u", name, p->pid, geteuid() == 0 ? proc_user(mon, p)->uid :
 	    geteuid(), p->abi, p->generation);
 	configure(mon, p);
-	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
+	if (mon->init || mon->check || mon->serving || p->role != ROLE_SESSIOND ||
 	    all_running())
 		let_go(p);
 }
@@ -81,7 +81,7 @@ on_running(struct proc *p)
 
 	p->running = true;
 	chan_set_state(p->ctl, CTL_RUN);
-	if (mon->serving || mon->init)
+	if (mon->serving || mon->init || mon->check)
 		return;
 	if (front->running) {
 		mon->serving = true;
@@ -457,6 +457,12 @@ on_exit_of(struct proc *p, int status)
 			stop_service(mon, "initialized", 0);
 		return;
 	}
+	if (mon->check && status == 0) {
+		if (find_role(ROLE_VAULT, 0)->exited_ok &&
+		    find_role(ROLE_ENGINE, 0)->exited_ok)
+			stop_service(mon, "verified", 0);
+		return;
+	}
 	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
 	if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		log_err("%s/%s cannot be executed", mon->libexec,
@@ -513,7 +519,8 @@ on_signal(uint32_t events, void *arg)
 				break;
 			}
 			log_notice("stopping (signal %u)", si.ssi_signo);
-			stop_service(mon, "signal", mon->init ? 1 : 0);
+			stop_service(mon, "signal", mon->init || mon->check ?
+			    1 : 0);
 		}
 	}
 }
@@ -557,12 +564,14 @@ supervise(struct monitor *m)
 
 			p->role = (enum role_id)r;
 			p->instance = i;
-			if (!m->init || !role_decls[r].keep)
+			if ((!m->init && !m->check) || !role_decls[r].keep)
 				start_process(p);
 		}
 	links_close_unkept(m);
-	mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
-	    NULL);
+	/* How long a recovery takes depends on how much there is. */
+	if (!m->check)
+		mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS,
+		    on_start_timeout, NULL);
 	loop_run(m->loop);
 	return mon->exit_status;
 }

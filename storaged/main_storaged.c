@@ -149,6 +149,10 @@ on_go(void)
 	boot();
 	if ((self.flags & START_INIT) != 0)
 		_exit(0);
+	if ((self.flags & START_CHECK) != 0) {
+		vault_check(v);
+		return;
+	}
 	loop_set_idle(self.loop, commit_kick, v);
 	turn_resume(v);
 	erase_resume(v);

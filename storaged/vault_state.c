@@ -79,6 +79,8 @@ vault_free(struct vault *v)
 	loop_timer_free(v->ticket_timer);
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
+	verify_free(v);
+	loop_timer_free(v->backup_timer);
 	rotate_free(v);
 	sweep_free(v);
 	certs_free_all(v);

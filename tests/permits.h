@@ -95,6 +95,8 @@
 "ve_get 0c02 VAULT_ENGINE AB UP u64 <=60000",
 "ve_scan 0c03 VAULT_ENGINE AB UP u64 <=2048",
 "ev_status 0c04 VAULT_ENGINE BA UP u64 u8",
+"ve_copy 0c88 VAULT_ENGINE AB UP u64 u8 u32 u64",
+"ev_copy 0c89 VAULT_ENGINE BA UP u64 u32 u32 u32 u64 <=57344",
 "ev_rows 0c05 VAULT_ENGINE BA UP u64 u8 <=60000",
 /* A hasher, B vault */
 "hv_hello 1301 HASHER_VAULT AB UP u32 =32",
@@ -195,6 +197,9 @@
 "av_shred 1170 ADMIN AB IDLE u8",
 "av_user_remove 1171 ADMIN AB IDLE u8 text<=64",
 "av_rotate 1172 ADMIN AB IDLE",
+"av_backup 1188 ADMIN AB IDLE u8 u32 u64",
+"va_backup 1189 ADMIN BA BUSY u32 u32 u32 u64 <=57344",
+"av_verify 118a ADMIN AB IDLE",
 /* A cloister, B keyd */
 "ck_open 1201 CLI_KEYD AB NEW",
 "kc_opened 1202 CLI_KEYD BA OPENED =32 <=1024 <=1024 <=1024",
