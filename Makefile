@@ -159,7 +159,7 @@ $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
 $(B)/secrets $(B)/carve: $(B)/obj/regress/vaultkeys.o
-$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
+$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood $(B)/powerloss: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
@@ -237,7 +237,7 @@ $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
 helpers: $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
+    $(B)/carve $(B)/flood $(B)/powerloss $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -297,6 +297,7 @@ fuzz: deps
 	@B=$(B) FUZZ_TIME=$(FUZZ_TIME) sh regress/fuzz.sh
 
 bench: deps
+	@sh regress/deps.sh sqlite3 sqlcipher
 	@$(MAKE) -s all helpers benchmarks
 	@B=$(B) sh regress/bench.sh
 
