@@ -100,6 +100,9 @@ struct config_limits {
 	uint32_t	min_landlock_abi;
 	uint32_t	spare_workers;
 	uint32_t	max_prompt;		/* bytes */
+	uint32_t	retention_days;		/* 0: for ever */
+	uint32_t	max_conversations;	/* of a user; 0: any number */
+	uint32_t	max_messages;		/* of a user; 0: any number */
 	uint32_t	password_delay;		/* seconds */
 };
 

@@ -36,6 +36,7 @@
  *	vault_drain.c	the end of every session, at a stop
  *	vault_erase.c	removing a user with all that is theirs
  *	vault_storage.c	cloisterctl storage
+ *	vault_retain.c	old conversations are deleted
  *	vault_backup.c	cloisterctl backup, storage verify
  *	vault_verify.c	a walk through all that is stored
  *	vault_revoke.c	disabling users, revoking keys, ending sessions
@@ -106,6 +107,7 @@ struct user {
 	uint32_t		 revoked;	/* of them */
 	uint32_t		 live;		/* sessions */
 	size_t			 nconvs;
+	uint64_t		 nmessages;	/* in them */
 	size_t			 nchanges;	/* of its conversations */
 };
 
@@ -358,6 +360,9 @@ struct vault {
 	uint32_t		 session_timeout_s;	/* 0: none */
 	uint32_t		 ticket_lifetime_s;	/* 0: no tickets */
 	uint32_t		 max_prompt_bytes;
+	uint32_t		 retention_days;	/* 0: for ever */
+	uint32_t		 max_conversations;	/* of a user; 0: any number */
+	uint32_t		 max_messages;
 	uint8_t			 shaping;
 	uint32_t		 argon2_memory_kib;	/* of new passwords */
 	uint32_t		 argon2_passes;
@@ -428,6 +433,7 @@ struct vault {
 	struct admin		*backup;	/* who makes one, or NULL */
 	struct loop_timer	*backup_timer;
 	struct verify		*verify;
+	struct retain		*retain;
 	struct loop_timer	*erase_timer;
 
 	/* certificates */
@@ -878,6 +884,15 @@ bool turn_idle(const struct vault *v);
 /* After the start: go on with what was under way. */
 void turn_resume(struct vault *v);
 void turn_free(struct vault *v);
+
+/* ---- vault_retain.c ------------------------------------------------------ */
+
+/* Have it looked each hour, from now on, for what is older than retention_days. */
+void retain_watch(struct vault *v);
+/* Delete what is older than its user's limit at that time (microseconds since
+ * 1970). */
+void retain_now(struct vault *v, uint64_t now_us);
+void retain_free(struct vault *v);
 
 /* ---- vault_verify.c ------------------------------------------------------ */
 

@@ -81,6 +81,7 @@ vault_free(struct vault *v)
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
 	verify_free(v);
+	retain_free(v);
 	loop_timer_free(v->backup_timer);
 	rotate_free(v);
 	sweep_free(v);
@@ -252,8 +253,10 @@ conv_insert(struct vault *v, struct conv *c)
 		grow(v);
 	LIST_INSERT_HEAD(bucket(v, c->id), c, link);
 	v->nconvs++;
-	if (c->user != NULL)
+	if (c->user != NULL) {
 		c->user->nconvs++;
+		c->user->nmessages += c->last;
+	}
 }
 
 void
@@ -374,8 +377,10 @@ conv_remove(struct vault *v, struct conv *c)
 {
 	LIST_REMOVE(c, link);
 	v->nconvs--;
-	if (c->user != NULL)
+	if (c->user != NULL) {
 		c->user->nconvs--;
+		c->user->nmessages -= c->last;
+	}
 	c->user = NULL;
 	c->gone = true;
 	dk_drop(v, c);

@@ -3,7 +3,7 @@
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
 "ctl_limits 0103 CTL AB CONF|RELOAD u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32 u32 "
-    "u8 u8 u32 u32",
+    "u8 u8 u32 u32 u32 u32 u32",
 "ctl_upstream 0104 CTL AB CONF|RELOAD u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
 "ctl_model 0105 CTL AB CONF|RELOAD u8 u8 u32 u32 u32 text<=64 text<=256 "
