@@ -137,5 +137,11 @@ service_stop
 expect "the backup of after the shredding" 0 "commit" db_restore "$T/backup2"
 service_start
 expect "does not" 6 "no such conversation" as alice show "$ID"
+service_stop
+# A database that no small cache holds, while it is looked at page by page.
+OWNER=$(stat -c %u:%g "$T/state/db")
+"$B/fill" "$T/state" alice 1200 20
+chown -R "$OWNER" "$T/state/db"
+service_start
 expect "a full one by wish" 0 "full copied" db_backup --full "$T/backup2"
 service_stop || bad "a clean stop has status 0"

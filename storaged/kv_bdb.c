@@ -188,26 +188,48 @@ kv_open(const char *dir, const struct kv_opts *opts)
 	return open_recovered(dir, opts, DB_RECOVER);
 }
 
+/*
+ * A cache for looking at the closed database; what does not fit goes to temporary
+ * files in dir, the one place where there may be any.
+ */
+static int
+plain_env(DB_ENV **envp, const char *dir, const struct kv_opts *opts)
+{
+	DB_ENV *env;
+	int ret;
+
+	if ((ret = db_env_create(&env, 0)) != 0)
+		return ret;
+	*envp = env;
+	env->set_errcall(env, on_db_error);
+	if ((ret = env->set_tmp_dir(env, dir)) != 0 ||
+	    (ret = env->set_cachesize(env,
+	    (uint32_t)((uint64_t)opts->cache_bytes >> 30),
+	    (uint32_t)(opts->cache_bytes & ((1U << 30) - 1)), 1)) != 0)
+		return ret;
+	return env->open(env, dir, DB_CREATE | DB_PRIVATE | DB_INIT_MPOOL,
+	    0600);
+}
+
 /* Every page of the closed database, its order and its checksums. */
 static int
-verify_pages(const char *dir)
+verify_pages(const char *dir, const struct kv_opts *opts)
 {
 	char path[PATH_MAX];
+	DB_ENV *env = NULL;
 	DB *db;
 	int ret;
 
 	if (sub_path(path, dir, KV_DATA_DIR "/" KV_DB_NAME) == -1)
 		return -1;
-	if ((ret = db_create(&db, NULL, 0)) != 0) {
-		log_err("store: database: %s", db_strerror(ret));
-		return -1;
-	}
-	/* It frees the handle in any case. */
-	if ((ret = db->verify(db, path, NULL, NULL, 0)) != 0) {
+	/* verify() frees its handle in any case. */
+	if ((ret = plain_env(&env, dir, opts)) != 0 ||
+	    (ret = db_create(&db, env, 0)) != 0 ||
+	    (ret = db->verify(db, path, NULL, NULL, 0)) != 0)
 		log_err("store: %s: %s", path, db_strerror(ret));
-		return -1;
-	}
-	return 0;
+	if (env != NULL && env->close(env, 0) != 0)
+		ret = -1;
+	return ret == 0 ? 0 : -1;
 }
 
 struct kv *
@@ -225,7 +247,7 @@ kv_restore(const char *dir, const struct kv_opts *opts)
 		(void)release(kv);
 		return NULL;
 	}
-	if (kv_close(kv) != KV_OK || verify_pages(dir) == -1)
+	if (kv_close(kv) != KV_OK || verify_pages(dir, opts) == -1)
 		return NULL;
 	return kv_open(dir, opts);
 }
