@@ -13,6 +13,7 @@
 #   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
+#   make bench-history   ... of a long history
 #   make mutants      does some test fail without this check? (an hour)
 #   make classify     what answers' sizes and times tell, for each shaping
 #   make install      DESTDIR and PREFIX as usual
@@ -158,8 +159,8 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
-$(B)/secrets $(B)/carve: $(B)/obj/regress/vaultkeys.o
-$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood $(B)/tamper: $(B)/%: $(B)/obj/regress/%.o \
+$(B)/secrets $(B)/carve $(B)/fill: $(B)/obj/regress/vaultkeys.o
+$(B)/memscan $(B)/secrets $(B)/carve $(B)/fill $(B)/flood $(B)/tamper $(B)/powerloss: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
@@ -248,7 +249,7 @@ $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
 helpers: $(PAST) $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/carve $(B)/flood $(B)/tamper $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
+    $(B)/carve $(B)/fill $(B)/flood $(B)/tamper $(B)/powerloss $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -308,8 +309,14 @@ fuzz: deps
 	@B=$(B) FUZZ_TIME=$(FUZZ_TIME) sh regress/fuzz.sh
 
 bench: deps
+	@sh regress/deps.sh sqlite3 sqlcipher
 	@$(MAKE) -s all helpers benchmarks
 	@B=$(B) sh regress/bench.sh
+
+# Of a long history: see the script for CONVERSATIONS and MESSAGES.
+bench-history: deps
+	@$(MAKE) -s all helpers
+	@B=$(B) sh regress/bench_history.sh
 
 # See the script for FILES, SHARD, MUTANTS and JOBS.
 mutants: deps
@@ -355,7 +362,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-cross check-long check-debian13 fuzz bench classify mutants install clean
+.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-cross check-long check-debian13 fuzz bench bench-history classify mutants install clean
 -include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
     -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

@@ -52,6 +52,15 @@ enum shape_mode {
 #define ARGON2_MEMORY_MAX	(1024 * 1024)
 #define ARGON2_PASSES_MAX	32
 
+/* The steps of copying the store while it is used (storaged/kv.h). */
+enum copy_op {
+	COPY_BEGIN = 0,
+	COPY_MARK = 1,		/* up to here */
+	COPY_READ = 2,
+	COPY_END = 3
+};
+#define COPY_OPS	4
+
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */
 

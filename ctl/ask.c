@@ -211,7 +211,7 @@ ctl_answers(struct chan *c)
 	const char *why;
 
 	for (;;) {
-		if (chan_recv(c, &m, ANSWER_MS, &why) != 0) {
+		if (chan_recv(c, &m, ctl.patient ? -1 : ANSWER_MS, &why) != 0) {
 			out_error("no answer: %s", why != NULL ? why :
 			    "the service went away");
 			return CTL_NO_SERVICE;

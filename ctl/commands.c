@@ -51,6 +51,12 @@ const struct ctl_command ctl_commands[] = {
 	    0, cmd_storage_rotate_key },
 	{ "storage shred", "[--force]", "destroy the keys of what was deleted, "
 	    "now", 0, 1, 0, cmd_storage_shred },
+	{ "storage verify", "", "walk through everything that is stored", 0, 0,
+	    0, cmd_storage_verify },
+	{ "backup", "[--full] [--no-verify] DIR", "of the store, while the "
+	    "service runs", 1, 3, 0, cmd_backup },
+	{ "restore", "[--forward] DIR", "put a backup in place of the state "
+	    "(offline)", 1, 2, 0, cmd_restore },
 	{ "audit verify", "[--host-key FILE] [--key FILE] [--state FILE] "
 	    "[--first N] [LOG ...]", "is the audit log as it was written?", 0,
 	    -1, CTL_OFFLINE, cmd_audit_verify },

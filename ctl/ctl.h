@@ -29,6 +29,7 @@ struct ctl {
 	const char		*conf_path;
 	const char		*libexec;	/* -L, or NULL */
 	bool			 json;
+	bool			 patient;	/* answers may take any time */
 	const struct ctl_command *command;	/* that runs */
 	struct server_config	 cfg;
 };
@@ -69,6 +70,8 @@ __attribute__((noreturn)) void ctl_usage(const struct ctl_command *cmd);
  */
 bool ctl_flag(int *argc, char **argv, const char *flag, int n);
 
+int cmd_backup(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_csr(int argc, char **argv);
 /* Read the configuration; what is wrong with it is said, and exits. */
 void ctl_config(void);
@@ -90,6 +93,7 @@ int cmd_session_list(int argc, char **argv);
 int cmd_storage_accept(int argc, char **argv);
 int cmd_storage_rotate_key(int argc, char **argv);
 int cmd_storage_shred(int argc, char **argv);
+int cmd_storage_verify(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_status(int argc, char **argv);

@@ -83,6 +83,9 @@ static cfg_opt_t limit_opts[] = {
 	CFG_INT("min_landlock_abi", 1, CFGF_NONE),
 	CFG_INT("spare_workers", 4, CFGF_NONE),
 	CFG_INT("max_prompt", 1048576, CFGF_NONE),
+	CFG_INT("retention_days", 0, CFGF_NONE),
+	CFG_INT("max_conversations_per_user", 0, CFGF_NONE),
+	CFG_INT("max_messages_per_user", 0, CFGF_NONE),
 	CFG_INT("password_delay", 1, CFGF_NONE),
 	CFG_END()
 };
@@ -460,6 +463,10 @@ load_limits(struct conf *c, struct config_limits *l)
 		{ "min_landlock_abi", 1, 100, &l->min_landlock_abi },
 		{ "spare_workers", 0, 256, &l->spare_workers },
 		{ "max_prompt", 1024, 1048576, &l->max_prompt },
+		{ "retention_days", 0, 36500, &l->retention_days },
+		{ "max_conversations_per_user", 0, 100000000,
+		    &l->max_conversations },
+		{ "max_messages_per_user", 0, 1000000000, &l->max_messages },
 		{ "password_delay", 1, 600, &l->password_delay }
 	};
 

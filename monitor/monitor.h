@@ -45,6 +45,8 @@ struct monitor {
 	const char		*libexec;	/* where the programs are */
 	bool			 init;		/* making the state, not serving */
 	bool			 accept;	/* a database that is older; likewise */
+	bool			 check;		/* of what is in restore/; likewise */
+	bool			 trial;		/* ... with an audit log of its own */
 	bool			 debug;		/* roles keep standard error */
 	struct loop		*loop;
 	int			 providers;

@@ -52,7 +52,27 @@ state_path(const struct monitor *m, const char *name, char *dst, size_t size)
 void
 state_engine_dir(const struct monitor *m, char *dst, size_t size)
 {
-	state_path(m, "db", dst, size);
+	state_path(m, m->check ? STATE_RESTORE "/db" : "db", dst, size);
+}
+
+/* Whether the file is being made: at init, or for a trial. */
+static bool
+is_new(const struct monitor *m, enum file_id file)
+{
+	return m->init || (m->trial && file_roles[file] == ROLE_LOGGER);
+}
+
+/* Where a file with a place of its own is. */
+static void
+file_path(const struct monitor *m, enum file_id file, char *dst, size_t size)
+{
+	char name[128];
+	bool staged = m->check && (file == FILE_ANCHOR ||
+	    file == FILE_KEYFILE || is_new(m, file));
+
+	(void)snprintf(name, sizeof(name), "%s%s", staged ? STATE_RESTORE "/" :
+	    "", files[file].path);
+	state_path(m, name, dst, size);
 }
 
 /*
@@ -142,7 +162,7 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 
 	if (file == FILE_JOURNAL)
 		return logfiles_open_journal();
-	if (file == FILE_AUDIT_PREV && !m->init)
+	if (file == FILE_AUDIT_PREV && !is_new(m, file))
 		return logfiles_open_prev(m);
 	if (file == FILE_API_KEY && !m->init && pr->key_file != NULL)
 		return open_named_secret(m, pr->key_file);
@@ -150,14 +170,15 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 		return open_named_secret(m, m->cfg.wrap_key_file);
 	if (!m->init && configured_file(m, file, instance) != NULL)
 		name = configured_file(m, file, instance);
-	if (files[file].path != NULL && (m->init || !files[file].init_only)) {
-		state_path(m, files[file].path, path, sizeof(path));
+	if (files[file].path != NULL && (is_new(m, file) ||
+	    !files[file].init_only)) {
+		file_path(m, file, path, sizeof(path));
 		name = path;
 	}
-	if ((fd = open(name, (m->init ? O_RDWR : files[file].access) |
+	if ((fd = open(name, (is_new(m, file) ? O_RDWR : files[file].access) |
 	    (file == FILE_AUDIT_LOG ? O_APPEND : 0) | O_CLOEXEC | O_NOFOLLOW |
 	    O_NOCTTY)) == -1) {
-		if (errno == ENOENT && file == FILE_AUDIT_LOG &&
+		if (errno == ENOENT && file == FILE_AUDIT_LOG && !m->check &&
 		    (fd = logfiles_make_missing(m)) != -1)
 			return fd;
 		if (errno == ENOENT && files[file].path != NULL)

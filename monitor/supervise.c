@@ -45,7 +45,7 @@ all_running(void)
 bool
 monitor_offline(const struct monitor *m)
 {
-	return m->init || m->accept;
+	return m->init || m->accept || m->check;
 }
 
 static void
@@ -461,7 +461,7 @@ on_exit_of(struct proc *p, int status)
 		    find_role(ROLE_VAULT, 0)->exited_ok &&
 		    find_role(ROLE_ENGINE, 0)->exited_ok)
 			stop_service(mon, mon->init ? "initialized" :
-			    "accepted", 0);
+			    mon->accept ? "accepted" : "verified", 0);
 		return;
 	}
 	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
@@ -569,8 +569,10 @@ supervise(struct monitor *m)
 				start_process(p);
 		}
 	links_close_unkept(m);
-	mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
-	    NULL);
+	/* How long a recovery takes depends on how much there is. */
+	if (!m->check)
+		mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS,
+		    on_start_timeout, NULL);
 	loop_run(m->loop);
 	return mon->exit_status;
 }

@@ -78,6 +78,9 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->session_timeout_s = m->u.ctl_limits.session_timeout_s;
 		v->ticket_lifetime_s = m->u.ctl_limits.ticket_lifetime_s;
 		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
+		v->retention_days = m->u.ctl_limits.retention_days;
+		v->max_conversations = m->u.ctl_limits.max_conversations;
+		v->max_messages = m->u.ctl_limits.max_messages;
 		v->lowest_suite = m->u.ctl_limits.lowest_suite;
 		v->shaping = m->u.ctl_limits.shaping;
 		v->argon2_memory_kib = m->u.ctl_limits.argon2_memory_kib;
@@ -150,11 +153,16 @@ on_go(void)
 	struct vault *v = vault;
 
 	boot();
+	if ((self.flags & START_CHECK) != 0) {
+		vault_check(v);
+		return;
+	}
 	if ((self.flags & START_OFFLINE) != 0)
 		_exit(0);
 	loop_set_idle(self.loop, commit_kick, v);
 	turn_resume(v);
 	erase_resume(v);
+	retain_watch(v);
 	v->keyd = role_link(&self, LINK_KEYD_VAULT, 0, KEYD_VAULT_WAIT, 0,
 	    vault_on_keyd, role_link_lost, v);
 	v->zygote = role_link(&self, LINK_VAULT_ZYG, 0, VAULT_ZYG_UP, 0,

@@ -38,6 +38,9 @@
  *	vault_drain.c	the end of every session, at a stop
  *	vault_erase.c	removing a user with all that is theirs
  *	vault_storage.c	cloisterctl storage
+ *	vault_retain.c	old conversations are deleted
+ *	vault_backup.c	cloisterctl backup, storage verify
+ *	vault_verify.c	a walk through all that is stored
  *	vault_revoke.c	disabling users, revoking keys, ending sessions
  *
  * What was acknowledged is in the engine durably; memory holds users, the
@@ -107,6 +110,7 @@ struct user {
 	uint32_t		 live;		/* sessions */
 	LIST_HEAD(, conv)	 convs;
 	size_t			 nconvs;
+	uint64_t		 nmessages;	/* in them */
 	size_t			 nchanges;	/* of its conversations */
 };
 
@@ -149,6 +153,7 @@ struct conv {
 	uint32_t		 epoch;		/* that seals D; 0: not known */
 	bool			 deleting;	/* hidden, until that is durable */
 	bool			 gone;		/* then: not in the table */
+	bool			 unseen;	/* vault_verify.c has not met it */
 	STAILQ_HEAD(, change)	 changes;	/* the first one is under way */
 };
 
@@ -363,6 +368,9 @@ struct vault {
 	uint32_t		 session_timeout_s;	/* 0: none */
 	uint32_t		 ticket_lifetime_s;	/* 0: no tickets */
 	uint32_t		 max_prompt_bytes;
+	uint32_t		 retention_days;	/* 0: for ever */
+	uint32_t		 max_conversations;	/* of a user; 0: any number */
+	uint32_t		 max_messages;
 	uint8_t			 shaping;
 	uint32_t		 argon2_memory_kib;	/* of new passwords */
 	uint32_t		 argon2_passes;
@@ -431,6 +439,10 @@ struct vault {
 	struct sweep		*sweep;
 	struct turn		*turn;
 	struct rotate		*rotate;
+	struct admin		*backup;	/* who makes one, or NULL */
+	struct loop_timer	*backup_timer;
+	struct verify		*verify;
+	struct retain		*retain;
 	struct loop_timer	*erase_timer;
 
 	/* certificates */
@@ -894,9 +906,61 @@ bool turn_now(struct vault *v, bool force, void (*done)(void *arg, bool ok,
  */
 bool rotate_now(struct vault *v, void (*done)(void *arg, bool ok,
     const char *what), void *arg);
+/* Whether none is under way or being prepared (one that is held is not). */
+bool turn_idle(const struct vault *v);
 /* After the start: go on with what was under way. */
 void turn_resume(struct vault *v);
 void turn_free(struct vault *v);
+
+/* ---- vault_retain.c ------------------------------------------------------ */
+
+/* Have it looked each hour, from now on, for what is older than retention_days. */
+void retain_watch(struct vault *v);
+/* Delete what is older than its user's limit at that time (microseconds since
+ * 1970). */
+void retain_now(struct vault *v, uint64_t now_us);
+void retain_free(struct vault *v);
+
+/* ---- vault_verify.c ------------------------------------------------------ */
+
+struct verify_counts {
+	uint64_t	users, conversations, messages;
+	uint64_t	records, bytes;		/* in the engine, of any kind */
+	uint64_t	broken;
+};
+
+/* Their text, for the audit log and for people. */
+#define VERIFY_COUNTS	"users=%llu conversations=%llu messages=%llu " \
+    "records=%llu bytes=%llu broken=%llu"
+#define VERIFY_TEXT	"%llu users, %llu conversations, %llu messages; %llu " \
+    "records, %llu bytes; %llu broken"
+#define VERIFY_ARGS(n)	(unsigned long long)(n)->users, \
+    (unsigned long long)(n)->conversations, \
+    (unsigned long long)(n)->messages, (unsigned long long)(n)->records, \
+    (unsigned long long)(n)->bytes, (unsigned long long)(n)->broken
+
+/* Something is broken: what. */
+typedef void verify_say_fn(void *arg, const char *text);
+/* It is over; NULL: the store failed. */
+typedef void verify_done_fn(void *arg, const struct verify_counts *n);
+
+/*
+ * Walk through everything, while all else goes on.  False when somebody else's
+ * walk is under way.
+ */
+bool verify_begin(struct vault *v, verify_say_fn *say, verify_done_fn *done,
+    void *arg);
+/* arg wants nothing any more: neither function is called again.  Whether it was
+ * arg's. */
+bool verify_cancel(struct vault *v, const void *arg);
+void verify_free(struct vault *v);
+
+/* ---- vault_backup.c ------------------------------------------------------ */
+
+/* Whether one is being made: then no epoch ends. */
+bool backup_running(const struct vault *v);
+/* After a restore: verify everything, say what was found, exit. */
+void vault_check(struct vault *v);
 
 /* ---- vault_llm.c -------------------------------------------------------- */
 

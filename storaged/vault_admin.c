@@ -433,6 +433,12 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 	case MSG_av_shred:
 		admin_shred(a, &m->u.av_shred);
 		break;
+	case MSG_av_backup:
+		admin_backup(a, &m->u.av_backup);
+		break;
+	case MSG_av_verify:
+		admin_verify(a);
+		break;
 	case MSG_av_session_kill:
 		admin_session_kill(a, &m->u.av_session_kill);
 		break;
@@ -451,6 +457,8 @@ on_admin_closed(struct chan *c, const char *why, void *arg)
 		    why);
 	chan_free(c);
 	a->chan = NULL;
+	backup_drop(a->v, a);
+	verify_drop(a->v, a);
 	admin_release(a);
 }
 

@@ -109,6 +109,14 @@ void admin_policy(struct admin *a, const struct m_av_policy *m);
 
 void admin_user_remove(struct admin *a, const struct m_av_user_remove *m);
 
+/* ---- vault_backup.c ------------------------------------------------------ */
+
+void admin_backup(struct admin *a, const struct m_av_backup *m);
+void admin_verify(struct admin *a);
+/* a has gone: so is its backup, and its walk. */
+void backup_drop(struct vault *v, const struct admin *a);
+void verify_drop(struct vault *v, struct admin *a);
+
 /* ---- vault_storage.c ----------------------------------------------------- */
 
 void admin_rotate(struct admin *a);

@@ -51,7 +51,11 @@ put_error(struct put *p, uint16_t code)
 {
 	struct worker *w = p->change.sreq.w;
 
-	if (w != NULL)
+	if (w != NULL && code == ERR_LIMIT)
+		sess_say(w, p->change.sreq.req, code, "you have as many "
+		    "conversations or messages as this server stores for a "
+		    "user", "delete some");
+	else if (w != NULL)
 		sess_error(w, p->change.sreq.req, code);
 	sreq_end(&p->change.sreq);
 	put_free(p);
@@ -111,6 +115,8 @@ put_done(struct change *ch, uint16_t code)
 		put_error(p, code);
 		return;
 	}
+	if (c->version != 0 && c->user != NULL)
+		c->user->nmessages++;	/* of a new one: conv_insert() */
 	conv_set_head(c, &ch->head);
 	if (p->entry.model[0] != '\0')
 		memcpy(c->model, p->entry.model, sizeof(c->model));
@@ -179,6 +185,19 @@ find_receiving(struct worker *w, uint32_t req)
 	return p;
 }
 
+/* Whether there is room for one more; an answer has it in any case. */
+static bool
+within_quota(const struct worker *w, const struct put *p, bool is_new)
+{
+	uint64_t convs = user_limit(w->v, w->user, LIMIT_CONVERSATIONS);
+	uint64_t messages = user_limit(w->v, w->user, LIMIT_MESSAGES);
+
+	if (!p->imported && p->entry.kind != KIND_USER)
+		return true;
+	return (!is_new || convs == 0 || w->user->nconvs < convs) &&
+	    (messages == 0 || w->user->nmessages < messages);
+}
+
 /* What is wrong with a put, as an error code; *c is its conversation. */
 static unsigned
 check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
@@ -199,11 +218,16 @@ check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
 	if (!p->imported && e->kind == KIND_USER &&
 	    (code = model_for(w->v, w->user, model, &mo)) != 0)
 		return code;
-	if (memcmp(conv, zeros, sizeof(zeros)) == 0)
-		return p->imported || e->kind == KIND_USER ? 0 : ERR_BAD;
+	if (memcmp(conv, zeros, sizeof(zeros)) == 0) {
+		if (!p->imported && e->kind != KIND_USER)
+			return ERR_BAD;
+		return within_quota(w, p, true) ? 0 : ERR_LIMIT;
+	}
 	if ((*c = sess_conv(w, conv)) == NULL)
 		return ERR_NO_CONV;
-	return conv_refused(*c, w->n) ? ERR_STORAGE : 0;
+	if (conv_refused(*c, w->n))
+		return ERR_STORAGE;
+	return within_quota(w, p, false) ? 0 : ERR_LIMIT;
 }
 
 /* A put of len bytes, or NULL: then the worker was not within its limits. */

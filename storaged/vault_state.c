@@ -80,6 +80,9 @@ vault_free(struct vault *v)
 	loop_timer_free(v->ticket_timer);
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
+	verify_free(v);
+	retain_free(v);
+	loop_timer_free(v->backup_timer);
 	rotate_free(v);
 	sweep_free(v);
 	certs_free_all(v);
@@ -254,6 +257,7 @@ conv_insert(struct vault *v, struct conv *c)
 	if (c->user != NULL) {
 		LIST_INSERT_HEAD(&c->user->convs, c, of_user);
 		c->user->nconvs++;
+		c->user->nmessages += c->last;
 	}
 }
 
@@ -381,6 +385,7 @@ conv_remove(struct vault *v, struct conv *c)
 	if (c->user != NULL) {
 		LIST_REMOVE(c, of_user);
 		c->user->nconvs--;
+		c->user->nmessages -= c->last;
 	}
 	c->user = NULL;
 	c->gone = true;

@@ -3,7 +3,7 @@
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
 "ctl_limits 0103 CTL AB CONF|RELOAD u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32 u32 "
-    "u8 u8 u32 u32",
+    "u8 u8 u32 u32 u32 u32 u32",
 "ctl_upstream 0104 CTL AB CONF|RELOAD u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
 "ctl_model 0105 CTL AB CONF|RELOAD u8 u8 u32 u32 u32 text<=64 text<=256 "
@@ -95,6 +95,8 @@
 "ve_get 0c02 VAULT_ENGINE AB UP u64 <=60000",
 "ve_scan 0c03 VAULT_ENGINE AB UP u64 <=2048",
 "ev_status 0c04 VAULT_ENGINE BA UP u64 u8",
+"ve_copy 0c88 VAULT_ENGINE AB UP u64 u8 u32 u64",
+"ev_copy 0c89 VAULT_ENGINE BA UP u64 u32 u32 u32 u64 <=57344",
 "ev_rows 0c05 VAULT_ENGINE BA UP u64 u8 <=60000",
 /* A hasher, B vault */
 "hv_hello 1301 HASHER_VAULT AB UP u32 =32",
@@ -202,6 +204,9 @@
 "av_shred 1170 ADMIN AB IDLE u8",
 "av_user_remove 1171 ADMIN AB IDLE u8 text<=64",
 "av_rotate 1172 ADMIN AB IDLE",
+"av_backup 1188 ADMIN AB IDLE u8 u32 u64",
+"va_backup 1189 ADMIN BA BUSY u32 u32 u32 u64 <=57344",
+"av_verify 118a ADMIN AB IDLE",
 /* A cloister, B keyd */
 "ck_open 1201 CLI_KEYD AB NEW",
 "kc_opened 1202 CLI_KEYD BA OPENED =32 <=1024 <=1024 <=1024",
