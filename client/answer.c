@@ -6,6 +6,7 @@
 #include "exits.h"
 #include "intr.h"
 #include "output.h"
+#include "sign.h"
 #include "spinner.h"
 #include "ui.h"
 
@@ -18,6 +19,7 @@ struct answer {
 	bool		 some;		/* text of the answer was printed */
 	bool		 cancelled;	/* c_cancel was sent */
 	bool		 gone;
+	bool		 is_signed;	/* the question is */
 	struct answer_end *end;
 };
 
@@ -187,7 +189,9 @@ answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
 	memcpy(q.conv, conv, CONV_LEN);
 	a.out = output_new(&cl->args);
 	intr_clear();
-	rc = conn_send(cl->conn, MSG_c_prompt, &q);
+	rc = sign_question(cl, a.req, text, conv, &a.is_signed);
+	if (rc == RC_OK)
+		rc = conn_send(cl->conn, MSG_c_prompt, &q);
 	if (rc == RC_OK)
 		rc = receive(&a);
 	if (a.gone && !a.cancelled)

@@ -49,6 +49,13 @@ enum cconf_trust {
 	CCONF_TRUST_BOTH
 };
 
+/* Whether questions are signed with the user's message key. */
+enum cconf_sign {
+	CCONF_SIGN_OFF,
+	CCONF_SIGN_ASK,		/* each time */
+	CCONF_SIGN_ALWAYS
+};
+
 struct cconf {
 	char			*dir;		/* absolute */
 	bool			 has_server;
@@ -62,6 +69,7 @@ struct cconf {
 	char			*crl_file;
 	char			*cert_file;	/* of our signing key */
 	bool			 hash_known_servers;
+	enum cconf_sign		 sign;
 	uint32_t		 suspend_s;	/* idle chats; 0: never */
 	char			*known_servers;	/* paths of the files */
 	char			*history;

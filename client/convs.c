@@ -115,6 +115,16 @@ convs_messages(struct conn *c, const uint8_t conv[CONV_LEN], convs_msg_cb *cb,
 	return rc;
 }
 
+void
+proof_message_of(struct proof_message *p, const struct m_s_msg *m)
+{
+	*p = (struct proof_message){ .number = m->number, .kind = m->kind,
+	    .finish = m->finish, .time_us = m->time_us,
+	    .prompt_tokens = m->prompt_tokens,
+	    .completion_tokens = m->completion_tokens,
+	    .model = m->model, .text = m->text, .proof = m->proof };
+}
+
 struct search {
 	const char	*prefix;	/* lower case */
 	int		 found;

@@ -6,6 +6,7 @@
  *	keyd_audit.c	the server's: checkpoints of the audit log
  *	keyd_boot.c	the server's: the vault's share of the storage key
  *	keyd_client.c	the client's: one handshake after the other
+ *	keyd_message.c	the client's: messages and exports
  *	keyd_gen.c	makes a client's keys
  *	keyd_csr.c	requests for certificates, offline
  */
@@ -14,6 +15,7 @@
 
 #include "chan.h"
 #include "hs.h"
+#include "proof.h"
 #include "rsa.h"
 
 /* ---- the server ---------------------------------------------------------- */
@@ -123,6 +125,9 @@ struct keyd_client {
 	uint8_t		 random_c[HS_RANDOM];	/* of this handshake */
 	uint8_t		 random_s[HS_RANDOM];
 	uint8_t		*reject;	/* HASH_LEN bytes, secret.h */
+	struct proof_user message;	/* that is being signed */
+	uint32_t	 left;		/* bytes of its text still to come */
+	EVP_MD_CTX	*text;		/* of salt and text */
 };
 
 /* Begin with the keys, which are taken over; each is used once (rsa_warmup()). */
@@ -133,6 +138,13 @@ void keyd_client_free(struct keyd_client *k);
  * set to what may come next.  NULL, or what is wrong.
  */
 const char *keyd_client_request(struct keyd_client *k, struct chan *c,
+    const struct msg *m);
+
+/*
+ * ck_message, ck_text, ck_export: what is signed is put together here, from the
+ * text itself, a salt and a time of our own.  NULL, or what is wrong.
+ */
+const char *keyd_message_request(struct keyd_client *k, struct chan *c,
     const struct msg *m);
 
 /* `keyd -c': serve the client at descriptor 3 with the keys in the file at 4. */

@@ -138,6 +138,7 @@ req_new(struct session *s, uint32_t id, enum req_kind kind)
 	r->rid = ++s->last_rid;
 	r->kind = kind;
 	buf_init(&r->text, TEXT_MAX_BYTES);
+	buf_init(&r->proof, PROOF_MAX);
 	TAILQ_INSERT_TAIL(&s->reqs, r, link);
 	s->nreqs++;
 	return r;
@@ -152,6 +153,7 @@ req_free(struct session *s, struct req *r)
 		shaping_end(s, r);
 	chat_free(r->chat);
 	buf_free(&r->text);
+	buf_free(&r->proof);
 	free(r);
 }
 
@@ -164,6 +166,9 @@ session_message(struct session *s, struct msg *m)
 	switch (m->type) {
 	case MSG_c_prompt:
 		chat_prompt(s, &m->u.c_prompt);
+		break;
+	case MSG_c_sign:
+		chat_sign(s, &m->u.c_sign);
 		break;
 	case MSG_c_chat:
 		chat_whole(s, &m->u.c_chat);
@@ -584,6 +589,7 @@ session_run(uint64_t n, int vault, int twin)
 	s.loop = loop_new();
 	TAILQ_INIT(&s.reqs);
 	TAILQ_INIT(&s.llms);
+	buf_init(&s.sign, PROOF_MAX);
 	shape_init(&s.shape, SHAPE_OFF);
 	log_session = &s;
 	log_set_sink(log_to_vault);
@@ -600,6 +606,7 @@ session_run(uint64_t n, int vault, int twin)
 	shaping_stop(&s);
 	io_stop(&s);
 	appconn_free(s.app);
+	buf_free(&s.sign);
 	chan_free(s.vault);
 	chan_free(s.twin);
 	if (s.fd != -1)

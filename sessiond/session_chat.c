@@ -73,16 +73,18 @@ chat_free(struct chat *c)
 	freezero(c, sizeof(*c));
 }
 
-/* Store the question (mac: its message's) or the answer. */
+/* Store the question (mac: its message's; its proof) or the answer. */
 static void
-put(struct session *s, const struct req *r, uint8_t kind, const uint8_t *mac)
+put(struct session *s, const struct req *r, uint8_t kind, const uint8_t *mac,
+    struct bytes proof)
 {
 	const struct chat *c = r->chat;
 	struct bytes text = buf_bytes(kind == KIND_USER ? &c->prompt :
 	    &c->answer);
 	struct m_sv_put m = {
 		.req = r->rid, .kind = kind, .len = (uint32_t)text.n,
-		.model = bytes_str(kind == KIND_USER ? c->asked : c->model)
+		.model = bytes_str(kind == KIND_USER ? c->asked : c->model),
+		.proof = proof
 	};
 
 	memcpy(m.conv, c->conv, sizeof(m.conv));
@@ -133,7 +135,8 @@ settle(struct session *s, struct req *r)
 	if (!c->nostore && c->started && c->number == 0 &&
 	    (c->code == 0 || c->answer.n > 0)) {
 		if (!c->put) {
-			put(s, r, KIND_ASSISTANT, NULL);
+			put(s, r, KIND_ASSISTANT, NULL,
+			    bytes_of(NULL, 0));
 			c->put = true;
 		}
 		return;
@@ -237,6 +240,11 @@ acceptable(struct session *s, const struct m_c_prompt *m)
 		    "shorten it");
 		return false;
 	}
+	if (s->sign.n > 0 && (m->flags & FLAG_NOSTORE) != 0) {
+		session_error(s, m->req, ERR_BAD, "a signature is stored with "
+		    "its message, and this one is not to be stored", "");
+		return false;
+	}
 	return true;
 }
 
@@ -288,8 +296,12 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 	struct req *r;
 	struct chat *c;
 
-	if (!acceptable(s, m) || (r = req_new(s, m->req, REQ_CHAT)) == NULL)
+	if (s->sign_req != m->req)
+		buf_reset(&s->sign);
+	if (!acceptable(s, m) || (r = req_new(s, m->req, REQ_CHAT)) == NULL) {
+		buf_reset(&s->sign);
 		return;
+	}
 	c = r->chat = chat_new(m->model, m->text);
 	memcpy(c->conv, m->conv, sizeof(c->conv));
 	c->nostore = (m->flags & FLAG_NOSTORE) != 0;
@@ -303,8 +315,20 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 	}
 	find_model(s, r);
 	if (!c->nostore)
-		put(s, r, KIND_USER, appconn_mac_in(s->app));
+		put(s, r, KIND_USER, appconn_mac_in(s->app),
+		    buf_bytes(&s->sign));
+	buf_reset(&s->sign);
 	start(s, r);
+}
+
+void
+chat_sign(struct session *s, const struct m_c_sign *m)
+{
+	buf_reset(&s->sign);
+	buf_put(&s->sign, m->proof.p, m->proof.n);
+	s->sign_req = m->req;
+	if (s->sign.err)
+		fatalx("no memory");
 }
 
 /* ---- a conversation that the client keeps -------------------------------- */

@@ -21,6 +21,7 @@
 #include "codes.h"
 #include "loop.h"
 #include "password.h"
+#include "proof.h"
 #include "shape.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
@@ -60,6 +61,7 @@ struct req {
 	struct m_vs_msg		 head;		/* head.model is model[] */
 	char			 model[NAME_MAX_BYTES + 1];
 	struct buf		 text;
+	struct buf		 proof;		/* of the message in head */
 	struct chat		*chat;		/* REQ_CHAT */
 	enum msg_type		 asked;		/* REQ_GATE: by this */
 };
@@ -100,6 +102,9 @@ struct session {
 	bool			 stop_due;	/* nothing is waited for any more */
 	uint64_t		 stop_end_ms;
 	struct loop_timer	*stop_timer;
+
+	uint32_t		 sign_req;	/* c_prompt that sign is for */
+	struct buf		 sign;		/* c_sign's proof, or empty */
 
 	uint32_t		 last_rid;
 	TAILQ_HEAD(, req)	 reqs;
@@ -183,6 +188,8 @@ void shaping_stop(struct session *s);
 
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
+/* c_sign: kept for the prompt that it names. */
+void chat_sign(struct session *s, const struct m_c_sign *m);
 void chat_whole(struct session *s, const struct m_c_chat *m);
 void chat_cancel(struct session *s, struct req *r);
 /* The service cannot wait: what there is of the answer is stored as truncated. */

@@ -21,6 +21,7 @@
  *	vault_session.c	what a session worker asks; models
  *	vault_change.c	changes of a conversation, one after the other
  *	vault_put.c	storing a message
+ *	vault_proof.c	signed messages: whether a signature fits
  *	vault_edit.c	renaming and deleting a conversation
  *	vault_scan.c	the messages of a conversation, verified
  *	vault_read.c	reading messages
@@ -113,6 +114,7 @@ struct enrolled {
 	struct rec_key		 key;
 	uint64_t		 version;
 	uint8_t			 state;		/* REC_KEY_* */
+	uint8_t			 message[HASH_LEN];	/* H(message SPKI) */
 };
 
 struct change;
@@ -239,7 +241,8 @@ struct change {
 	unsigned		 loads;		/* replies to come before */
 	uint16_t		 failed;	/* what one of them gave */
 	struct rec_head		 head;		/* afterwards */
-	/* Make commit.ops and the new head (that of now is in it); 0 or -1. */
+	/* Make commit.ops and the new head (that of now is in it): 0, a negative
+	 * number, or a code of vs_error. */
 	int			(*seal)(struct change *);
 	/* It is durable, or failed with an error code: answer and free. */
 	void			(*done)(struct change *, uint16_t code);
@@ -250,6 +253,8 @@ struct put {
 	struct change		 change;
 	TAILQ_ENTRY(put)	 receiving;
 	bool			 imported;	/* keeps its time */
+	uint64_t		 number;	/* as it was signed; 0: it was not */
+	struct buf		 proof;
 	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
@@ -478,9 +483,9 @@ void user_remove(struct vault *v, struct user *u);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
 struct user *user_by_name(struct vault *v, const char *name);
 
-/* Remember the version and the state of a K record. */
+/* Remember the version and the state of a K record, and which message key. */
 void enrolled_add(struct vault *v, struct bytes key, uint64_t version,
-    uint8_t state);
+    uint8_t state, const struct rec_spki *message);
 /* What is known of a K record, or NULL when no such key is enrolled. */
 struct enrolled *enrolled_find(const struct vault *v, struct bytes key);
 /* Forget it: it is not enrolled any more. */
@@ -793,6 +798,15 @@ void conv_erase(struct vault *v, struct conv *c, void (*told)(void *, uint16_t),
 void import_begin(struct worker *w, const struct m_sv_import *m);
 void put_begin(struct worker *w, const struct m_sv_put *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
+
+/* ---- vault_proof.c ------------------------------------------------------ */
+
+/*
+ * Whether the proof of a question, whose text is whole, is this session's user's
+ * word on it: 0 and the number that it says, or a code of vs_error.
+ */
+uint16_t proof_check(const struct worker *w, struct bytes proof,
+    struct bytes text, uint64_t *number);
 
 /* ---- vault_list.c ------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ static void
 put_free(struct put *p)
 {
 	buf_free(&p->text);
+	buf_free(&p->proof);
 	wb_free(&p->change.commit.ops);
 	freezero(p, sizeof(*p));
 }
@@ -75,6 +76,9 @@ put_seal(struct change *ch)
 	uint64_t now = wall_us();
 	int rv;
 
+	/* Another session was faster: what was signed is not so any more. */
+	if (p->number != 0 && p->number != at.number)
+		return ERR_SIGNATURE;
 	/* Time of a conversation rises, whatever the clock does. */
 	if (now <= c->updated_us)
 		now = c->updated_us + 1;
@@ -83,6 +87,7 @@ put_seal(struct change *ch)
 	if (!p->imported)
 		p->entry.time_us = now;
 	p->entry.text = buf_bytes(&p->text);
+	p->entry.proof = buf_bytes(&p->proof);
 	rv = entry_seal(&v->keys->bundle, dk_find(v, c), &at, MSG_VERSION,
 	    c->chain, &p->entry, emit, &ch->commit.ops);
 	if (rv == 0) {
@@ -94,7 +99,7 @@ put_seal(struct change *ch)
 		rv = change_seal_meta(ch, c->title,
 		    p->entry.model[0] != '\0' ? p->entry.model : c->model);
 	}
-	p->entry.text = bytes_of(NULL, 0);
+	p->entry.text = p->entry.proof = bytes_of(NULL, 0);
 	buf_free(&p->text);
 	return rv;
 }
@@ -155,6 +160,9 @@ put_complete(struct put *p)
 	if (p->refuse == 0 && (p->text.err || !bytes_utf8(text) ||
 	    (p->entry.kind == KIND_USER && text.n == 0)))
 		p->refuse = ERR_BAD;
+	if (p->refuse == 0 && p->proof.n > 0)
+		p->refuse = proof_check(w, buf_bytes(&p->proof), text,
+		    &p->number);
 	if (p->title[0] == '\0')
 		make_title(p->title, text);
 	if (p->refuse == 0 && ch->conv == NULL &&
@@ -220,6 +228,7 @@ put_new(struct worker *w, uint32_t req, uint32_t len)
 	p->change.done = put_done;
 	p->left = len;
 	buf_init(&p->text, ENTRY_TEXT_MAX);
+	buf_init(&p->proof, PROOF_MAX);
 	return p;
 }
 
@@ -247,7 +256,10 @@ put_begin(struct worker *w, const struct m_sv_put *m)
 	p->entry.completion_tokens = m->completion_tokens;
 	(void)msg_text(p->entry.model, sizeof(p->entry.model), m->model);
 	memcpy(p->entry.mac, m->mac, sizeof(p->entry.mac));
+	buf_put(&p->proof, m->proof.p, m->proof.n);
 	p->refuse = check(w, p, m->conv, m->model, &p->change.conv);
+	if (p->refuse == 0 && p->proof.n > 0 && m->kind != KIND_USER)
+		p->refuse = ERR_BAD;
 	put_receive(p, w, m->req);
 }
 

@@ -26,6 +26,9 @@ static const struct {
 	{ ERR_KEY, "there is no such key, or it was revoked", "`cloister keys' "
 	    "shows yours; a revoked key stays so, `cloister keygen' makes new "
 	    "ones" },
+	{ ERR_SIGNATURE, "the signature of this message is not taken: it is of "
+	    "another key than the enrolled one, or the conversation went on "
+	    "elsewhere", "ask again; without a signature: sign = off" },
 	{ ERR_NO_TICKET, "this session cannot be resumed",
 	    "the next one begins with a whole handshake" },
 };

@@ -284,7 +284,8 @@ vs_msg(struct run *r, uint32_t rid, uint64_t number, uint8_t kind,
 	struct m_vs_msg m = {
 		.req = rid, .number = number, .kind = kind,
 		.finish = finish_state, .model = bytes_str("m"),
-		.len = (uint32_t)strlen(text)
+		.len = (uint32_t)strlen(text),
+		.proof = bytes_str(number == 5 ? "a proof" : "")
 	};
 	struct m_vs_data d = { .req = rid };
 
@@ -342,8 +343,10 @@ list_show_models(void **state)
 	assert_int_equal(r.m.u.s_msg.req, 2);
 	assert_int_equal(r.m.u.s_msg.number, 5);
 	assert_true(bytes_eq(r.m.u.s_msg.text, bytes_str("question")));
+	assert_true(bytes_eq(r.m.u.s_msg.proof, bytes_str("a proof")));
 	client_recv(&r, MSG_s_msg);
 	assert_int_equal(r.m.u.s_msg.text.n, 0);
+	assert_int_equal(r.m.u.s_msg.proof.n, 0);
 	client_recv(&r, MSG_s_done);
 	assert_int_equal(r.m.u.s_done.req, 2);
 	assert_true(bytes_eq(r.m.u.s_done.token, bytes_str("next")));
@@ -586,6 +589,42 @@ new_conversation(void **state)
 	assert_int_equal(r.m.u.s_end.answer, 2);
 	assert_true(bytes_eq(r.m.u.s_end.model, bytes_str("m1")));
 	end(&r);
+}
+
+/* A signature goes with the prompt that it names, and with no other. */
+static void
+signed_question(void **state)
+{
+	struct m_c_sign sign = { .req = 40, .proof = bytes_str("the proof") };
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	for (int other = 0; other < 3; other++) {
+		begin(&r, 0);
+		client_send(&r, MSG_c_sign, &sign);
+		prompt(&r, other == 1 ? 41 : 40, NULL, other == 2 ? 1 : 0, "",
+		    "hi");
+		if (other == 2) {
+			client_recv(&r, MSG_s_error);
+			assert_int_equal(r.m.u.s_error.code, ERR_BAD);
+			prompt(&r, 40, NULL, 0, "", "hi");
+		}
+		from_vault_chan(&r, MSG_sv_open_model);
+		rid = r.m.u.sv_open_model.req;
+		from_vault_chan(&r, MSG_sv_put);
+		assert_int_equal(r.m.u.sv_put.req, rid);
+		assert_true(bytes_eq(r.m.u.sv_put.proof, other == 0 ?
+		    sign.proof : bytes_of(NULL, 0)));
+		assert_int_equal(appconn_close(r.app), 0);
+		write_out(&r);
+		from_vault_chan(&r, MSG_sv_data);
+		stored(&r, rid, 1);
+		client_recv(&r, MSG_s_stored);
+		client_recv(&r, MSG_s_end);
+		assert_int_equal(client_next(&r), APPCONN_CLOSED);
+		assert_int_equal(finish(&r), 0);
+	}
 }
 
 /* An answer that is over before its question is stored waits for it. */
@@ -1644,6 +1683,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(show_error),
 		cmocka_unit_test(vault_violations),
 		cmocka_unit_test(new_conversation),
+		cmocka_unit_test(signed_question),
 		cmocka_unit_test(slow_commit),
 		cmocka_unit_test(with_history),
 		cmocka_unit_test(whole_conversation),

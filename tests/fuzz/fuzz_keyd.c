@@ -74,6 +74,14 @@ fuzz_seeds(void)
 		fz_script(&b, MSG_ck_unwrap, "5 :abcdef");
 	}
 	fuzz_seed(b.p, b.n, bytes_str(""));
+	buf_reset(&b);
+	buf_u8(&b, K_CLIENT);
+	fz_script(&b, MSG_ck_message, "1 2 1 3 5");
+	fz_script(&b, MSG_ck_text, ":he");
+	fz_script(&b, MSG_ck_text, ":llo");
+	fz_script(&b, MSG_ck_export, "1 2 3 4");
+	fz_script(&b, MSG_ck_open, "");
+	fuzz_seed(b.p, b.n, bytes_str(""));
 	buf_free(&b);
 }
 
