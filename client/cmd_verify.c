@@ -127,8 +127,12 @@ cmd_verify(struct client *cl)
 		ui_err("%s: none of its messages is signed", cl->args.words[0]);
 		return RC_ERROR;
 	}
-	ui_err("%s: %zu questions verify. That proves which keys signed them, "
-	    "not who held the keys, nor when, nor that a model is right",
-	    cl->args.words[0], v.signatures);
-	return RC_OK;
+	ui_err("%s: %zu questions and %zu receipts for answers verify. That "
+	    "proves which keys signed them, not who held the keys, nor when, "
+	    "nor that a model is right", cl->args.words[0], v.signatures,
+	    v.receipts);
+	if (v.incomplete == 0)
+		return RC_OK;
+	ui_err("%zu of the answers are NOT COMPLETE", v.incomplete);
+	return RC_INCOMPLETE;
 }

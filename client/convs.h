@@ -26,6 +26,10 @@ typedef int convs_msg_cb(const struct m_s_msg *m, void *arg);
 int convs_messages(struct conn *c, const uint8_t conv[CONV_LEN],
     convs_msg_cb *cb, void *arg);
 
+/* The same of one page alone: limit messages from a number on. */
+int convs_messages_from(struct conn *c, const uint8_t conv[CONV_LEN],
+    uint64_t from, uint16_t limit, convs_msg_cb *cb, void *arg);
+
 /* A message as the links of its conversation have it; it points into m. */
 void proof_message_of(struct proof_message *p, const struct m_s_msg *m);
 

@@ -2,7 +2,26 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "log.h"
+
+/* A question that verified, for its answer's receipt. */
+struct asked {
+	uint64_t	 number;
+	uint8_t		 session_id[HASH_LEN];
+	uint8_t		 client[HASH_LEN];
+	uint8_t		 signature[HASH_LEN];	/* its hash */
+	uint8_t		 sent[HASH_LEN];	/* what the model was to get */
+};
+
+/* The last receipt of a session. */
+struct session {
+	uint8_t		 session_id[HASH_LEN];
+	uint64_t	 number;
+	uint8_t		 leaf[HASH_LEN];
+};
 
 /* Where the check is. */
 struct walk {
@@ -13,6 +32,11 @@ struct walk {
 	uint8_t			 link[HASH_LEN];	/* behind it */
 	/* The same without the system prompts that stand last. */
 	uint8_t			 talk[HASH_LEN];
+	EVP_MD_CTX		*sent;		/* messages that a model gets */
+	struct asked		*asked;		/* one of each message */
+	size_t			 nasked;
+	struct session		*session;
+	size_t			 nsessions;
 	uint64_t		 good;		/* all up to it are as signed */
 	bool			 broken;	/* not so since: it was said */
 };
@@ -121,6 +145,7 @@ check_question(struct walk *w, const struct proof_message *m)
 	struct verify *v = w->v;
 	uint8_t digest[HASH_LEN];
 	struct proof_user p;
+	struct asked *a;
 
 	if (proof_user_decode(&p, m->proof) != 0) {
 		say(v, true, m->number, "its signature is damaged");
@@ -144,8 +169,124 @@ check_question(struct walk *w, const struct proof_message *m)
 	}
 	check_before(w, &p, m->number);
 	v->signatures++;
+	a = &w->asked[w->nasked++];
+	a->number = m->number;
+	memcpy(a->session_id, p.session_id, HASH_LEN);
+	memcpy(a->client, p.client, HASH_LEN);
+	sha256(a->signature, p.sig);
 	say(v, false, m->number, "signed by the user's key");
 }
+
+/* ---- answers ------------------------------------------------------------- */
+
+/* A receipt against the one before it in its session, if that is here. */
+static void
+check_session(struct walk *w, const struct proof_receipt *r, uint64_t number)
+{
+	struct session *s = w->session;
+	size_t i;
+
+	for (i = 0; i < w->nsessions; i++, s++)
+		if (memcmp(s->session_id, r->session_id, HASH_LEN) == 0)
+			break;
+	if (i == w->nsessions) {
+		w->nsessions++;
+		memcpy(s->session_id, r->session_id, HASH_LEN);
+	} else if (r->number <= s->number || (r->number == s->number + 1 &&
+	    memcmp(r->previous, s->leaf, HASH_LEN) != 0))
+		say(w->v, true, number, "its receipt is number %ju of its "
+		    "session and stands behind number %ju",
+		    (uintmax_t)r->number, (uintmax_t)s->number);
+	s->number = r->number;
+	proof_receipt_leaf(s->leaf, r);
+}
+
+/* The question that it answers must be here, and be the one that was signed. */
+static const struct asked *
+find_question(const struct walk *w, const struct proof_receipt *r)
+{
+	for (size_t i = 0; i < w->nasked; i++)
+		if (w->asked[i].number == r->question &&
+		    memcmp(w->asked[i].signature, r->signature, HASH_LEN) == 0 &&
+		    memcmp(w->asked[i].session_id, r->session_id,
+		    HASH_LEN) == 0 &&
+		    memcmp(w->asked[i].client, r->client, HASH_LEN) == 0)
+			return &w->asked[i];
+	return NULL;
+}
+
+/* What is wrong with the receipt of an answer, or NULL. */
+static const char *
+judge(const struct walk *w, const struct proof_message *m,
+    const struct proof_receipt *r)
+{
+	const struct asked *a = find_question(w, r);
+	uint8_t hash[HASH_LEN];
+
+	if (!w->v->server(w->v->arg, r->server))
+		return "its receipt is of a server that is not known here";
+	if (proof_receipt_verify(r) != 0)
+		return "its receipt was changed";
+	if (memcmp(r->conv, w->conv, CONV_LEN) != 0)
+		return "its receipt is of another conversation";
+	sha256(hash, m->text);
+	if (memcmp(hash, r->response, HASH_LEN) != 0)
+		return "its text is not the answer that the receipt is for";
+	if (m->finish != r->finish || !bytes_eq(m->model, r->model))
+		return "its receipt says another model or another end";
+	if (a == NULL)
+		return "the question that its receipt is for is not here";
+	if (memcmp(a->sent, r->sent, HASH_LEN) != 0)
+		return "the model got other messages than those before its "
+		    "question";
+	return NULL;
+}
+
+static void
+check_answer(struct walk *w, const struct proof_message *m)
+{
+	static const char *const ends[] = { "", "complete", "cut at the "
+	    "model's limit", "cancelled", "truncated", "broken by an error",
+	    "a call of a tool", "withheld by the provider" };
+	struct verify *v = w->v;
+	struct proof_receipt r;
+	const char *why;
+
+	if (proof_receipt_decode(&r, m->proof) != 0)
+		why = "its receipt is damaged";
+	else
+		why = judge(w, m, &r);
+	if (why != NULL) {
+		say(v, true, m->number, "%s", why);
+		w->broken = true;
+		return;
+	}
+	check_session(w, &r, m->number);
+	v->receipts++;
+	v->incomplete += r.finish != FINISH_STOP;
+	say(v, false, m->number, "receipt of the server: %s%s", ends[r.finish],
+	    r.finish == FINISH_STOP ? "" : " (NOT COMPLETE)");
+}
+
+/* What later questions bring to the model with them; and what this one did. */
+static void
+take_sent(struct walk *w, const struct proof_message *m)
+{
+	struct asked *a = w->nasked > 0 ? &w->asked[w->nasked - 1] : NULL;
+	EVP_MD_CTX *copy;
+
+	if (m->finish != FINISH_ERROR && m->text.n > 0)
+		proof_sent(w->sent, m->kind, m->text);
+	if (a == NULL || a->number != m->number)
+		return;
+	if ((copy = EVP_MD_CTX_new()) == NULL ||
+	    EVP_MD_CTX_copy_ex(copy, w->sent) != 1 ||
+	    EVP_DigestFinal_ex(copy, a->sent, NULL) != 1)
+		crypto_fatalx("SHA-256");
+	EVP_MD_CTX_free(copy);
+}
+
+/* ---- all of it ------------------------------------------------------------- */
 
 static void
 check_message(struct walk *w, size_t i)
@@ -174,11 +315,14 @@ check_message(struct walk *w, size_t i)
 	    .text = m.text, .proof = buf_bytes(&proof) };
 	if (m.kind == KIND_USER && proof.n > 0)
 		check_question(w, &p);
+	else if (m.kind == KIND_ASSISTANT && proof.n > 0)
+		check_answer(w, &p);
 	else if (proof.n > 0) {
 		say(w->v, true, number, "a signature that is not of its kind");
 		w->broken = true;
 	} else
 		say(w->v, false, number, "not signed");
+	take_sent(w, &p);
 	proof_link_next(w->link, &p);
 	if (m.kind != KIND_SYSTEM)
 		memcpy(w->talk, w->link, sizeof(w->talk));
@@ -233,7 +377,13 @@ verify_run(struct verify *v, const struct transfer *t)
 	struct proof_export e;
 
 	memset(&e, 0, sizeof(e));
-	v->problems = v->signatures = 0;
+	v->problems = v->signatures = v->receipts = v->incomplete = 0;
+	w.asked = calloc(transfer_count(t), sizeof(*w.asked));
+	w.session = calloc(transfer_count(t), sizeof(*w.session));
+	if (w.asked == NULL || w.session == NULL ||
+	    (w.sent = EVP_MD_CTX_new()) == NULL ||
+	    EVP_DigestInit_ex(w.sent, sha256_md(), NULL) != 1)
+		fatal("memory");
 	if (!take(t, "conversation", e.conv, sizeof(e.conv)) ||
 	    !take(t, "server", e.server, sizeof(e.server)) ||
 	    !take(t, "client", e.client, sizeof(e.client)) ||
@@ -256,6 +406,9 @@ verify_run(struct verify *v, const struct transfer *t)
 		check_message(&w, i);
 	check_end(&w, &e);
 out:
+	EVP_MD_CTX_free(w.sent);
+	free(w.asked);
+	free(w.session);
 	buf_free(&spki);
 	buf_free(&sig);
 }

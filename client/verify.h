@@ -26,6 +26,8 @@ struct verify {
 	/* results */
 	size_t			 problems;
 	size_t			 signatures;	/* questions that verify */
+	size_t			 receipts;	/* answers whose receipt does */
+	size_t			 incomplete;	/* of them */
 };
 
 /* Check it all; results and findings are in v. */

@@ -57,6 +57,59 @@ void proof_user_tbs(struct buf *out, const struct proof_user *p,
 int proof_user_verify(const struct proof_user *p,
     const uint8_t digest[HASH_LEN]);
 
+/* ---- receipts -------------------------------------------------------------- */
+
+/* One step of a path: what stands beside, and on which side. */
+struct proof_step {
+	bool		left;
+	uint8_t		hash[HASH_LEN];
+};
+
+/*
+ * The server's word on an answer to a signed question.  Several receipts share a
+ * signature: each is a leaf of a Merkle tree whose root is signed by the host key.
+ */
+struct proof_receipt {
+	uint8_t		session_id[HASH_LEN];
+	uint8_t		server[HASH_LEN];	/* H(server SPKI) */
+	uint8_t		client[HASH_LEN];	/* H(client signing SPKI) */
+	uint8_t		conv[PROOF_CONV];
+	uint64_t	number;		/* in its session, from 1 */
+	uint8_t		previous[HASH_LEN];	/* leaf before it there, or 0 */
+	uint64_t	question;	/* its number in the conversation */
+	uint8_t		signature[HASH_LEN];	/* H(the user's signature) */
+	uint8_t		sent[HASH_LEN];	/* H(messages that the model got) */
+	uint8_t		response[HASH_LEN];	/* H(text of the answer) */
+	struct bytes	model;		/* not owned */
+	uint8_t		finish;		/* enum finish */
+	uint64_t	time_us;
+	uint8_t		salt[HASH_LEN];	/* so that a path tells nothing */
+	uint8_t		depth;		/* steps to the root */
+	struct proof_step path[PROOF_DEPTH];
+	struct bytes	spki;		/* of the server; not owned */
+	struct bytes	sig;		/* not owned */
+};
+
+void proof_receipt_encode(struct buf *out, const struct proof_receipt *p);
+/* 0, or -1; p then points into proof. */
+int proof_receipt_decode(struct proof_receipt *p, struct bytes proof);
+/* The leaf: H(u8 0 | salt | all before it in the encoding). */
+void proof_receipt_leaf(uint8_t leaf[HASH_LEN], const struct proof_receipt *p);
+/*
+ * The tree over n > 0 leaves: its root, and for each the steps to it.  At most
+ * 1 << PROOF_DEPTH; depth and path of each receipt are filled in.
+ */
+void proof_tree(uint8_t root[HASH_LEN], struct proof_receipt *const *p,
+    size_t n);
+/* Append what is signed; PROOF_TBS_MAX. */
+void proof_receipt_tbs(struct buf *out, const uint8_t server[HASH_LEN],
+    const uint8_t root[HASH_LEN]);
+/* 0 when the signature is that of the key in it, whose hash is p->server. */
+int proof_receipt_verify(const struct proof_receipt *p);
+
+/* Begin and go on with H(messages): of each u8 kind | u32 length | text. */
+void proof_sent(EVP_MD_CTX *sent, uint8_t kind, struct bytes text);
+
 /* ---- the messages of a conversation, joined ------------------------------ */
 
 /* A message as it is stored. */

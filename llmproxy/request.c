@@ -211,11 +211,12 @@ conclude(struct request *r, const struct outcome *o)
 	};
 
 	flush(r);
+	/* First: whoever hears of the end finds the vault informed. */
+	report(r, o->finish);
 	if (o->code == 0)
 		(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
 	else
 		send_error(r, o->code, o->text);
-	report(r, o->finish);
 	request_free(r);
 }
 

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 service_new
 standin_start
 URL=http://127.0.0.1:$UPSTREAM_PORT/v1
-MODELS="echo:echo other:stand-in"
+MODELS="echo:echo broken:trunc"
 service_init
 service_start
 user_new alice
@@ -58,6 +58,17 @@ expect "and what that proves" 0 "not who held the keys" \
 talk good
 talk other
 
+# An answer that breaks off has a receipt that says so.
+as alice ask --sign -m broken "the first of broken" >/dev/null 2>&1 || :
+ID=$(as alice list | awk 'NR == 1 { print $1 }')
+as alice export --signed "$ID" >"$T/broken.json"
+
+# The same word from the second verifier, which knows docs/protocol.md alone.
+second() {
+	python3 regress/verify_export.py "$1" "$FINGERPRINT" \
+	    "$T/alice/id_cloister.pub"
+}
+
 service_stop || bad "a clean stop has status 0"
 expect "without the server" 0 "ok: whole" as alice verify "$T/good.json"
 expect "bob has other keys" 1 "none of those" as bob verify "$T/good.json"
@@ -69,13 +80,33 @@ expect "a server that is not known" 1 "not known here" \
 expect "and that is told" 0 "ok: whole" as bob verify --server-key \
     "$FINGERPRINT" "$T/good.json" "$T/alice/id_cloister.pub"
 
+expect "receipts" 0 "ok message 4: receipt of the server: complete" \
+    as alice verify "$T/good.json"
+expect "an incomplete answer" 7 "NOT COMPLETE" as alice verify "$T/broken.json"
+expect "the second verifier: a good export" 0 "ok: 2" second "$T/good.json"
+expect "the second verifier: one with gaps" 0 "ok: 3" second "$T/first.json"
+expect "the second verifier: an incomplete answer" 7 "ok: 1" \
+    second "$T/broken.json"
+
 # What each change is called.
 named() {
 	case $1 in
 	"a question edited" | "a signature flipped")
 		echo "BAD message 3: its text is not" ;;
-	"an answer edited" | "another "* | "other tokens")
+	"an answer edited")
+		echo "BAD message 2: its text is not the answer that" ;;
+	"another time" | "other tokens")
 		echo "of messages 2 to 2 something was changed" ;;
+	"another model" | "another finish" | "an incomplete answer as complete")
+		echo "its receipt says another model or another end" ;;
+	"an answer of another conversation")
+		echo "its receipt is of another conversation" ;;
+	"a receipt flipped")
+		echo "BAD message 2: its receipt was changed" ;;
+	"a receipt cut")
+		echo "BAD message 2: its receipt is damaged" ;;
+	"a receipt said to be complete")
+		echo "BAD message 2: its receipt was changed" ;;
 	"the last answer edited")
 		echo "of messages 4 to 6 something is not as" ;;
 	"a question dropped")
@@ -105,10 +136,22 @@ named() {
 	esac
 }
 python3 regress/tamper.py | while read -r CASE; do
+	[ "$CASE" != "an incomplete answer as complete" ] || continue
 	python3 regress/tamper.py "$CASE" "$T/good.json" "$T/other.json" \
 	    >"$T/bad.json"
 	expect "tampered: $CASE" 1 "$(named "$CASE")" \
 	    as alice verify "$T/bad.json"
+	expect "the second verifier: $CASE" 1 "BAD" second "$T/bad.json"
+done
+# An answer that broke off never becomes a complete one.
+for CASE in "an incomplete answer as complete" "a receipt said to be complete" \
+    "a receipt flipped"; do
+	python3 regress/tamper.py "$CASE" "$T/broken.json" "$T/other.json" \
+	    >"$T/bad.json"
+	expect "tampered: a broken one: $CASE" 1 "$(named "$CASE")" \
+	    as alice verify "$T/bad.json"
+	expect "the second verifier: a broken one: $CASE" 1 "BAD" \
+	    second "$T/bad.json"
 done
 head -c 5000 "$T/good.json" >"$T/bad.json"
 expect "half a file" 1 "not JSON" as alice verify "$T/bad.json"

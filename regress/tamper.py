@@ -8,6 +8,7 @@ GOOD and OTHER are exports of two conversations of the same user, both of at
 least four messages that go question, answer, question, answer.
 """
 import json
+import struct
 import sys
 
 
@@ -50,6 +51,12 @@ def flip(raw):
     raw[-1] ^= 1
 
 
+def complete(raw):
+    """Its byte of finish, whatever it was, is 1 (or 2, if it was that)."""
+    n = struct.unpack(">H", raw[257:259])[0]
+    raw[259 + n] = 2 if raw[259 + n] == 1 else 1
+
+
 def put(d, i, **members):
     d["messages"][i].update(members)
 
@@ -80,6 +87,12 @@ CASES = {
     "no signed end": lambda d, o: d.pop("signed"),
     "a signature flipped": lambda d, o: proof(d, 2, flip),
     "a signature cut": lambda d, o: proof(d, 2, lambda r: r.pop()),
+    "a receipt flipped": lambda d, o: proof(d, 1, flip),
+    "a receipt cut": lambda d, o: proof(d, 1, lambda r: r.pop()),
+    "a receipt taken off": lambda d, o: d["messages"][1].pop("proof"),
+    "a receipt said to be complete": lambda d, o: (
+        proof(d, 1, complete), put(d, 1, finish=1)),
+    "an incomplete answer as complete": lambda d, o: put(d, 1, finish=1),
     "a signature of no hexadecimal": lambda d, o: put(d, 2, proof="0g"),
     "a signature taken off": lambda d, o: d["messages"][2].pop("proof"),
     "two signatures swapped": lambda d, o: (

@@ -189,6 +189,9 @@ struct worker {
 	uint32_t		 granted;	/* providers, one bit each */
 	uint64_t		 grants_since_ms;
 	unsigned		 grants;
+	LIST_HEAD(, asked)	 asked;		/* signed questions, no answer yet */
+	unsigned		 nasked;
+	uint64_t		 receipts;	/* that were asked for */
 };
 
 /* Operations that wait to be written, with H. */
@@ -248,6 +251,19 @@ struct change {
 	void			(*done)(struct change *, uint16_t code);
 };
 
+/* A signed question whose answer is to get a receipt. */
+struct asked {
+	LIST_ENTRY(asked)	 link;
+	uint32_t		 req;
+	uint8_t			 conv[REC_ID];		/* once it is stored */
+	uint64_t		 number;
+	uint8_t			 signature[HASH_LEN];	/* its hash */
+	bool			 reported;	/* by the llmproxy: */
+	uint8_t			 finish;
+	uint8_t			 sent[HASH_LEN];
+	uint8_t			 response[HASH_LEN];
+};
+
 /* A message on its way into the store. */
 struct put {
 	struct change		 change;
@@ -255,6 +271,8 @@ struct put {
 	bool			 imported;	/* keeps its time */
 	uint64_t		 number;	/* as it was signed; 0: it was not */
 	struct buf		 proof;
+	LIST_ENTRY(put)		 waits;		/* for a receipt */
+	uint64_t		 receipt_id;
 	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
@@ -376,6 +394,10 @@ struct vault {
 	struct chan		*llm[ROLE_MAX_PROVIDERS];
 	int			 nllm;
 	uint8_t			 host_hash[32];	/* of the host key's SPKI */
+
+	/* receipts that keyd was asked for */
+	LIST_HEAD(, put)	 receipting;
+	uint64_t		 receipt_id;	/* of the last one */
 
 	/* state */
 	LIST_HEAD(, user)	 users;
@@ -798,6 +820,8 @@ void conv_erase(struct vault *v, struct conv *c, void (*told)(void *, uint16_t),
 void import_begin(struct worker *w, const struct m_sv_import *m);
 void put_begin(struct worker *w, const struct m_sv_put *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
+/* Its receipt, which may be empty, is in p->proof: store it. */
+void put_receipted(struct put *p);
 
 /* ---- vault_proof.c ------------------------------------------------------ */
 
@@ -807,6 +831,25 @@ void put_data(struct worker *w, const struct m_sv_data *m);
  */
 uint16_t proof_check(const struct worker *w, struct bytes proof,
     struct bytes text, uint64_t *number);
+
+/* A signed question was taken; w is its session's. */
+void proof_asked(struct worker *w, uint32_t req, struct bytes proof);
+/* It is stored, or not (conv NULL). */
+void proof_stored(struct worker *w, uint32_t req, const uint8_t *conv,
+    uint64_t number);
+/* What an llmproxy reports of its answer. */
+void proof_usage(struct worker *w, const struct m_lv_usage *m);
+/*
+ * The whole text of an answer is there: 0 when keyd was asked for a receipt, which
+ * put_receipted() will bring; 1 when there is none to be; -1 when the answer is not
+ * what the llmproxy has reported: the worker is at fault.
+ */
+int proof_receipt(struct worker *w, struct put *p);
+/* kv_receipt. */
+void proof_on_keyd(struct vault *v, struct chan *c,
+    const struct m_kv_receipt *m);
+/* The session is over. */
+void proof_over(struct worker *w);
 
 /* ---- vault_list.c ------------------------------------------------------- */
 

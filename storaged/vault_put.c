@@ -112,6 +112,9 @@ put_done(struct change *ch, uint16_t code)
 	struct m_vs_stored m = { .req = ch->sreq.req,
 	    .number = ch->head.last, .time_us = ch->head.updated_us };
 
+	if (p->number != 0 && ch->sreq.w != NULL)
+		proof_stored(ch->sreq.w, ch->sreq.req, code == 0 ? c->id : NULL,
+		    ch->head.last);
 	if (code != 0) {
 		put_error(p, code);
 		return;
@@ -173,7 +176,32 @@ put_complete(struct put *p)
 		return;
 	}
 	p->complete = true;
+	if (p->entry.kind == KIND_USER && p->proof.n > 0)
+		proof_asked(w, ch->sreq.req, buf_bytes(&p->proof));
+	else if (p->entry.kind == KIND_ASSISTANT && !p->imported)
+		switch (proof_receipt(w, p)) {
+		case 0:
+			return;
+		case -1:
+			put_error(p, ERR_BAD);
+			worker_violation(w, "an answer that is not the one "
+			    "that the llmproxy gave");
+			return;
+		default:
+			break;
+		}
 	change_add(ch);
+}
+
+void
+put_receipted(struct put *p)
+{
+	struct vault *v = p->change.v;
+	struct conv *c = p->change.conv;
+
+	c->user->nchanges--;
+	change_add(&p->change);
+	conv_unpin(v, c);
 }
 
 static struct put *

@@ -83,6 +83,10 @@
 "kv_identity 0a01 KEYD_VAULT AB WAIT =32",
 "kv_nonce 0a02 KEYD_VAULT AB UP u64 =32",
 "kv_signed 0a90 KEYD_VAULT AB UP u64",
+"vk_receipt 0a98 KEYD_VAULT BA UP u64 u64 u64 =32 =32 =16 u64 =32 =32 =32 u8 "
+    "text<=64",
+"kv_receipt 0a99 KEYD_VAULT AB UP u64 <=2048",
+"vk_over 0a9a KEYD_VAULT BA UP u64",
 "vk_seal 0a20 KEYD_VAULT BA UP =32",
 /* A vault, B keyd */
 "boot_unwrap 0b01 BOOT AB ASK u32 <=512",
