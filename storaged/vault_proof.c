@@ -181,7 +181,8 @@ proof_receipt(struct worker *w, struct put *p)
 	forget(w, a);
 	/* Until it is a change of its conversation, in put_receipted(). */
 	conv_pin(p->change.conv);
-	p->change.conv->user->nchanges++;
+	if ((p->change.user = p->change.conv->user) != NULL)
+		p->change.user->nchanges++;
 	LIST_INSERT_HEAD(&v->receipting, p, waits);
 	if (chan_send(v->keyd, MSG_vk_receipt, &q, -1) == -1)
 		log_err("keyd is gone");

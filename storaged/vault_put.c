@@ -199,7 +199,9 @@ put_receipted(struct put *p)
 	struct vault *v = p->change.v;
 	struct conv *c = p->change.conv;
 
-	c->user->nchanges--;
+	/* Its conversation may be deleted by now, and has no user then. */
+	if (p->change.user != NULL)
+		p->change.user->nchanges--;
 	change_add(&p->change);
 	conv_unpin(v, c);
 }

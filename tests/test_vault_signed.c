@@ -175,6 +175,265 @@ no_message_key(void **state)
 	buf_free(&proof);
 }
 
+/* ---- receipts ---------------------------------------------------------------- */
+
+/* alice's session with a model, and a signed question stored under request 5. */
+static void
+ask_signed(struct rig *r, struct pair *p, uint8_t conv[16])
+{
+	static const uint8_t session_id[32] = "a session";
+	struct m_sv_open_model om = { .req = 2 };
+	struct buf proof = BUF_INIT(PROOF_MAX);
+	struct msg m;
+
+	rig_new(r);
+	chan_set_state(r->keyd, KEYD_VAULT_UP);
+	user_with(r, "alice", &alice, buf_bytes(&message_spki));
+	begin(r, p, session_id);
+	assert_int_equal(chan_send(p->sess, MSG_sv_open_model, &om, -1), 0);
+	expect(r, r->llm, MSG_vl_grant, &m);
+	close(m.fd);
+	expect(r, p->sess, MSG_vs_open_model, &m);
+	close(m.fd);
+	memset(conv, 0, 16);
+	make(&proof, r, session_id, 1, "question", 0);
+	put_signed(p, conv, 1, "question", buf_bytes(&proof));
+	expect(r, p->sess, MSG_vs_stored, &m);
+	memcpy(conv, m.u.vs_stored.conv, 16);
+	buf_free(&proof);
+}
+
+/* The llmproxy's word on the answer to request 5. */
+static void
+report(struct rig *r, const struct pair *p, const char *text, uint8_t finish)
+{
+	struct m_lv_usage u = { .n = p->n, .req = 5, .finish = finish,
+	    .model = bytes_str("small") };
+
+	memset(u.sent_hash, 6, sizeof(u.sent_hash));
+	sha256(u.answer_hash, bytes_str(text));
+	assert_int_equal(chan_send(r->llm, MSG_lv_usage, &u, -1), 0);
+}
+
+static void
+answer(struct pair *p, const uint8_t conv[16], const char *text,
+    uint8_t finish)
+{
+	struct m_sv_put m = { .req = 5, .kind = 2, .finish = finish,
+	    .model = bytes_str("small"), .len = (uint32_t)strlen(text) };
+	struct m_sv_data d = { .req = 5, .data = bytes_str(text) };
+
+	memcpy(m.conv, conv, 16);
+	assert_int_equal(chan_send(p->sess, MSG_sv_put, &m, -1), 0);
+	assert_int_equal(chan_send(p->sess, MSG_sv_data, &d, -1), 0);
+}
+
+/* keyd's answer to what the vault asked in m: a receipt that nobody verifies. */
+static void
+give_receipt(struct rig *r, const struct m_vk_receipt *q, struct buf *out)
+{
+	struct m_kv_receipt m = { .id = q->id };
+	struct proof_receipt p = { .number = q->number,
+	    .question = q->question, .finish = q->finish, .time_us = 1,
+	    .spki = bytes_str("key"), .sig = bytes_str("sig") };
+
+	memcpy(p.response, q->response, HASH_LEN);
+	buf_reset(out);
+	proof_receipt_encode(out, &p);
+	m.receipt = buf_bytes(out);
+	assert_int_equal(chan_send(r->keyd, MSG_kv_receipt, &m, -1), 0);
+}
+
+static void
+end(struct rig *r, struct pair *p)
+{
+	pair_close(p);
+	rig_stop(r, true);
+	rig_free(r);
+}
+
+/* Every answer to a signed question gets one, which is stored with it. */
+static void
+answers_get_receipts(void **state)
+{
+	struct buf receipt = BUF_INIT(PROOF_MAX);
+	uint8_t conv[16], hash[32];
+	struct m_vk_receipt q;
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	ask_signed(&r, &p, conv);
+	report(&r, &p, "answer", 1);
+	answer(&p, conv, "answer", 1);
+	expect(&r, r.keyd, MSG_vk_receipt, &m);
+	q = m.u.vk_receipt;
+	assert_true(q.n == p.n && q.number == 1 && q.question == 1);
+	assert_int_equal(q.finish, 1);
+	assert_memory_equal(q.conv, conv, 16);
+	sha256(hash, bytes_str("answer"));
+	assert_memory_equal(q.response, hash, 32);
+	memset(hash, 6, sizeof(hash));
+	assert_memory_equal(q.sent, hash, 32);
+	sha256(hash, buf_bytes(&alice.sign_spki));
+	assert_memory_equal(q.client, hash, 32);
+	/* Not stored, and not acknowledged, before. */
+	for (int i = 0; i < 20; i++)
+		pump(&r);
+	assert_true(conv_find(r.v, conv)->last == 1);
+	give_receipt(&r, &q, &receipt);
+	expect(&r, p.sess, MSG_vs_stored, &m);
+	assert_true(m.u.vs_stored.number == 2);
+	read_send(&p, 7, conv, 2, 0);
+	expect(&r, p.sess, MSG_vs_msg, &m);
+	assert_true(bytes_eq(m.u.vs_msg.proof, buf_bytes(&receipt)));
+	expect(&r, p.sess, MSG_vs_data, &m);
+	expect(&r, p.sess, MSG_vs_done, &m);
+	/* One that nobody signed gets none; nor does a second answer. */
+	assert_true(put_text(&r, &p, conv, 1, "unsigned") == 3);
+	report(&r, &p, "other", 1);
+	answer(&p, conv, "other", 1);
+	expect(&r, p.sess, MSG_vs_stored, &m);
+	pair_close(&p);
+	expect(&r, r.keyd, MSG_vk_over, &m);
+	assert_true(m.u.vk_over.n == q.n);
+	end(&r, &p);
+	buf_free(&receipt);
+}
+
+/* The session worker is gone meanwhile: the answer is stored all the same. */
+static void
+worker_gone(void **state)
+{
+	struct buf receipt = BUF_INIT(PROOF_MAX);
+	struct m_vk_receipt q;
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	ask_signed(&r, &p, conv);
+	report(&r, &p, "answer", 1);
+	answer(&p, conv, "answer", 1);
+	expect(&r, r.keyd, MSG_vk_receipt, &m);
+	q = m.u.vk_receipt;
+	pair_close(&p);
+	expect(&r, r.keyd, MSG_vk_over, &m);
+	give_receipt(&r, &q, &receipt);
+	for (int i = 0; i < WAIT_TRIES && conv_find(r.v, conv)->last < 2; i++)
+		pump(&r);
+	assert_true(conv_find(r.v, conv)->last == 2);
+	end(&r, &p);
+	buf_free(&receipt);
+}
+
+/* What a session worker cut says so, whatever the model's end was. */
+static void
+cut_answers(void **state)
+{
+	static const struct { uint8_t said, put; const char *text; } cases[] = {
+		{ 1, 4, "ans" }, { 1, 3, "a" }, { 4, 4, "answer" },
+		{ 2, 2, "answer" }, { 5, 5, "answer" }
+	};
+	struct buf receipt = BUF_INIT(PROOF_MAX);
+	struct m_vk_receipt q;
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask_signed(&r, &p, conv);
+		report(&r, &p, "answer", cases[i].said);
+		answer(&p, conv, cases[i].text, cases[i].put);
+		expect(&r, r.keyd, MSG_vk_receipt, &m);
+		q = m.u.vk_receipt;
+		assert_int_equal(q.finish, cases[i].put);
+		give_receipt(&r, &q, &receipt);
+		expect(&r, p.sess, MSG_vs_stored, &m);
+		end(&r, &p);
+	}
+	buf_free(&receipt);
+}
+
+/* An answer that the llmproxy did not give: no receipt, and the session ends. */
+static void
+forged_answers(void **state)
+{
+	static const struct { uint8_t said, put; const char *text; } cases[] = {
+		{ 1, 1, "forged" }, { 4, 1, "answer" }, { 3, 1, "answer" },
+		{ 4, 2, "answer" }, { 1, 2, "forged" }, { 5, 6, "answer" },
+		{ 1, 7, "forged" }, { 1, 0, "answer" }
+	};
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask_signed(&r, &p, conv);
+		report(&r, &p, "answer", cases[i].said);
+		answer(&p, conv, cases[i].text, cases[i].put);
+		for (int k = 0; k < WAIT_TRIES && strstr(logged,
+		    "not the one that the llmproxy gave") == NULL; k++)
+			pump(&r);
+		assert_non_null(strstr(logged, "violation|"));
+		assert_true(conv_find(r.v, conv)->last == 1);
+		assert_true(r.v->receipt_id == 0);
+		end(&r, &p);
+	}
+}
+
+/* Without a word of an llmproxy there is nothing to sign. */
+static void
+no_report(void **state)
+{
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	ask_signed(&r, &p, conv);
+	answer(&p, conv, "answer", 1);
+	expect(&r, p.sess, MSG_vs_stored, &m);
+	read_send(&p, 7, conv, 2, 0);
+	expect(&r, p.sess, MSG_vs_msg, &m);
+	assert_int_equal(m.u.vs_msg.proof.n, 0);
+	expect(&r, p.sess, MSG_vs_data, &m);
+	end(&r, &p);
+}
+
+/* A conversation is deleted while keyd signs. */
+static void
+deleted_meanwhile(void **state)
+{
+	struct buf receipt = BUF_INIT(PROOF_MAX);
+	struct m_sv_delete del = { .req = 9 };
+	struct m_vk_receipt q;
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	ask_signed(&r, &p, conv);
+	report(&r, &p, "answer", 1);
+	answer(&p, conv, "answer", 1);
+	expect(&r, r.keyd, MSG_vk_receipt, &m);
+	q = m.u.vk_receipt;
+	memcpy(del.conv, conv, 16);
+	assert_int_equal(chan_send(p.sess, MSG_sv_delete, &del, -1), 0);
+	expect(&r, p.sess, MSG_vs_deleted, &m);
+	give_receipt(&r, &q, &receipt);
+	expect_error(&r, &p, 5, ERR_NO_CONV);
+	end(&r, &p);
+	buf_free(&receipt);
+}
+
 static int
 setup(void **state)
 {
@@ -199,6 +458,12 @@ main(void)
 		cmocka_unit_test(kept_and_given_back),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(no_message_key),
+		cmocka_unit_test(answers_get_receipts),
+		cmocka_unit_test(worker_gone),
+		cmocka_unit_test(cut_answers),
+		cmocka_unit_test(forged_answers),
+		cmocka_unit_test(no_report),
+		cmocka_unit_test(deleted_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
