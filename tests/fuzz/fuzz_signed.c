@@ -12,6 +12,8 @@
 static EVP_PKEY *key;
 static struct buf spki = BUF_INIT(RSA_SPKI_MAX);
 static struct verify_key own;
+static EVP_MD_CTX *sent;
+static uint8_t last_signature[HASH_LEN], last_leaf[HASH_LEN];
 static char good[65536];
 static size_t good_n;
 
@@ -45,6 +47,36 @@ add_hex(const char *name, struct bytes b)
 	add("\"%s\": \"%s\"", name, hex);
 }
 
+/* The server's word on an answer; its key is the user's, here. */
+static void
+add_receipt(struct buf *out, const struct proof_message *m)
+{
+	struct buf tbs = BUF_INIT(PROOF_TBS_MAX), sig = BUF_INIT(RSA_OUT_MAX);
+	struct proof_receipt r = { .number = m->number / 2,
+	    .question = m->number - 1, .model = m->model,
+	    .finish = m->finish, .time_us = 8, .spki = buf_bytes(&spki) };
+	struct proof_receipt *all[1] = { &r };
+	EVP_MD_CTX *copy = EVP_MD_CTX_new();
+	uint8_t root[HASH_LEN];
+
+	need(copy != NULL && EVP_MD_CTX_copy_ex(copy, sent) == 1 &&
+	    EVP_DigestFinal_ex(copy, r.sent, NULL) == 1);
+	EVP_MD_CTX_free(copy);
+	memcpy(r.server, own.message, HASH_LEN);
+	memcpy(r.client, own.sign, HASH_LEN);
+	memcpy(r.signature, last_signature, HASH_LEN);
+	memcpy(r.previous, last_leaf, HASH_LEN);
+	sha256(r.response, m->text);
+	memset(r.salt, 7, HASH_LEN);
+	proof_receipt_leaf(last_leaf, &r);
+	proof_tree(root, all, 1);
+	proof_receipt_tbs(&tbs, r.server, root);
+	sign(&sig, &tbs);
+	r.sig = buf_bytes(&sig);
+	proof_receipt_encode(out, &r);
+	buf_free(&sig);
+}
+
 static void
 add_message(struct proof_export *e, uint64_t number)
 {
@@ -71,6 +103,12 @@ add_message(struct proof_export *e, uint64_t number)
 		m.proof = buf_bytes(&proof);
 	}
 	/* No member has the value that it has when it is not there. */
+	if (m.kind == 2) {
+		add_receipt(&proof, &m);
+		m.proof = buf_bytes(&proof);
+	} else
+		sha256(last_signature, buf_bytes(&sig));
+	proof_sent(sent, m.kind, m.text);
 	add("%s\n{\"role\": \"%s\", \"time_us\": %d, %s\"model\": "
 	    "\"m\", \"text\": \"text\", \"number\": %d", number > 1 ? "," : "",
 	    m.kind == 1 ? "user" : "assistant", (int)number,
@@ -158,6 +196,8 @@ fuzz_setup(void)
 	need(rsa_spki_encode(&spki, key) == 0);
 	memset(own.sign, 7, HASH_LEN);
 	sha256(own.message, buf_bytes(&spki));
+	need((sent = EVP_MD_CTX_new()) != NULL &&
+	    EVP_DigestInit_ex(sent, sha256_md(), NULL) == 1);
 	make_good();
 	need(verifies(bytes_of(good, good_n)) == 1);
 }
@@ -204,10 +244,15 @@ proof(struct bytes b)
 {
 	struct buf again = BUF_INIT(PROOF_MAX);
 	struct proof_user p;
+	struct proof_receipt r;
 
 	if (proof_user_decode(&p, b) == 0) {
 		proof_user_encode(&again, &p);
 		need(!again.err && bytes_eq(buf_bytes(&again), b));
+	} else if (proof_receipt_decode(&r, b) == 0) {
+		proof_receipt_encode(&again, &r);
+		need(!again.err && bytes_eq(buf_bytes(&again), b));
+		(void)proof_receipt_verify(&r);
 	}
 	buf_free(&again);
 }
