@@ -72,10 +72,15 @@ proof_asked(struct worker *w, uint32_t req, struct bytes proof)
 	struct proof_user p;
 	struct asked *a;
 
-	/* A session asks as many questions at once as it has requests. */
-	if (w->nasked >= VAULT_REQS_MAX || find(w, req) != NULL ||
-	    proof_user_decode(&p, proof) != 0)
+	if (find(w, req) != NULL || proof_user_decode(&p, proof) != 0)
 		return;
+	/* Many may get no answer; so many at once are not under way. */
+	if (w->nasked == VAULT_REQS_MAX) {
+		LIST_FOREACH(a, &w->asked, link)
+			if (LIST_NEXT(a, link) == NULL)
+				break;
+		forget(w, a);
+	}
 	if ((a = calloc(1, sizeof(*a))) == NULL)
 		fatal("calloc");
 	a->req = req;

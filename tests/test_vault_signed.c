@@ -407,6 +407,48 @@ no_report(void **state)
 	end(&r, &p);
 }
 
+/* Questions that never got an answer keep no later one from its receipt. */
+static void
+many_without_answer(void **state)
+{
+	static const uint8_t session_id[32] = "a session";
+	struct buf proof = BUF_INIT(PROOF_MAX), receipt = BUF_INIT(PROOF_MAX);
+	struct m_vk_receipt q;
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	ask_signed(&r, &p, conv);
+	for (uint64_t i = 2; i <= 2 * VAULT_REQS_MAX; i++) {
+		struct m_sv_put put = { .req = (uint32_t)i + 10, .kind = 1,
+		    .model = bytes_str("small"), .len = 1 };
+		struct m_sv_data d = { .req = put.req, .data = bytes_str("q") };
+
+		make(&proof, &r, session_id, i, "q", 0);
+		put.proof = buf_bytes(&proof);
+		memcpy(put.conv, conv, 16);
+		assert_int_equal(chan_send(p.sess, MSG_sv_put, &put, -1), 0);
+		assert_int_equal(chan_send(p.sess, MSG_sv_data, &d, -1), 0);
+		expect(&r, p.sess, MSG_vs_stored, &m);
+		assert_true(m.u.vs_stored.number == i);
+	}
+	make(&proof, &r, session_id, 2 * VAULT_REQS_MAX + 1, "question", 0);
+	put_signed(&p, conv, 1, "question", buf_bytes(&proof));
+	expect(&r, p.sess, MSG_vs_stored, &m);
+	report(&r, &p, "answer", 1);
+	answer(&p, conv, "answer", 1);
+	expect(&r, r.keyd, MSG_vk_receipt, &m);
+	q = m.u.vk_receipt;
+	assert_true(q.question == 2 * VAULT_REQS_MAX + 1);
+	give_receipt(&r, &q, &receipt);
+	expect(&r, p.sess, MSG_vs_stored, &m);
+	end(&r, &p);
+	buf_free(&proof);
+	buf_free(&receipt);
+}
+
 /* A conversation is deleted while keyd signs. */
 static void
 deleted_meanwhile(void **state)
@@ -463,6 +505,7 @@ main(void)
 		cmocka_unit_test(cut_answers),
 		cmocka_unit_test(forged_answers),
 		cmocka_unit_test(no_report),
+		cmocka_unit_test(many_without_answer),
 		cmocka_unit_test(deleted_meanwhile),
 	};
 
