@@ -24,7 +24,7 @@ do_model(struct chat *c, const char *arg)
 		ui_err("this is not the name of a model");
 		return CHAT_DONE;
 	}
-	c->cl->args.model = c->model;
+	c->cl->model = c->model;
 	ui_err("from now on: %s", c->model);
 	return CHAT_DONE;
 }
@@ -35,6 +35,7 @@ do_new(struct chat *c, const char *arg)
 	(void)arg;
 	memset(c->conv, 0, sizeof(c->conv));
 	c->last = 0;
+	c->cl->system_due = c->cl->system != NULL;
 	buf_reset(&c->attached);
 	ui_err("a new conversation");
 	return CHAT_DONE;
@@ -51,6 +52,7 @@ do_open(struct chat *c, const char *arg)
 	    convs_find(c->cl->conn, arg, conv) == RC_OK) {
 		memcpy(c->conv, conv, CONV_LEN);
 		c->last = 0;
+		c->cl->system_due = false;	/* it has its own */
 		ui_err("going on with it");
 	}
 	return CHAT_DONE;

@@ -8,7 +8,7 @@
 struct chat {
 	struct client	*cl;
 	uint8_t		 conv[CONV_LEN];	/* zeros: a new one */
-	char		 model[65];		/* what cl->args.model points to */
+	char		 model[65];		/* what cl->model points to */
 	uint64_t	 last;		/* its last message; 0: not known */
 	struct buf	 attached;		/* files for the next question */
 };

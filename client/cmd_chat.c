@@ -1,4 +1,5 @@
 #include "answer.h"
+#include "attach.h"
 #include "chat_commands.h"
 #include "convs.h"
 #include "exits.h"
@@ -150,10 +151,17 @@ cmd_chat(struct client *cl)
 		rc = convs_choose(cl, c.conv);
 	if (rc != RC_OK)
 		return rc;
+	for (int i = 0; i < cl->args.nfiles && rc == RC_OK; i++)
+		rc = attach_file(&c.attached, cl->args.files[i]);
+	if (rc != RC_OK) {
+		buf_free(&c.attached);
+		return rc;
+	}
 	conn_keep(cl->conn);
 	intr_start();
 	/* Who wants nothing stored wants it here as little. */
-	l = lines_new(cl->conn, cl->args.nostore ? NULL : cl->conf.history);
+	l = lines_new(cl->conn, cl->args.nostore ||
+	    !cl->conf.keep_history ? NULL : cl->conf.history);
 	lines_complete(l, chat_command_words());
 	if (lines_typed(l))
 		ui_err("^C cancels an answer, ^D ends, /help tells more%s", cl->args.nostore ?

@@ -72,7 +72,8 @@ static int
 message_json(const struct m_s_msg *m)
 {
 	return put_json(json_pack("{s:s, s:I, s:o, s:i, s:I, s:I, s:o}",
-	    "role", m->kind == KIND_USER ? "user" : "assistant",
+	    "role", m->kind == KIND_USER ? "user" :
+	    m->kind == KIND_ASSISTANT ? "assistant" : "system",
 	    "time_us", (json_int_t)m->time_us,
 	    "model", text_json(m->model), "finish", (int)m->finish,
 	    "prompt_tokens", (json_int_t)m->prompt_tokens,
@@ -86,7 +87,7 @@ message(const struct m_s_msg *m, void *arg)
 	struct export *e = arg;
 	char when[UI_TIME];
 
-	if (m->kind != KIND_USER && m->kind != KIND_ASSISTANT) {
+	if (m->kind < KIND_USER || m->kind > KIND_SYSTEM) {
 		ui_err("message %ju is of a kind that this version cannot "
 		    "export", (uintmax_t)m->number);
 		return RC_ERROR;
@@ -97,8 +98,9 @@ message(const struct m_s_msg *m, void *arg)
 		return message_json(m);
 	}
 	ui_time(when, m->time_us);
-	if (ui_printf("\n## %s%.*s, %s\n\n", m->kind == KIND_USER ? "You" : "",
-	    m->kind == KIND_USER ? 0 : (int)m->model.n,
+	if (ui_printf("\n## %s%.*s, %s\n\n", m->kind == KIND_USER ? "You" :
+	    m->kind == KIND_SYSTEM ? "System prompt" : "",
+	    m->kind != KIND_ASSISTANT ? 0 : (int)m->model.n,
 	    (const char *)m->model.p, when) == -1 || ui_out(m->text) == -1)
 		return RC_ERROR;
 	return ui_newline() == -1 ? RC_ERROR : RC_OK;

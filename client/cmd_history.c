@@ -91,7 +91,8 @@ show_found(const struct m_s_found *f)
 	struct buf text = BUF_INIT(LINE_MAX_BYTES);
 	char id[CONV_HEX], when[UI_TIME];
 	const char *who = f->kind == KIND_USER ? "you" :
-	    f->kind == KIND_ASSISTANT ? "answer" : "title";
+	    f->kind == KIND_ASSISTANT ? "answer" :
+	    f->kind == KIND_SYSTEM ? "system" : "title";
 	int rv;
 
 	hex_encode(id, f->conv, CONV_LEN);

@@ -86,11 +86,11 @@ show_msg(const struct m_s_msg *m)
 	char when[UI_TIME], who[128];
 	int rv;
 
-	if (m->kind == KIND_USER)
-		(void)strlcpy(who, "you", sizeof(who));
+	if (m->kind != KIND_ASSISTANT)
+		(void)strlcpy(who, m->kind == KIND_USER ? "you" :
+		    "your system prompt", sizeof(who));
 	else
-		(void)snprintf(who, sizeof(who), "%s %.*s",
-		    m->kind == KIND_ASSISTANT ? "answer of" : "system prompt of",
+		(void)snprintf(who, sizeof(who), "answer of %.*s",
 		    (int)m->model.n, (const char *)m->model.p);
 	ui_time(when, m->time_us);
 	/* Attributes must not pass through what makes text harmless. */

@@ -239,7 +239,10 @@ struct change {
 	unsigned		 loads;		/* replies to come before */
 	uint16_t		 failed;	/* what one of them gave */
 	struct rec_head		 head;		/* afterwards */
-	/* Make commit.ops and the new head (that of now is in it); 0 or -1. */
+	/*
+	 * Make commit.ops and the new head (that of now is in it): 0, an error
+	 * code to refuse it, or a negative number.
+	 */
 	int			(*seal)(struct change *);
 	/* It is durable, or failed with an error code: answer and free. */
 	void			(*done)(struct change *, uint16_t code);
@@ -250,6 +253,7 @@ struct put {
 	struct change		 change;
 	TAILQ_ENTRY(put)	 receiving;
 	bool			 imported;	/* keeps its time */
+	uint64_t		 after;		/* only behind this one; 0: any */
 	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
@@ -792,6 +796,7 @@ void conv_erase(struct vault *v, struct conv *c, void (*told)(void *, uint16_t),
 
 void import_begin(struct worker *w, const struct m_sv_import *m);
 void put_begin(struct worker *w, const struct m_sv_put *m);
+void withdraw_begin(struct worker *w, const struct m_sv_withdraw *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
 
 /* ---- vault_list.c ------------------------------------------------------- */

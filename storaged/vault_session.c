@@ -26,6 +26,8 @@ static const struct {
 	{ ERR_KEY, "there is no such key, or it was revoked", "`cloister keys' "
 	    "shows yours; a revoked key stays so, `cloister keygen' makes new "
 	    "ones" },
+	{ ERR_CHANGED, "the conversation has gone on meanwhile",
+	    "look at it before you try again" },
 	{ ERR_NO_TICKET, "this session cannot be resumed",
 	    "the next one begins with a whole handshake" },
 };
@@ -291,6 +293,9 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_rename:
 		rename_begin(w, &m->u.sv_rename);
+		break;
+	case MSG_sv_withdraw:
+		withdraw_begin(w, &m->u.sv_withdraw);
 		break;
 	case MSG_sv_search:
 		search_begin(w, &m->u.sv_search);
