@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "answer.h"
 #include "attach.h"
 #include "chat_commands.h"
@@ -117,6 +119,8 @@ talk(struct chat *c, struct lines *l)
 
 	while (!gone && !over(c, l, rc) &&
 	    (r = read_prompt(l, &text)) != LINES_END) {
+		if (r != LINES_LINE || text.n == 0)
+			c->editing = false;
 		if (r == LINES_LOST)
 			rc = RC_LOST;
 		else if (r == LINES_INTERRUPTED && !lines_typed(l)) {
@@ -129,7 +133,7 @@ talk(struct chat *c, struct lines *l)
 		what = lines_typed(l) ? chat_command(c, &text) : CHAT_SEND;
 		if (what == CHAT_QUIT)
 			break;
-		if (what == CHAT_SEND)
+		if (what == CHAT_SEND && (rc = chat_edit_done(c)) == RC_OK)
 			rc = ask(c, l, &text, &gone);
 	}
 	buf_free(&text);
@@ -142,7 +146,8 @@ talk(struct chat *c, struct lines *l)
 int
 cmd_chat(struct client *cl)
 {
-	struct chat c = { .cl = cl, .attached = BUF_INIT(MSG_TEXT_MAX_BYTES) };
+	struct chat c = { .cl = cl, .attached = BUF_INIT(MSG_TEXT_MAX_BYTES),
+	    .again = BUF_INIT(MSG_TEXT_MAX_BYTES) };
 	struct lines *l;
 	int rc;
 
@@ -162,12 +167,16 @@ cmd_chat(struct client *cl)
 	/* Who wants nothing stored wants it here as little. */
 	l = lines_new(cl->conn, cl->args.nostore ||
 	    !cl->conf.keep_history ? NULL : cl->conf.history);
+	c.lines = l;
 	lines_complete(l, chat_command_words());
 	if (lines_typed(l))
 		ui_err("^C cancels an answer, ^D ends, /help tells more%s", cl->args.nostore ?
 		    "; every question stands alone, nothing is stored" : "");
 	rc = talk(&c, l);
 	buf_free(&c.attached);
+	buf_free(&c.again);
+	cl->system = NULL;
+	free(c.system);
 	lines_free(l);
 	intr_stop();
 	return rc;

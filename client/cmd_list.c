@@ -4,6 +4,7 @@
 
 #include "convs.h"
 #include "exits.h"
+#include "said.h"
 #include "text.h"
 #include "ui.h"
 
@@ -123,7 +124,7 @@ cmd_show(struct client *cl)
 	if (rc == RC_OK)
 		rc = convs_find(cl->conn, cl->args.words[0], conv);
 	return rc != RC_OK ? rc :
-	    convs_messages(cl->conn, conv, show_next, NULL);
+	    said_each(cl->conn, conv, show_next, NULL);
 }
 
 int
