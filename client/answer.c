@@ -212,5 +212,6 @@ answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
 		(void)cancel(&a);
 	output_free(a.out);
 	end->gone = a.gone;
+	end->some = a.some;
 	return rc;
 }

@@ -94,7 +94,9 @@ ask(struct chat *c, struct lines *l, struct buf *text, bool *gone)
 	if (rc == RC_LOST && lines_typed(l) && conn_away(c->cl->conn)) {
 		r.text = buf_bytes(text);
 		r.stored = end.stored;
-		(void)recover_run(c->cl, &r, c->conv);
+		r.shown = end.some;
+		if (recover_run(c->cl, &r, c->conv) == RC_OK)
+			rc = r.whole ? RC_OK : RC_INCOMPLETE;
 	}
 	return rc;
 }
