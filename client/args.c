@@ -8,6 +8,7 @@
 #include "exits.h"
 
 #define MODEL_MAX	64	/* bytes of a model's name (messages.def) */
+#define SYSTEM_MAX	65536	/* bytes of a system prompt (the same) */
 
 #define BIT(c)		(1u << (c))
 #define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
@@ -31,11 +32,12 @@ static const struct {
 	const char	*usage;
 	const char	*help;
 } commands[] = {
-	[CMD_ASK] = { "ask", 0, -1, "ask [-m MODEL] [-c | --cid ID] "
-	    "[-f FILE] [WORDS...]",
+	[CMD_ASK] = { "ask", 0, -1, "ask [-m MODEL] [-t NAME] [-s TEXT] "
+	    "[-o NAME=VALUE] [-c | --cid ID] [-f FILE] [WORDS...]",
 	    "ask once; what is piped in is added after the words" },
-	[CMD_CHAT] = { "chat", 0, 0, "chat [-m MODEL] [-c | --cid ID] "
-	    "[--no-store]", "talk; ^C cancels an answer, ^D ends" },
+	[CMD_CHAT] = { "chat", 0, 0, "chat [-m MODEL] [-t NAME] [-s TEXT] "
+	    "[-o NAME=VALUE] [-c | --cid ID] [-f FILE] [--no-store]",
+	    "talk; ^C cancels an answer, ^D ends" },
 	[CMD_LIST] = { "list", 0, 0, "list [-n N]",
 	    "list your conversations, newest first" },
 	[CMD_SHOW] = { "show", 1, 1, "show ID",
@@ -94,13 +96,19 @@ static const struct {
 	{ 'k', ANY, "-k, --key", "FILE", "your keys (else `key' in config)" },
 	{ 'm', TALK, "-m, --model", "MODEL",
 	    "ask this model (else `model' in config)" },
+	{ 's', TALK, "-s, --system", "TEXT",
+	    "a system prompt of yours, behind the model's own" },
+	{ 'o', TALK, "-o, --option", "NAME=VALUE",
+	    "temperature, top_p or max_tokens (again for more)" },
+	{ 't', TALK, "-t, --template", "NAME",
+	    "what this template in config says" },
 	{ 'c', TALK, "-c, --continue", "",
 	    "go on with the last conversation" },
 	{ OPT_CID, TALK, "--cid", "ID", "go on with this conversation" },
 	{ OPT_NO_STORE, TALK, "--no-store", "",
 	    "do not keep question and answer" },
-	{ 'f', BIT(CMD_ASK), "-f, --file", "FILE",
-	    "add a file of text to the question (again for more)" },
+	{ 'f', TALK, "-f, --file", "FILE",
+	    "add a file of text to the (first) question (again for more)" },
 	{ 'x', BIT(CMD_ASK), "-x, --extract", "",
 	    "print the last block of code of the answer alone" },
 	{ OPT_JSON, BIT(CMD_ASK) | BIT(CMD_EXPORT), "--json", "",
@@ -141,6 +149,9 @@ static const struct option long_options[] = {
 	{ "host", required_argument, NULL, 'H' },
 	{ "key", required_argument, NULL, 'k' },
 	{ "model", required_argument, NULL, 'm' },
+	{ "system", required_argument, NULL, 's' },
+	{ "option", required_argument, NULL, 'o' },
+	{ "template", required_argument, NULL, 't' },
 	{ "continue", no_argument, NULL, 'c' },
 	{ "cid", required_argument, NULL, OPT_CID },
 	{ "no-store", no_argument, NULL, OPT_NO_STORE },
@@ -192,6 +203,34 @@ add_file(struct args *a, const char *path, char *err, size_t errlen)
 	return 0;
 }
 
+/* What goes with a question; false: it is another option. */
+static bool
+set_prompt(struct args *a, int opt)
+{
+	switch (opt) {
+	case 'm':
+		a->model = optarg;
+		return true;
+	case 's':
+		a->system = optarg;
+		return true;
+	case 't':
+		a->tmpl = optarg;
+		return true;
+	case 'c':
+		a->cont = true;
+		return true;
+	case OPT_CID:
+		a->cid = optarg;
+		return true;
+	case OPT_NO_STORE:
+		a->nostore = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Options that say one thing about how an answer is shown. */
 static bool
 set_output(struct args *a, int opt)
@@ -232,7 +271,7 @@ set_output(struct args *a, int opt)
 static int
 set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 {
-	if (set_output(a, opt))
+	if (set_output(a, opt) || set_prompt(a, opt))
 		return 0;
 	switch (opt) {
 	case 'f':
@@ -243,18 +282,8 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 	case 'k':
 		a->key = optarg;
 		return 0;
-	case 'm':
-		a->model = optarg;
-		return 0;
-	case 'c':
-		a->cont = true;
-		return 0;
-	case OPT_CID:
-		a->cid = optarg;
-		return 0;
-	case OPT_NO_STORE:
-		a->nostore = true;
-		return 0;
+	case 'o':
+		return params_parse(&a->params, optarg, err, errlen);
 	case OPT_LISTEN:
 		a->listen = optarg;
 		return 0;
@@ -322,6 +351,12 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 		(void)snprintf(err, errlen, "-m: not the name of a model");
 		return -1;
 	}
+	if (a->system != NULL && (strlen(a->system) > SYSTEM_MAX ||
+	    !bytes_utf8(bytes_str(a->system)))) {
+		(void)snprintf(err, errlen, "-s: not text in UTF-8 of at most "
+		    "%d bytes", SYSTEM_MAX);
+		return -1;
+	}
 	if (a->cont && a->cid != NULL) {
 		(void)snprintf(err, errlen, "-c and --cid exclude each other");
 		return -1;
@@ -376,7 +411,7 @@ args_parse(struct args *a, int argc, char **argv, char *err, size_t errlen)
 	memset(a, 0, sizeof(*a));
 	opterr = 0;
 	optind = 0;		/* glibc: start afresh, also in a second call */
-	while ((opt = getopt_long(argc, argv, ":H:k:m:cf:xun:NSl:vhV", long_options,
+	while ((opt = getopt_long(argc, argv, ":H:k:m:s:o:t:cf:xun:NSl:vhV", long_options,
 	    NULL)) != -1) {
 		if (opt == 'h')
 			help = true;

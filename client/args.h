@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "params.h"
+
 enum command {
 	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_DELETE,
 	CMD_RENAME, CMD_SEARCH, CMD_VERIFY, CMD_EXPORT, CMD_IMPORT, CMD_KEYGEN,
@@ -26,6 +28,9 @@ struct args {
 	const char	*host;		/* -H HOST[:PORT] */
 	const char	*key;		/* -k FILE */
 	const char	*model;		/* -m MODEL */
+	const char	*system;	/* -s TEXT */
+	const char	*tmpl;		/* -t NAME */
+	struct params	 params;	/* -o NAME=VALUE, all */
 	bool		 cont;		/* -c: go on with the last conversation */
 	const char	*cid;		/* --cid ID */
 	bool		 nostore;	/* --no-store */

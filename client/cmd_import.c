@@ -55,6 +55,23 @@ send_all(struct conn *c, const struct transfer *t, uint8_t conv[CONV_LEN],
 	return rc;
 }
 
+/* A signed export has what was withdrawn, too; that is not said once more. */
+static int
+check(const char *path, const struct transfer *t)
+{
+	struct m_c_import m;
+
+	for (size_t i = 0; i < transfer_count(t); i++) {
+		transfer_message(t, i, &m);
+		if (m.kind != KIND_WITHDRAWN)
+			continue;
+		ui_err("%s: it has questions that were withdrawn; export it "
+		    "without --signed to import it", path);
+		return RC_ERROR;
+	}
+	return RC_OK;
+}
+
 int
 cmd_import(struct client *cl)
 {
@@ -72,6 +89,8 @@ cmd_import(struct client *cl)
 		rc = RC_ERROR;
 	}
 	buf_free(&file);
+	if (rc == RC_OK)
+		rc = check(cl->args.words[0], t);
 	if (rc == RC_OK)
 		rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
 	if (rc == RC_OK)

@@ -57,6 +57,7 @@ conn_install(struct conn *c, int fd, const struct hs_session *s)
 	password_export(c->exported, s->exporter);
 	c->app = appconn_new(END_A, s->c_ap, s->s_ap, s->msgmac);
 	memcpy(c->resumption, s->resumption, sizeof(c->resumption));
+	memcpy(c->before_id, c->session_id, sizeof(c->before_id));
 	memcpy(c->session_id, s->session_id, sizeof(c->session_id));
 	c->asked = c->bye = false;
 	c->heard_ms = mono_ms();
@@ -102,6 +103,12 @@ uint32_t
 conn_max_prompt(const struct conn *c)
 {
 	return c->max_prompt;
+}
+
+const uint8_t *
+conn_before(const struct conn *c)
+{
+	return c->before_id;
 }
 
 uint32_t

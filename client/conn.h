@@ -78,6 +78,8 @@ void conn_close(struct conn *c);
  * key stay.
  */
 void conn_keep(struct conn *c);
+/* The same without a ticket: it comes back by a whole handshake. */
+void conn_keep_plain(struct conn *c);
 /* Whether there is no connection now, and one can be made (conn_ready()). */
 bool conn_away(const struct conn *c);
 /*
@@ -93,6 +95,8 @@ int conn_idle(struct conn *c, const int *fds, int n);
  */
 int conn_ready(struct conn *c);
 
+/* The id of the session that was lost before this one, of 32 bytes. */
+const uint8_t *conn_before(const struct conn *c);
 /* The most bytes of a prompt that the server takes. */
 uint32_t conn_max_prompt(const struct conn *c);
 /* A request id that was not used before. */

@@ -38,9 +38,11 @@ struct conn {
 	uint8_t		 suite;
 	uint8_t		 resumption[HASH_LEN];	/* until the ticket is there */
 	struct keyd	 keyd;		/* kept to sign, or zeros */
-	uint8_t		 session_id[HASH_LEN];
 	struct hs_ticket ticket;
 	bool		 has_ticket;
+	uint8_t		 session_id[HASH_LEN];	/* public; of this one, */
+	uint8_t		 before_id[HASH_LEN];	/* and of the one before */
+	bool		 tickets;	/* one is asked for each time */
 	bool		 kept;		/* conn_keep(): a loss is no end */
 	bool		 quiet;		/* nothing is awaited: no word of a loss */
 };

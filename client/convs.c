@@ -240,3 +240,19 @@ convs_remember(const struct client *cl, const uint8_t conv[CONV_LEN])
 	if (cconf_last_set(&cl->conf, &cl->server, id, err, sizeof(err)) == -1)
 		ui_err("%s", err);
 }
+
+int
+convs_rename(struct conn *c, const uint8_t conv[CONV_LEN], struct bytes title)
+{
+	struct m_c_rename q = { .req = conn_request(c), .title = title };
+	struct msg m;
+	int rc;
+
+	memcpy(q.conv, conv, CONV_LEN);
+	rc = conn_send(c, MSG_c_rename, &q);
+	if (rc == RC_OK)
+		rc = conn_next(c, &m);
+	if (rc == RC_OK && (m.type != MSG_s_done || m.u.s_done.req != q.req))
+		rc = other_reply(c, &m, q.req);
+	return rc;
+}

@@ -45,6 +45,10 @@ int convs_choose(struct client *cl, uint8_t conv[CONV_LEN]);
 /* Remember it as the last one; a failure is told and goes no further. */
 void convs_remember(const struct client *cl, const uint8_t conv[CONV_LEN]);
 
+/* Give it another title.  Returns an exit code. */
+int convs_rename(struct conn *c, const uint8_t conv[CONV_LEN],
+    struct bytes title);
+
 /* Tell the user of a server's error; RC_SERVER. */
 int server_error(const struct m_s_error *e);
 /*

@@ -82,6 +82,31 @@ configure(struct client *cl)
 	return RC_OK;
 }
 
+/* What questions are asked with; 0 or an exit code. */
+static int
+take_template(struct client *cl)
+{
+	const struct args *a = &cl->args;
+	const struct cconf_template *t = NULL;
+
+	if (a->tmpl != NULL &&
+	    (t = cconf_template(&cl->conf, a->tmpl)) == NULL) {
+		ui_err("there is no template %s in %s/config%s", a->tmpl,
+		    cl->conf.dir, cl->conf.ntmpl > 0 ? "; there are:" : "");
+		for (size_t i = 0; i < cl->conf.ntmpl; i++)
+			ui_err("    %s", cl->conf.tmpl[i].name);
+		return RC_USAGE;
+	}
+	cl->params = a->params;
+	if (t != NULL)
+		params_merge(&cl->params, &t->params);
+	cl->model = a->model != NULL ? a->model :
+	    t != NULL && t->model != NULL ? t->model : cl->conf.model;
+	cl->system = a->system != NULL ? a->system : t != NULL ? t->system : NULL;
+	cl->system_due = cl->system != NULL;
+	return RC_OK;
+}
+
 static int
 run(struct client *cl)
 {
@@ -154,6 +179,8 @@ main(int argc, char **argv)
 	conn_password_stdin(cl.args.from_stdin);
 	if (cl.args.command != CMD_HELP && cl.args.command != CMD_VERSION)
 		rc = configure(&cl);
+	if (rc == RC_OK)
+		rc = take_template(&cl);
 	if (rc == RC_OK)
 		rc = run(&cl);
 	conn_close(cl.conn);

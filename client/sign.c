@@ -94,7 +94,8 @@ sign_question(struct client *cl, uint32_t req, struct bytes text,
 		return rc;
 	memset(&p, 0, sizeof(p));
 	conn_identity(cl->conn, p.session_id, p.server);
-	p.number = tip.number + 1;
+	/* A system prompt that goes along is stored before it. */
+	p.number = tip.number + 1 + cl->system_due;
 	memcpy(p.previous, tip.link, sizeof(p.previous));
 	rc = keyd_message(conn_keyd(cl->conn), &p, text, &proof);
 	if (rc == RC_OK) {

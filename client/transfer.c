@@ -80,6 +80,10 @@ take(const json_t *o, struct m_c_import *m)
 		m->kind = KIND_USER;
 	else if (bytes_eq(role, bytes_str("assistant")))
 		m->kind = KIND_ASSISTANT;
+	else if (bytes_eq(role, bytes_str("system")))
+		m->kind = KIND_SYSTEM;
+	else if (bytes_eq(role, bytes_str("withdrawal")))
+		m->kind = KIND_WITHDRAWN;
 	else
 		return "role";
 	if (!get_text(o, "text", TEXT_MAX, true, &m->text) ||

@@ -7,6 +7,12 @@
 
 #include "log.h"
 
+/* A message that stands. */
+struct past {
+	uint8_t		 kind;
+	struct bytes	 text;
+};
+
 /* A question that verified, for its answer's receipt. */
 struct asked {
 	uint64_t	 number;
@@ -32,7 +38,11 @@ struct walk {
 	uint8_t			 link[HASH_LEN];	/* behind it */
 	/* The same without the system prompts that stand last. */
 	uint8_t			 talk[HASH_LEN];
-	EVP_MD_CTX		*sent;		/* messages that a model gets */
+	/* What a model gets with the next question. */
+	struct past		*past;
+	size_t			 npast;
+	struct bytes		 system;
+	bool			 withdrawn;	/* no question came since */
 	struct asked		*asked;		/* one of each message */
 	size_t			 nasked;
 	struct session		*session;
@@ -268,22 +278,55 @@ check_answer(struct walk *w, const struct proof_message *m)
 	    r.finish == FINISH_STOP ? "" : " (NOT COMPLETE)");
 }
 
-/* What later questions bring to the model with them; and what this one did. */
+/* H(messages sent) of a question. */
+static void
+hash_sent(const struct walk *w, const struct proof_message *m,
+    uint8_t sent[HASH_LEN])
+{
+	EVP_MD_CTX *h = EVP_MD_CTX_new();
+
+	if (h == NULL || EVP_DigestInit_ex(h, sha256_md(), NULL) != 1)
+		crypto_fatalx("SHA-256");
+	if (w->system.n > 0)
+		proof_sent(h, KIND_SYSTEM, w->system);
+	for (size_t i = 0; i < w->npast; i++)
+		proof_sent(h, w->past[i].kind, w->past[i].text);
+	proof_sent(h, m->kind, m->text);
+	if (EVP_DigestFinal_ex(h, sent, NULL) != 1)
+		crypto_fatalx("SHA-256");
+	EVP_MD_CTX_free(h);
+}
+
+/* The last question that stands is withdrawn, with what follows it. */
+static void
+withdraw(struct walk *w)
+{
+	size_t n = w->npast;
+
+	w->withdrawn = true;
+	while (n > 0 && w->past[n - 1].kind != KIND_USER)
+		n--;
+	if (n > 0)
+		w->npast = n - 1;
+}
+
+/* What a model is sent is the conversation as the server reads it. */
 static void
 take_sent(struct walk *w, const struct proof_message *m)
 {
 	struct asked *a = w->nasked > 0 ? &w->asked[w->nasked - 1] : NULL;
-	EVP_MD_CTX *copy;
 
-	if (m->finish != FINISH_ERROR && m->text.n > 0)
-		proof_sent(w->sent, m->kind, m->text);
-	if (a == NULL || a->number != m->number)
-		return;
-	if ((copy = EVP_MD_CTX_new()) == NULL ||
-	    EVP_MD_CTX_copy_ex(copy, w->sent) != 1 ||
-	    EVP_DigestFinal_ex(copy, a->sent, NULL) != 1)
-		crypto_fatalx("SHA-256");
-	EVP_MD_CTX_free(copy);
+	if (a != NULL && a->number == m->number)
+		hash_sent(w, m, a->sent);
+	if (m->kind == KIND_WITHDRAWN)
+		withdraw(w);
+	else if (m->kind == KIND_SYSTEM)
+		w->system = m->text;
+	else if (m->text.n > 0 && m->finish != FINISH_ERROR &&
+	    (m->kind == KIND_USER || !w->withdrawn)) {
+		w->withdrawn = false;
+		w->past[w->npast++] = (struct past){ m->kind, m->text };
+	}
 }
 
 /* ---- all of it ------------------------------------------------------------- */
@@ -380,9 +423,8 @@ verify_run(struct verify *v, const struct transfer *t)
 	v->problems = v->signatures = v->receipts = v->incomplete = 0;
 	w.asked = calloc(transfer_count(t), sizeof(*w.asked));
 	w.session = calloc(transfer_count(t), sizeof(*w.session));
-	if (w.asked == NULL || w.session == NULL ||
-	    (w.sent = EVP_MD_CTX_new()) == NULL ||
-	    EVP_DigestInit_ex(w.sent, sha256_md(), NULL) != 1)
+	w.past = calloc(transfer_count(t), sizeof(*w.past));
+	if (w.asked == NULL || w.session == NULL || w.past == NULL)
 		fatal("memory");
 	if (!take(t, "conversation", e.conv, sizeof(e.conv)) ||
 	    !take(t, "server", e.server, sizeof(e.server)) ||
@@ -406,7 +448,7 @@ verify_run(struct verify *v, const struct transfer *t)
 		check_message(&w, i);
 	check_end(&w, &e);
 out:
-	EVP_MD_CTX_free(w.sent);
+	free(w.past);
 	free(w.asked);
 	free(w.session);
 	buf_free(&spki);

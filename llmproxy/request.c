@@ -372,11 +372,29 @@ build(struct request *r)
 	return rc;
 }
 
+/* Whether it asks for no more than its model may give; else it ends here. */
+static bool
+within(struct request *r)
+{
+	uint32_t max = r->grant->model->max_tokens;
+	char text[80];
+
+	if (max == 0 || r->max_tokens <= max)
+		return true;
+	(void)snprintf(text, sizeof(text), "max_tokens is %u, and this model "
+	    "gives %u at most", r->max_tokens, max);
+	send_error(r, ERR_BAD, text);
+	request_free(r);
+	return false;
+}
+
 void
 request_start(struct request *r)
 {
 	struct llmproxy *lp = r->lp;
 
+	if (!within(r))
+		return;
 	if (lp->nflying >= LLM_REQUESTS_MAX || build(r) == -1) {
 		if (lp->nflying >= LLM_REQUESTS_MAX)
 			send_error(r, ERR_LIMIT, "too many questions at once "

@@ -58,6 +58,13 @@ expect "and what that proves" 0 "not who held the keys" \
 talk good
 talk other
 
+# A system prompt and a withdrawal are signed over, too.
+as alice ask --sign -s "be brief" -m echo "the first with a system prompt" >/dev/null
+as alice ask --sign -c -s "be long" -m echo "the second" >/dev/null
+as alice ask --sign -c -m echo "the third" >/dev/null
+ID=$(as alice list | awk 'NR == 1 { print $1 }')
+as alice export --signed "$ID" >"$T/system.json"
+
 # An answer that breaks off has a receipt that says so.
 as alice ask --sign -m broken "the first of broken" >/dev/null 2>&1 || :
 ID=$(as alice list | awk 'NR == 1 { print $1 }')
@@ -83,6 +90,10 @@ expect "and that is told" 0 "ok: whole" as bob verify --server-key \
 expect "receipts" 0 "ok message 4: receipt of the server: complete" \
     as alice verify "$T/good.json"
 expect "an incomplete answer" 7 "NOT COMPLETE" as alice verify "$T/broken.json"
+expect "with system prompts" 0 "3 questions and 3 receipts" \
+    as alice verify "$T/system.json"
+expect "the second verifier: with system prompts" 0 "ok: 3" \
+    second "$T/system.json"
 expect "the second verifier: a good export" 0 "ok: 2" second "$T/good.json"
 expect "the second verifier: one with gaps" 0 "ok: 3" second "$T/first.json"
 expect "the second verifier: an incomplete answer" 7 "ok: 1" \

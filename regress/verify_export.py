@@ -182,7 +182,7 @@ class Receipt:
 
 # ---- the file ----------------------------------------------------------------------
 
-KIND = {"user": 1, "assistant": 2, "system": 3}
+KIND = {"user": 1, "assistant": 2, "system": 3, "withdrawal": 4}
 
 
 def fingerprint(text):
@@ -220,7 +220,8 @@ class Walk:
     def __init__(self, conv, server, keys):
         self.conv, self.server, self.keys = conv, server, keys
         self.link = self.talk = self.first = H(b"cl1 conversation\0", conv)
-        self.number, self.sent = 0, hashlib.sha256()
+        self.number, self.past, self.system = 0, [], b""
+        self.withdrawn = False
         self.asked, self.sessions, self.incomplete = {}, {}, 0
         self.signatures = 0
 
@@ -267,6 +268,22 @@ class Walk:
         self.sessions[r.session] = r
         self.incomplete += r.finish != 1
 
+    def sent(self, question):
+        all = [(3, self.system)] if self.system else []
+        all += self.past + [(1, question)]
+        return H(*(bytes([k]) + u32(len(t)) + t for k, t in all))
+
+    def stands(self, kind, text, finish):
+        if kind == 4:
+            self.withdrawn = True
+            at = [i for i, (k, _) in enumerate(self.past) if k == 1]
+            self.past = self.past[:at[-1]] if at else self.past
+        elif kind == 3:
+            self.system = text
+        elif text and finish != 5 and (kind == 1 or not self.withdrawn):
+            self.withdrawn = False
+            self.past.append((kind, text))
+
     def message(self, m):
         kind = KIND[m["role"]]
         raw = bytes.fromhex(m.get("proof", ""))
@@ -279,10 +296,9 @@ class Walk:
             self.answer(m, raw)
         elif raw:
             wrong("a proof of another kind", m["number"])
-        if m.get("finish", 0) != 5 and text:
-            self.sent.update(bytes([kind]) + u32(len(text)) + text)
         if p:
-            self.asked[m["number"]] = p, self.sent.digest()
+            self.asked[m["number"]] = p, self.sent(text)
+        self.stands(kind, text, m.get("finish", 0))
         self.link = link(self.link, m, p.salt if p else Z, raw)
         if kind != 3:
             self.talk = self.link

@@ -170,6 +170,9 @@ session_message(struct session *s, struct msg *m)
 	case MSG_c_sign:
 		chat_sign(s, &m->u.c_sign);
 		break;
+	case MSG_c_options:
+		options_keep(s, &m->u.c_options);
+		break;
 	case MSG_c_chat:
 		chat_whole(s, &m->u.c_chat);
 		break;
@@ -207,6 +210,9 @@ session_message(struct session *s, struct msg *m)
 		break;
 	case MSG_c_import:
 		edit_import(s, &m->u.c_import);
+		break;
+	case MSG_c_withdraw:
+		edit_withdraw(s, &m->u.c_withdraw);
 		break;
 	case MSG_c_ping:
 		pong.req = m->u.c_ping.req;
@@ -602,6 +608,7 @@ session_run(uint64_t n, int vault, int twin)
 	log_session = NULL;
 	while ((r = TAILQ_FIRST(&s.reqs)) != NULL)
 		req_free(&s, r);
+	options_free(s.options);
 	llm_free_all(&s);
 	shaping_stop(&s);
 	io_stop(&s);

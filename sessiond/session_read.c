@@ -141,7 +141,8 @@ done(struct session *s, struct req *r, const struct m_vs_done *m)
 	struct m_s_done out = { .req = r->id, .token = m->token };
 
 	if (r->reading || (r->kind == REQ_CHAT && !chat_reading(r)) ||
-	    r->kind == REQ_DELETE || r->kind == REQ_IMPORT) {
+	    r->kind == REQ_DELETE || r->kind == REQ_IMPORT ||
+	    r->kind == REQ_WITHDRAW) {
 		session_violation(s, "vault: end out of order");
 		return;
 	}

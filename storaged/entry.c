@@ -44,7 +44,7 @@ entry_valid(const struct entry *e)
 {
 	size_t n = strnlen(e->model, sizeof(e->model));
 
-	return e->kind >= KIND_USER && e->kind <= KIND_SYSTEM &&
+	return e->kind >= KIND_USER && e->kind <= KIND_WITHDRAWN &&
 	    e->finish <= FINISH_FILTER && n <= REC_MODEL_MAX &&
 	    bytes_utf8(bytes_of(e->model, n)) && e->text.n <= ENTRY_TEXT_MAX &&
 	    e->proof.n <= PROOF_MAX;

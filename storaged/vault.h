@@ -247,8 +247,10 @@ struct change {
 	unsigned		 loads;		/* replies to come before */
 	uint16_t		 failed;	/* what one of them gave */
 	struct rec_head		 head;		/* afterwards */
-	/* Make commit.ops and the new head (that of now is in it): 0, a negative
-	 * number, or a code of vs_error. */
+	/*
+	 * Make commit.ops and the new head (that of now is in it): 0, an error
+	 * code to refuse it, or a negative number.
+	 */
 	int			(*seal)(struct change *);
 	/* It is durable, or failed with an error code: answer and free. */
 	void			(*done)(struct change *, uint16_t code);
@@ -276,6 +278,7 @@ struct put {
 	struct buf		 proof;
 	LIST_ENTRY(put)		 waits;		/* for a receipt */
 	uint64_t		 receipt_id;
+	uint64_t		 after;		/* only behind this one; 0: any */
 	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
@@ -829,6 +832,7 @@ void conv_erase(struct vault *v, struct conv *c, void (*told)(void *, uint16_t),
 
 void import_begin(struct worker *w, const struct m_sv_import *m);
 void put_begin(struct worker *w, const struct m_sv_put *m);
+void withdraw_begin(struct worker *w, const struct m_sv_withdraw *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
 /* Its receipt, which may be empty, is in p->proof: store it. */
 void put_receipted(struct put *p);

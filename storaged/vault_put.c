@@ -65,6 +65,25 @@ emit(void *arg, struct bytes key, struct bytes value)
 	return 0;
 }
 
+/* Whether it is a question or an answer. */
+static bool
+is_text(const struct put *p)
+{
+	return p->entry.kind == KIND_USER || p->entry.kind == KIND_ASSISTANT;
+}
+
+/*
+ * The conversation's title afterwards: one that began with a system prompt gets
+ * its own from the first question.
+ */
+static const char *
+put_title(const struct put *p)
+{
+	const struct conv *c = p->change.conv;
+
+	return c->title[0] == '\0' && is_text(p) ? p->title : c->title;
+}
+
 /* Seal the message, and the head that it leads to. */
 static int
 put_seal(struct change *ch)
@@ -79,6 +98,8 @@ put_seal(struct change *ch)
 	/* Another session was faster: what was signed is not so any more. */
 	if (p->number != 0 && p->number != at.number)
 		return ERR_SIGNATURE;
+	if (p->after != 0 && p->after != c->last)
+		return ERR_CHANGED;
 	/* Time of a conversation rises, whatever the clock does. */
 	if (now <= c->updated_us)
 		now = c->updated_us + 1;
@@ -96,7 +117,7 @@ put_seal(struct change *ch)
 		ch->head.updated_us = now;
 		if (c->version == 0)
 			ch->head.created_us = now;
-		rv = change_seal_meta(ch, c->title,
+		rv = change_seal_meta(ch, put_title(p),
 		    p->entry.model[0] != '\0' ? p->entry.model : c->model);
 	}
 	p->entry.text = p->entry.proof = bytes_of(NULL, 0);
@@ -118,6 +139,11 @@ put_done(struct change *ch, uint16_t code)
 	if (code != 0) {
 		put_error(p, code);
 		return;
+	}
+	if (put_title(p) != c->title) {
+		free(c->title);
+		if ((c->title = strdup(p->title)) == NULL)
+			fatal("strdup");
 	}
 	conv_set_head(c, &ch->head);
 	if (p->entry.model[0] != '\0')
@@ -166,7 +192,7 @@ put_complete(struct put *p)
 	if (p->refuse == 0 && p->proof.n > 0)
 		p->refuse = proof_check(w, buf_bytes(&p->proof), text,
 		    &p->number);
-	if (p->title[0] == '\0')
+	if (p->title[0] == '\0' && is_text(p))
 		make_title(p->title, text);
 	if (p->refuse == 0 && ch->conv == NULL &&
 	    (ch->conv = conv_create(ch->v, w->user, p->title)) == NULL)
@@ -228,17 +254,17 @@ check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
 	uint16_t code;
 
 	*c = NULL;
-	if ((e->kind != KIND_USER && e->kind != KIND_ASSISTANT) ||
+	if (e->kind < KIND_USER || e->kind > KIND_SYSTEM ||
 	    e->finish > FINISH_FILTER)
 		return ERR_BAD;
 	if (w->nreqs >= VAULT_REQS_MAX)
 		return ERR_BUSY;
 	/* Nobody will answer it. */
-	if (!p->imported && e->kind == KIND_USER &&
+	if (!p->imported && e->kind != KIND_ASSISTANT &&
 	    (code = model_for(w->v, w->user, model, &mo)) != 0)
 		return code;
 	if (memcmp(conv, zeros, sizeof(zeros)) == 0)
-		return p->imported || e->kind == KIND_USER ? 0 : ERR_BAD;
+		return p->imported || e->kind != KIND_ASSISTANT ? 0 : ERR_BAD;
 	return (*c = sess_conv(w, conv)) == NULL ? ERR_NO_CONV : 0;
 }
 
@@ -312,6 +338,25 @@ import_begin(struct worker *w, const struct m_sv_import *m)
 	clean_title(p->title, m->title);
 	memcpy(p->entry.mac, m->mac, sizeof(p->entry.mac));
 	p->refuse = check(w, p, m->conv, m->model, &p->change.conv);
+	put_receive(p, w, m->req);
+}
+
+void
+withdraw_begin(struct worker *w, const struct m_sv_withdraw *m)
+{
+	struct put *p;
+
+	if ((p = put_new(w, m->req, 0)) == NULL)
+		return;
+	p->entry.kind = KIND_WITHDRAWN;
+	p->after = m->last;
+	memcpy(p->entry.mac, m->mac, sizeof(p->entry.mac));
+	if (w->nreqs >= VAULT_REQS_MAX)
+		p->refuse = ERR_BUSY;
+	else if ((p->change.conv = sess_conv(w, m->conv)) == NULL)
+		p->refuse = ERR_NO_CONV;
+	else if (m->last == 0)
+		p->refuse = ERR_BAD;
 	put_receive(p, w, m->req);
 }
 

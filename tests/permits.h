@@ -150,6 +150,7 @@
 "sv_import 0f73 SESS_VAULT AB LIVE u32 =16 u8 u8 u64 u32 u32 =32 text<=64 "
     "text<=256 u32",
 "sv_cancel 0f74 SESS_VAULT AB LIVE u32",
+"sv_withdraw 0fa0 SESS_VAULT AB LIVE u32 =16 u64 =32",
 "vs_deleted 0f75 SESS_VAULT BA LIVE u32 u32",
 "vs_found 0f76 SESS_VAULT BA LIVE u32 =16 u64 u8 u64 text<=256 text<=512",
 "vs_gate 0f20 SESS_VAULT BA INERT u64 u8 u16 text<=64",
@@ -254,6 +255,8 @@
     "text<=1048576",
 "c_chat 8090 APP AB OPEN u32 u32 u32 u32 text<=64 <=1048576",
 "c_sign 8098 APP AB OPEN u32 <=2048",
+"c_options 80a0 APP AB OPEN u32 u8 u32 u32 u32 text<=65536",
+"c_withdraw 80a1 APP AB OPEN u32 =16 u64",
 "s_hello 8101 APP BA OPEN text<=64 text<=64 u32 u8",
 "s_gate 8120 APP BA OPEN u8 u16 text<=64 text<=64",
 "s_enrolled 8121 APP BA OPEN u32 text<=64",

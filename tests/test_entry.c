@@ -571,7 +571,7 @@ test_strict(void **state)
 } while (0)
 	REFUSED(0, 2, SEAL_EFORMAT);
 	REFUSED(1, 0, SEAL_EFORMAT);
-	REFUSED(1, 4, SEAL_EFORMAT);
+	REFUSED(1, 5, SEAL_EFORMAT);
 	REFUSED(2, 8, SEAL_EFORMAT);
 	REFUSED(19, 1, SEAL_EFORMAT);	/* a model's name of 257 bytes */
 	REFUSED(21, 0, SEAL_EFORMAT);	/* a NUL in it */
