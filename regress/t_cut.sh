@@ -103,7 +103,8 @@ cut_at "in the last word" s $((S - 20))
 # A long answer, in a chat at a terminal: it goes on by itself.
 cat >"$T/script" <<SCRIPT
 set timeout 20
-proc see {what} { expect { -re \$what { return }
+proc see {what} { expect {
+	-re \$what { return }
 	timeout { puts "NOT SEEN: \$what"; exit 1 }
 	eof { puts "ENDED BEFORE: \$what"; exit 1 } } }
 spawn $B/cloister -H 127.0.0.1:$RELAY chat -m long
