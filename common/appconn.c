@@ -491,7 +491,8 @@ appconn_send(struct appconn *c, enum msg_type type, const void *body)
 		rv = to_stream(c, buf_bytes(&c->enc));
 	else
 		rv = send_fragments(c, buf_bytes(&c->enc),
-		    type == MSG_c_prompt || type == MSG_c_chat);
+		    type == MSG_c_prompt || type == MSG_c_chat ||
+		    type == MSG_c_options);
 	empty(&c->enc);
 	return rv == 0 ? 0 : exhausted(c);
 }

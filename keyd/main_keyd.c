@@ -172,9 +172,10 @@ close_files(void)
 static void
 on_vault(struct chan *c, struct msg *m, void *arg)
 {
-	(void)c;
-	(void)arg;
-	keyd_server_vault(&server, m);
+	const char *why;
+
+	if ((why = keyd_server_vault(&server, m)) != NULL)
+		role_link_lost(c, why, arg);
 }
 
 /*

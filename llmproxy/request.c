@@ -211,11 +211,12 @@ conclude(struct request *r, const struct outcome *o)
 	};
 
 	flush(r);
+	/* First: whoever hears of the end finds the vault informed. */
+	report(r, o->finish);
 	if (o->code == 0)
 		(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
 	else
 		send_error(r, o->code, o->text);
-	report(r, o->finish);
 	request_free(r);
 }
 
@@ -371,11 +372,29 @@ build(struct request *r)
 	return rc;
 }
 
+/* Whether it asks for no more than its model may give; else it ends here. */
+static bool
+within(struct request *r)
+{
+	uint32_t max = r->grant->model->max_tokens;
+	char text[80];
+
+	if (max == 0 || r->max_tokens <= max)
+		return true;
+	(void)snprintf(text, sizeof(text), "max_tokens is %u, and this model "
+	    "gives %u at most", r->max_tokens, max);
+	send_error(r, ERR_BAD, text);
+	request_free(r);
+	return false;
+}
+
 void
 request_start(struct request *r)
 {
 	struct llmproxy *lp = r->lp;
 
+	if (!within(r))
+		return;
 	if (lp->nflying >= LLM_REQUESTS_MAX || build(r) == -1) {
 		if (lp->nflying >= LLM_REQUESTS_MAX)
 			send_error(r, ERR_LIMIT, "too many questions at once "

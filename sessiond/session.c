@@ -138,6 +138,7 @@ req_new(struct session *s, uint32_t id, enum req_kind kind)
 	r->rid = ++s->last_rid;
 	r->kind = kind;
 	buf_init(&r->text, TEXT_MAX_BYTES);
+	buf_init(&r->proof, PROOF_MAX);
 	TAILQ_INSERT_TAIL(&s->reqs, r, link);
 	s->nreqs++;
 	return r;
@@ -152,6 +153,7 @@ req_free(struct session *s, struct req *r)
 		shaping_end(s, r);
 	chat_free(r->chat);
 	buf_free(&r->text);
+	buf_free(&r->proof);
 	free(r);
 }
 
@@ -164,6 +166,12 @@ session_message(struct session *s, struct msg *m)
 	switch (m->type) {
 	case MSG_c_prompt:
 		chat_prompt(s, &m->u.c_prompt);
+		break;
+	case MSG_c_sign:
+		chat_sign(s, &m->u.c_sign);
+		break;
+	case MSG_c_options:
+		options_keep(s, &m->u.c_options);
 		break;
 	case MSG_c_chat:
 		chat_whole(s, &m->u.c_chat);
@@ -202,6 +210,9 @@ session_message(struct session *s, struct msg *m)
 		break;
 	case MSG_c_import:
 		edit_import(s, &m->u.c_import);
+		break;
+	case MSG_c_withdraw:
+		edit_withdraw(s, &m->u.c_withdraw);
 		break;
 	case MSG_c_ping:
 		pong.req = m->u.c_ping.req;
@@ -584,6 +595,7 @@ session_run(uint64_t n, int vault, int twin)
 	s.loop = loop_new();
 	TAILQ_INIT(&s.reqs);
 	TAILQ_INIT(&s.llms);
+	buf_init(&s.sign, PROOF_MAX);
 	shape_init(&s.shape, SHAPE_OFF);
 	log_session = &s;
 	log_set_sink(log_to_vault);
@@ -596,10 +608,12 @@ session_run(uint64_t n, int vault, int twin)
 	log_session = NULL;
 	while ((r = TAILQ_FIRST(&s.reqs)) != NULL)
 		req_free(&s, r);
+	options_free(s.options);
 	llm_free_all(&s);
 	shaping_stop(&s);
 	io_stop(&s);
 	appconn_free(s.app);
+	buf_free(&s.sign);
 	chan_free(s.vault);
 	chan_free(s.twin);
 	if (s.fd != -1)

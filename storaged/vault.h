@@ -23,6 +23,7 @@
  *	vault_session.c	what a session worker asks; models
  *	vault_change.c	changes of a conversation, one after the other
  *	vault_put.c	storing a message
+ *	vault_proof.c	signed messages: whether a signature fits
  *	vault_edit.c	renaming and deleting a conversation
  *	vault_scan.c	the messages of a conversation, verified
  *	vault_read.c	reading messages
@@ -123,6 +124,7 @@ struct enrolled {
 	struct rec_key		 key;
 	uint64_t		 version;
 	uint8_t			 state;		/* REC_KEY_* */
+	uint8_t			 message[HASH_LEN];	/* H(message SPKI) */
 };
 
 struct change;
@@ -202,6 +204,9 @@ struct worker {
 	uint32_t		 granted;	/* providers, one bit each */
 	uint64_t		 grants_since_ms;
 	unsigned		 grants;
+	LIST_HEAD(, asked)	 asked;		/* signed questions, no answer yet */
+	unsigned		 nasked;
+	uint64_t		 receipts;	/* that were asked for */
 };
 
 /* Operations that wait to be written, with H. */
@@ -254,10 +259,26 @@ struct change {
 	unsigned		 loads;		/* replies to come before */
 	uint16_t		 failed;	/* what one of them gave */
 	struct rec_head		 head;		/* afterwards */
-	/* Make commit.ops and the new head (that of now is in it); 0 or -1. */
+	/*
+	 * Make commit.ops and the new head (that of now is in it): 0, an error
+	 * code to refuse it, or a negative number.
+	 */
 	int			(*seal)(struct change *);
 	/* It is durable, or failed with an error code: answer and free. */
 	void			(*done)(struct change *, uint16_t code);
+};
+
+/* A signed question whose answer is to get a receipt. */
+struct asked {
+	LIST_ENTRY(asked)	 link;
+	uint32_t		 req;
+	uint8_t			 conv[REC_ID];		/* once it is stored */
+	uint64_t		 number;
+	uint8_t			 signature[HASH_LEN];	/* its hash */
+	bool			 reported;	/* by the llmproxy: */
+	uint8_t			 finish;
+	uint8_t			 sent[HASH_LEN];
+	uint8_t			 response[HASH_LEN];
 };
 
 /* A message on its way into the store. */
@@ -265,6 +286,11 @@ struct put {
 	struct change		 change;
 	TAILQ_ENTRY(put)	 receiving;
 	bool			 imported;	/* keeps its time */
+	uint64_t		 number;	/* as it was signed; 0: it was not */
+	struct buf		 proof;
+	LIST_ENTRY(put)		 waits;		/* for a receipt */
+	uint64_t		 receipt_id;
+	uint64_t		 after;		/* only behind this one; 0: any */
 	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
 	uint32_t		 left;		/* bytes of text still to come */
@@ -391,6 +417,10 @@ struct vault {
 	int			 nllm;
 	uint8_t			 host_hash[32];	/* of the host key's SPKI */
 
+	/* receipts that keyd was asked for */
+	LIST_HEAD(, put)	 receipting;
+	uint64_t		 receipt_id;	/* of the last one */
+
 	/* state */
 	LIST_HEAD(, user)	 users;
 	size_t			 nusers;
@@ -504,9 +534,9 @@ void user_remove(struct vault *v, struct user *u);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
 struct user *user_by_name(struct vault *v, const char *name);
 
-/* Remember the version and the state of a K record. */
+/* Remember the version and the state of a K record, and which message key. */
 void enrolled_add(struct vault *v, struct bytes key, uint64_t version,
-    uint8_t state);
+    uint8_t state, const struct rec_spki *message);
 /* What is known of a K record, or NULL when no such key is enrolled. */
 struct enrolled *enrolled_find(const struct vault *v, struct bytes key);
 /* Forget it: it is not enrolled any more. */
@@ -823,7 +853,38 @@ void conv_erase(struct vault *v, struct conv *c, void (*told)(void *, uint16_t),
 
 void import_begin(struct worker *w, const struct m_sv_import *m);
 void put_begin(struct worker *w, const struct m_sv_put *m);
+void withdraw_begin(struct worker *w, const struct m_sv_withdraw *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
+/* Its receipt, which may be empty, is in p->proof: store it. */
+void put_receipted(struct put *p);
+
+/* ---- vault_proof.c ------------------------------------------------------ */
+
+/*
+ * Whether the proof of a question, whose text is whole, is this session's user's
+ * word on it: 0 and the number that it says, or a code of vs_error.
+ */
+uint16_t proof_check(const struct worker *w, struct bytes proof,
+    struct bytes text, uint64_t *number);
+
+/* A signed question was taken; w is its session's. */
+void proof_asked(struct worker *w, uint32_t req, struct bytes proof);
+/* It is stored, or not (conv NULL). */
+void proof_stored(struct worker *w, uint32_t req, const uint8_t *conv,
+    uint64_t number);
+/* What an llmproxy reports of its answer. */
+void proof_usage(struct worker *w, const struct m_lv_usage *m);
+/*
+ * The whole text of an answer is there: 0 when keyd was asked for a receipt, which
+ * put_receipted() will bring; 1 when there is none to be; -1 when the answer is not
+ * what the llmproxy has reported: the worker is at fault.
+ */
+int proof_receipt(struct worker *w, struct put *p);
+/* kv_receipt. */
+void proof_on_keyd(struct vault *v, struct chan *c,
+    const struct m_kv_receipt *m);
+/* The session is over. */
+void proof_over(struct worker *w);
 
 /* ---- vault_list.c ------------------------------------------------------- */
 

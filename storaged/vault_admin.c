@@ -204,7 +204,7 @@ on_key_written(struct rcommit *rc, enum kv_status st)
 
 	if (admin_changed(a, st)) {
 		enrolled_add(a->v, rec_bytes(&a->key), RECORD_VERSION,
-		    REC_KEY_ACTIVE);
+		    REC_KEY_ACTIVE, &a->message);
 		a->owner->keys++;
 		audit(EV_admin_key_add, 0, a->owner->name, "key=%s uid=%u",
 		    a->fp, a->uid);
@@ -231,6 +231,7 @@ key_create(struct admin *a, const struct m_av_key_add *m)
 		    "3072 to 4096 bits, made by cloister keygen)");
 		return;
 	}
+	a->message = k.message;
 	memcpy(k.uid, a->owner->uid, sizeof(k.uid));
 	crypto_random(k.keyid, sizeof(k.keyid));
 	k.created_us = wall_us();

@@ -20,6 +20,7 @@ struct admin {
 	struct rcommit		 rc;
 	struct rec_user		 user;		/* what is being written */
 	struct rec_key		 key;
+	struct rec_spki		 message;	/* of a key to be added */
 	struct user		*owner;
 	char			 fp[RSA_FP_TEXT];
 	struct keywalk		*walk;		/* vault_revoke.c */

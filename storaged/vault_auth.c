@@ -39,6 +39,10 @@ vault_on_keyd(struct chan *c, struct msg *m, void *arg)
 		v->signatures++;
 		return;
 	}
+	if (m->type == MSG_kv_receipt) {
+		proof_on_keyd(v, c, &m->u.kv_receipt);
+		return;
+	}
 	v->nonces++;
 	/*
 	 * A worker that is gone already has no use for it.  Its session worker

@@ -307,7 +307,7 @@ row_enrolled(struct walk *w, const struct kv_row *row)
 	if (rec_open_enrolled(&rec, &version, &w->v->keys->bundle, row->key,
 	    row->value) != 0)
 		return bad_row(w, row);
-	enrolled_add(w->v, row->key, version, rec.state);
+	enrolled_add(w->v, row->key, version, rec.state, &rec.message);
 	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }

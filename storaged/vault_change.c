@@ -62,7 +62,11 @@ change_seal(struct change *ch)
 	int rv;
 
 	conv_head(ch->conv, &ch->head);
-	if ((rv = ch->seal(ch)) != 0) {
+	if ((rv = ch->seal(ch)) > 0) {
+		change_over(ch, (uint16_t)rv);
+		return;
+	}
+	if (rv != 0) {
 		log_err("a change of a conversation cannot be sealed: %d", rv);
 		change_over(ch, ERR_INTERNAL);
 		return;

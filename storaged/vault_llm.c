@@ -151,6 +151,8 @@ usage(struct vault *v, const struct m_lv_usage *m)
 	(void)msg_text(model, sizeof(model), m->model);
 	hex_encode(sent, m->sent_hash, sizeof(m->sent_hash));
 	hex_encode(answer, m->answer_hash, sizeof(m->answer_hash));
+	if (w != NULL)
+		proof_usage(w, m);
 	v->answers++;
 	v->prompt_tokens += m->prompt_tokens;
 	v->completion_tokens += m->completion_tokens;

@@ -162,7 +162,7 @@ user_by_name(struct vault *v, const char *name)
 
 void
 enrolled_add(struct vault *v, struct bytes key, uint64_t version,
-    uint8_t state)
+    uint8_t state, const struct rec_spki *message)
 {
 	struct enrolled *e;
 
@@ -174,6 +174,7 @@ enrolled_add(struct vault *v, struct bytes key, uint64_t version,
 	e->key.n = key.n;
 	e->version = version;
 	e->state = state;
+	sha256(e->message, bytes_of(message->p, message->n));
 	LIST_INSERT_HEAD(&v->enrolled, e, link);
 }
 

@@ -83,6 +83,10 @@
 "kv_identity 0a01 KEYD_VAULT AB WAIT =32",
 "kv_nonce 0a02 KEYD_VAULT AB UP u64 =32",
 "kv_signed 0a90 KEYD_VAULT AB UP u64",
+"vk_receipt 0a98 KEYD_VAULT BA UP u64 u64 u64 =32 =32 =16 u64 =32 =32 =32 u8 "
+    "text<=64",
+"kv_receipt 0a99 KEYD_VAULT AB UP u64 <=2048",
+"vk_over 0a9a KEYD_VAULT BA UP u64",
 "vk_seal 0a20 KEYD_VAULT BA UP =32",
 /* A vault, B keyd */
 "boot_unwrap 0b01 BOOT AB ASK u32 <=512",
@@ -123,7 +127,7 @@
 "sv_list 0f04 SESS_VAULT AB LIVE u32 u16 <=64",
 "sv_read 0f05 SESS_VAULT AB LIVE u32 =16 u64 u16",
 "sv_open_model 0f06 SESS_VAULT AB LIVE u32 text<=64",
-"sv_put 0f07 SESS_VAULT AB LIVE u32 =16 u8 u8 u32 u32 =32 text<=64 u32",
+"sv_put 0f07 SESS_VAULT AB LIVE u32 =16 u8 u8 u32 u32 =32 text<=64 u32 <=2048",
 "sv_data 0f08 SESS_VAULT AB LIVE u32 <=32768",
 "sv_log 0f09 SESS_VAULT AB LIVE|ENROL|FACTOR text<=256",
 "sv_violation 0f12 SESS_VAULT AB INERT|LIVE|ENROL|FACTOR text<=256",
@@ -136,7 +140,7 @@
 "vs_stored 0f0a SESS_VAULT BA LIVE u32 =16 u64 u64",
 "vs_model 0f0b SESS_VAULT BA LIVE u32 u8 text<=64 text<=64",
 "vs_conv 0f0c SESS_VAULT BA LIVE u32 =16 u64 u64 text<=256",
-"vs_msg 0f0d SESS_VAULT BA LIVE u32 u64 u8 u8 u64 u32 u32 text<=64 u32",
+"vs_msg 0f0d SESS_VAULT BA LIVE u32 u64 u8 u8 u64 u32 u32 text<=64 u32 <=2048",
 "vs_data 0f0e SESS_VAULT BA LIVE u32 <=32768",
 "vs_done 0f0f SESS_VAULT BA LIVE u32 <=64",
 "vs_error 0f10 SESS_VAULT BA LIVE|ENROL|FACTOR u32 u16 text<=512 text<=256",
@@ -148,6 +152,7 @@
 "sv_import 0f73 SESS_VAULT AB LIVE u32 =16 u8 u8 u64 u32 u32 =32 text<=64 "
     "text<=256 u32",
 "sv_cancel 0f74 SESS_VAULT AB LIVE u32",
+"sv_withdraw 0fa0 SESS_VAULT AB LIVE u32 =16 u64 =32",
 "vs_deleted 0f75 SESS_VAULT BA LIVE u32 u32",
 "vs_found 0f76 SESS_VAULT BA LIVE u32 =16 u64 u8 u64 text<=256 text<=512",
 "vs_gate 0f20 SESS_VAULT BA INERT u64 u8 u16 text<=64",
@@ -214,6 +219,11 @@
 "kc_sig 1204 CLI_KEYD BA SIGNED <=512",
 "ck_unwrap 1205 CLI_KEYD AB SIGNED =32 <=512",
 "kc_wd 1206 CLI_KEYD BA DONE =32",
+"ck_message 1298 CLI_KEYD AB NEW =32 =32 u64 =32 u32",
+"ck_text 1299 CLI_KEYD AB TEXT <=32768",
+"kc_message 129a CLI_KEYD BA MESSAGE u64 =32 <=512",
+"ck_export 129b CLI_KEYD AB NEW =32 =16 u64 =32",
+"kc_export 129c CLI_KEYD BA EXPORT u64 <=512",
 /* A vault, B certd */
 "tv_ca 1b01 VAULT_CERT BA NEW <=1024",
 "tv_hello 1b02 VAULT_CERT BA NEW|UP u32",
@@ -249,6 +259,9 @@
 "c_import 8073 APP AB OPEN u32 =16 u8 u8 u64 u32 u32 text<=64 text<=256 "
     "text<=1048576",
 "c_chat 8090 APP AB OPEN u32 u32 u32 u32 text<=64 <=1048576",
+"c_sign 8098 APP AB OPEN u32 <=2048",
+"c_options 80a0 APP AB OPEN u32 u8 u32 u32 u32 text<=65536",
+"c_withdraw 80a1 APP AB OPEN u32 =16 u64",
 "s_hello 8101 APP BA OPEN text<=64 text<=64 u32 u8",
 "s_gate 8120 APP BA OPEN u8 u16 text<=64 text<=64",
 "s_enrolled 8121 APP BA OPEN u32 text<=64",
@@ -258,7 +271,8 @@
 "s_end 8104 APP BA OPEN u32 u8 u32 u32 =16 u64 u64 text<=64",
 "s_error 8105 APP BA OPEN u32 u16 text<=512 text<=256",
 "s_conv 8106 APP BA OPEN u32 =16 u64 u64 text<=256",
-"s_msg 8107 APP BA OPEN u32 u64 u8 u8 u64 u32 u32 text<=64 text<=1048576",
+"s_msg 8107 APP BA OPEN u32 u64 u8 u8 u64 u32 u32 text<=64 text<=1048576 "
+    "<=2048",
 "s_model 8108 APP BA OPEN u32 u8 text<=64 text<=64",
 "s_done 8109 APP BA OPEN u32 <=64",
 "s_pong 810a APP BA OPEN u32",

@@ -93,6 +93,41 @@ test_server(void **state)
 }
 
 static void
+test_templates(void **state)
+{
+	static const char *const bad[] = {
+		"template { }", "template '' { }", "template a { model = '' }",
+		"template a { system = '' }", "template a { heat = 1 }",
+		"template a { temperature = 2.1 }",
+		"template a { max_tokens = 0 }",
+		"template a { }\ntemplate a { }",
+	};
+	const struct cconf_template *t;
+	struct cconf c;
+
+	(void)state;
+	assert_int_equal(load(&c, "history = no\ntemplate one {\n"
+	    "model = fast\nsystem = \"be\nbrief\"\ntemperature = 0.5\n"
+	    "top_p = 1\nmax_tokens = 20\n}\ntemplate 'two words' {\n}\n"), 0);
+	assert_false(c.keep_history);
+	assert_int_equal(c.ntmpl, 2);
+	assert_non_null(t = cconf_template(&c, "one"));
+	assert_string_equal(t->model, "fast");
+	assert_string_equal(t->system, "be\nbrief");
+	assert_int_equal(t->params.temperature, 501);
+	assert_int_equal(t->params.top_p, 1001);
+	assert_int_equal(t->params.max_tokens, 20);
+	assert_non_null(t = cconf_template(&c, "two words"));
+	assert_null(t->model);
+	assert_false(params_any(&t->params));
+	assert_null(cconf_template(&c, "three"));
+	cconf_free(&c);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (load(&c, bad[i]) != -1)
+			fail_msg("accepted: %s", bad[i]);
+}
+
+static void
 test_config(void **state)
 {
 	struct cconf c;
@@ -109,6 +144,8 @@ test_config(void **state)
 	assert_string_equal(c.last, in_dir("last"));
 	assert_null(c.model);
 	assert_null(c.keyd);
+	assert_int_equal(c.ntmpl, 0);
+	assert_true(c.keep_history);
 	assert_int_equal(c.first_contact, CCONF_FIRST_ASK);
 	cconf_free(&c);
 	assert_int_equal(load(&c, "server = 'Host:99'\nkey = '/k/id'\n"
@@ -406,6 +443,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_templates),
 		cmocka_unit_test(test_config_mistakes),
 		cmocka_unit_test(test_permissions),
 		cmocka_unit_test(test_known),

@@ -142,6 +142,7 @@ static void
 anothers_conversation(void **state)
 {
 	uint8_t conv[16], none[16] = { 1 };
+	struct m_sv_withdraw wd = { .last = 1 };
 	struct pair p;
 	struct rig r;
 
@@ -165,11 +166,17 @@ anothers_conversation(void **state)
 	expect_error(&r, &p, 6, ERR_BAD);
 	put_send(&p, 7, zero_conv, 1, bytes_of("a\0b", 3));
 	expect_error(&r, &p, 7, ERR_BAD);
-	put_send(&p, 8, zero_conv, 3, bytes_str("system"));
+	put_send(&p, 8, zero_conv, 4, bytes_str("withdrawn"));
 	expect_error(&r, &p, 8, ERR_BAD);
+	wd.req = 10;
+	memcpy(wd.conv, conv, 16);
+	assert_int_equal(chan_send(p.sess, MSG_sv_withdraw, &wd, -1), 0);
+	expect_error(&r, &p, 10, ERR_NO_CONV);
 	/* A question to a model that is not there is not stored. */
 	r.v->nmodels = 0;
 	put_send(&p, 9, zero_conv, 1, bytes_str("question"));
+	expect_error(&r, &p, 9, ERR_NO_MODEL);
+	put_send(&p, 9, zero_conv, 3, bytes_str("system"));
 	expect_error(&r, &p, 9, ERR_NO_MODEL);
 	assert_int_equal(r.v->nconvs, 1);
 	pair_close(&p);

@@ -329,12 +329,13 @@ admin_open(struct rig *r)
 }
 
 static inline void
-user_new(struct rig *r, const char *name, const struct ident *id)
+user_with(struct rig *r, const char *name, const struct ident *id,
+    struct bytes msg_spki)
 {
 	struct m_av_user_add u = { .name = bytes_str(name) };
 	struct m_av_key_add k = { .user = bytes_str(name),
 	    .label = bytes_str("laptop"), .sign_spki = buf_bytes(&id->sign_spki),
-	    .wrap_spki = buf_bytes(&id->wrap_spki) };
+	    .wrap_spki = buf_bytes(&id->wrap_spki), .msg_spki = msg_spki };
 	struct chan *c = admin_open(r);
 	struct msg m;
 
@@ -343,6 +344,12 @@ user_new(struct rig *r, const char *name, const struct ident *id)
 	assert_int_equal(chan_send(c, MSG_av_key_add, &k, -1), 0);
 	expect(r, c, MSG_va_done, &m);
 	chan_free(c);
+}
+
+static inline void
+user_new(struct rig *r, const char *name, const struct ident *id)
+{
+	user_with(r, name, id, bytes_of(NULL, 0));
 }
 
 /* A pair of workers, born as the zygote has it. */

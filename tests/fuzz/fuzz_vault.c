@@ -87,6 +87,13 @@ fuzz_seeds(void)
 	say(&b, V_SESS, MSG_sv_read, "4 1 1 0");
 	fuzz_seed(NULL, 0, buf_bytes(&b));
 	buf_reset(&b);
+	say(&b, V_SESS, MSG_sv_put, "1 0 3 0 0 0 7 : 5");
+	say(&b, V_SESS, MSG_sv_data, "1 :brief");
+	say(&b, V_SESS, MSG_sv_withdraw, "2 1 1 7");
+	say(&b, V_SESS, MSG_sv_withdraw, "3 1 2 7");
+	say(&b, V_SESS, MSG_sv_read, "4 1 1 0");
+	fuzz_seed(NULL, 0, buf_bytes(&b));
+	buf_reset(&b);
 	say(&b, V_SESS, MSG_sv_search, "1 0 :hello");
 	say(&b, V_SESS, MSG_sv_rename, "2 1 :title");
 	say(&b, V_SESS, MSG_sv_import, "3 0 1 0 5 0 0 7 : :title 2");
