@@ -85,6 +85,7 @@ int cmd_invite(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 int cmd_model_allow(int argc, char **argv);
 int cmd_model_deny(int argc, char **argv);
 int cmd_model_list(int argc, char **argv);
@@ -114,6 +115,10 @@ int cmd_user_show(int argc, char **argv);
  * with CTL_NO_SERVICE when there is none.
  */
 struct chan *ctl_dial(void);
+/* The same, but NULL when there is none, and it was said. */
+struct chan *ctl_try_dial(void);
+/* Send one command on c, print its answers; the exit code. */
+int ctl_ask_on(struct chan *c, enum msg_type type, const void *body);
 /*
  * Print what the vault answers on c until the command is done; the exit code.
  * A row of a type is printed by its entry in ask.c's table.
@@ -126,6 +131,11 @@ int ctl_ask(enum msg_type type, const void *body);
  * and exits.
  */
 struct bytes ctl_user_name(const char *name);
+
+/* ---- cmd_metrics.c ------------------------------------------------------- */
+
+/* va_metric: keep it, or show it as JSON. */
+void metric_take(const struct msg *m);
 
 /* ---- out.c: rows --------------------------------------------------------- */
 

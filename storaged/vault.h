@@ -36,6 +36,7 @@
  *	vault_admin.c	cloisterctl
  *	vault_setting.c	one user's record, changed for it
  *	vault_rights.c	a user's limits and models
+ *	vault_status.c	status and metrics
  *	vault_drain.c	the end of every session, at a stop
  *	vault_erase.c	removing a user with all that is theirs
  *	vault_storage.c	cloisterctl storage
@@ -367,6 +368,14 @@ struct cert_job {
 	void			*arg;
 };
 
+/* What an llmproxy says of its provider, since the vault's start. */
+struct health {
+	uint64_t	successes, errors;	/* attempts */
+	uint64_t	success_us, error_us;	/* the last ones; 0: none */
+	uint16_t	code;			/* of the last error, enum err */
+	char		text[161];
+};
+
 struct admin;
 struct doomed;
 LIST_HEAD(ticket_list, ticket);
@@ -415,6 +424,7 @@ struct vault {
 	struct chan		*hasher;
 	struct chan		*llm[ROLE_MAX_PROVIDERS];
 	int			 nllm;
+	struct health		 health[ROLE_MAX_PROVIDERS];
 	uint8_t			 host_hash[32];	/* of the host key's SPKI */
 
 	/* receipts that keyd was asked for */
@@ -1045,6 +1055,11 @@ void model_revoke(struct vault *v, const struct user *u,
 void llm_open(struct worker *w, const struct m_sv_open_model *m);
 /* N is gone: no more answers for it. */
 void llm_revoke(struct vault *v, uint64_t n);
+
+/* ---- vault_status.c ----------------------------------------------------- */
+
+/* lv_health, of this provider's llmproxy. */
+void health_take(struct health *h, const struct m_lv_health *m);
 
 /* ---- vault_erase.c ------------------------------------------------------ */
 

@@ -16,6 +16,7 @@ struct admin {
 	bool			 pending;	/* a reply or a write is to come */
 	uint32_t		 uid;		/* of the caller */
 	uint32_t		 status_id;	/* 0: none asked for */
+	bool			 metrics;	/* it was for them */
 	struct commit		 commit;
 	struct rcommit		 rc;
 	struct rec_user		 user;		/* what is being written */
@@ -81,6 +82,13 @@ void setting_go(struct setting *s, bool (*apply)(struct setting *),
     void (*written)(struct setting *));
 /* The command has ended before setting_go(): wipe and free. */
 void setting_end(struct setting *s);
+
+/* ---- vault_status.c ------------------------------------------------------ */
+
+/* av_status or av_metrics: ask the monitor; its answers come to the other two. */
+void admin_status(struct admin *a, bool metrics);
+void status_role(struct admin *a, const struct m_ctl_role *r);
+void status_end(struct admin *a);
 
 /* ---- vault_rights.c ------------------------------------------------------ */
 

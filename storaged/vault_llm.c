@@ -185,6 +185,12 @@ vault_on_llm(struct chan *c, struct msg *m, void *arg)
 	struct vault *v = arg;
 	struct m_vl_welcome welcome;
 
+	if (m->type == MSG_lv_health) {
+		for (int i = 0; i < v->nllm; i++)
+			if (v->llm[i] == c)
+				health_take(&v->health[i], &m->u.lv_health);
+		return;
+	}
 	if (m->type == MSG_lv_usage) {
 		if (has_grant(v, c, m->u.lv_usage.n))
 			usage(v, &m->u.lv_usage);

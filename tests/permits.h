@@ -112,6 +112,7 @@
 "vl_welcome 0d02 VAULT_LLM AB UP u32",
 "vl_grant 0d03 VAULT_LLM AB UP fd u64 text<=64 text<=64",
 "vl_revoke 0d04 VAULT_LLM AB UP u64",
+"lv_health 0d68 VAULT_LLM BA UP u16 text<=160",
 "lv_usage 0d05 VAULT_LLM BA UP u64 u32 u8 u32 u32 =32 =32 text<=64",
 /* A llmproxy, B connector */
 "lc_hello 0e01 LLM_CONN AB UP u32",
@@ -181,6 +182,9 @@
 "av_audit_rotate 1150 ADMIN AB IDLE",
 "av_log_level 1151 ADMIN AB IDLE u8 text<=64",
 "av_reload 1160 ADMIN AB IDLE",
+"av_metrics 1163 ADMIN AB IDLE",
+"va_metric 1164 ADMIN BA BUSY u8 u64 text<=64",
+"va_upstream 1162 ADMIN BA BUSY u64 u64 u64 u64 u16 text<=64 text<=160",
 "av_user_show 1168 ADMIN AB IDLE text<=64",
 "av_user_limit 1169 ADMIN AB IDLE text<=64 <=144",
 "av_model_list 116a ADMIN AB IDLE text<=64",

@@ -473,6 +473,7 @@ administration(void **state)
 	assert_int_equal(chan_send(r.ctl, MSG_ctl_status_end, &end, -1), 0);
 	expect(&r, c, MSG_va_role, &m);
 	assert_int_equal(m.u.va_role.pid, 7);
+	expect(&r, c, MSG_va_upstream, &m);
 	for (; infos < 10; infos++)
 		expect(&r, c, MSG_va_info, &m);
 	expect(&r, c, MSG_va_done, &m);
