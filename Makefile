@@ -114,6 +114,8 @@ $(UNIT): $(B)/tests/%: $(B)/obj/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group \
 	    $(foreach d,$(DIRS),$(B)/lib$(d).a) -Wl,--end-group \
 	    $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
+# All that is signed is looked at.
+$(B)/tests/test_keyd_signs: ALL_LDFLAGS += -Wl,--wrap=rsa_pss_sign
 # These drive real programs.
 $(B)/tests/test_llmproxy: $(B)/llmproxy $(B)/connector $(B)/standin
 unit: $(UNIT)
