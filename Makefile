@@ -8,6 +8,7 @@
 #   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
 #   make check-cross  this build and one of a Debian 13 with each other
+#   make prove        the symbolic models by ProVerif, if it is there
 #   make attacks      the numbered list of attacks alone, with its results
 #   make deb          the packages cloister-server and cloister
 #   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
@@ -115,6 +116,8 @@ $(UNIT): $(B)/tests/%: $(B)/obj/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group \
 	    $(foreach d,$(DIRS),$(B)/lib$(d).a) -Wl,--end-group \
 	    $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
+# All that is signed is looked at.
+$(B)/tests/test_keyd_signs: ALL_LDFLAGS += -Wl,--wrap=rsa_pss_sign
 # These drive real programs.
 $(B)/tests/test_llmproxy: $(B)/llmproxy $(B)/connector $(B)/standin
 unit: $(UNIT)
@@ -282,6 +285,9 @@ attacks: deps
 	@$(MAKE) -s all unit helpers
 	@sh regress/attacks_only.sh $(B)
 
+prove:
+	@sh docs/formal/prove.sh
+
 # The Debian packages, into $(B)/deb.
 deb:
 	@sh regress/deps.sh debhelper build-essential lintian
@@ -362,7 +368,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-cross check-long check-debian13 fuzz bench bench-history classify mutants install clean
+.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks prove check check-cross check-long check-debian13 fuzz bench bench-history classify mutants install clean
 -include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
     -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

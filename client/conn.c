@@ -55,7 +55,7 @@ conn_install(struct conn *c, int fd, const struct hs_session *s)
 {
 	c->fd = fd;
 	password_export(c->exported, s->exporter);
-	c->app = appconn_new(END_A, s->c_ap, s->s_ap, s->msgmac);
+	c->app = appconn_new(END_A, s->suite, s->c_ap, s->s_ap, s->msgmac);
 	memcpy(c->resumption, s->resumption, sizeof(c->resumption));
 	memcpy(c->before_id, c->session_id, sizeof(c->before_id));
 	memcpy(c->session_id, s->session_id, sizeof(c->session_id));

@@ -97,6 +97,7 @@ struct config_limits {
 	uint32_t	drain_timeout;		/* seconds, at a stop */
 	uint32_t	session_timeout;	/* seconds; 0: none */
 	uint32_t	ticket_lifetime;	/* seconds; 0: no tickets */
+	uint32_t	rekey_interval;		/* seconds */
 	uint32_t	min_landlock_abi;
 	uint32_t	spare_workers;
 	uint32_t	max_prompt;		/* bytes */

@@ -331,6 +331,39 @@ on_life(void *arg)
 	session_left(s, 0);
 }
 
+static void on_fresh(void *arg);
+
+static void
+set_fresh(struct session *s)
+{
+	if (s->rekey_interval_s != 0)
+		s->fresh = loop_timer_new(s->loop,
+		    (uint64_t)s->rekey_interval_s * 1000, on_fresh, s);
+}
+
+/* The keys are old: fresh ones, or an end where the last offer has no answer. */
+static void
+on_fresh(void *arg)
+{
+	struct session *s = arg;
+
+	s->fresh = NULL;
+	if (s->left || s->io == NULL)
+		return;
+	if (appconn_fresh_waits(s->app)) {
+		log_info("no answer to the offer of fresh keys");
+		session_vault(s, MSG_sv_suspend, NULL);
+		session_left(s, 0);
+		return;
+	}
+	log_info("fresh keys are offered; %u times so far",
+	    appconn_freshened(s->app));
+	if (appconn_fresh(s->app) == 0)
+		set_fresh(s);
+	else
+		session_left(s, 0);
+}
+
 static void
 on_birth(void *arg)
 {
@@ -374,6 +407,7 @@ session_hello(struct session *s)
 	if (s->lifetime_s != 0)
 		s->life = loop_timer_new(s->loop,
 		    (uint64_t)s->lifetime_s * 1000, on_life, s);
+	set_fresh(s);
 }
 
 /* One of keys and user came; with both, the session begins. */
@@ -384,8 +418,8 @@ begin(struct session *s)
 		set_timer(s, BIRTH_MS, on_birth);
 		return;
 	}
-	s->app = appconn_new(END_B, s->secrets.c_ap, s->secrets.s_ap,
-	    s->secrets.msgmac);
+	s->app = appconn_new(END_B, s->secrets.suite, s->secrets.c_ap,
+	    s->secrets.s_ap, s->secrets.msgmac);
 	memcpy(s->session_id, s->secrets.session_id, sizeof(s->session_id));
 	password_export(s->exported, s->secrets.exporter);
 	OPENSSL_cleanse(&s->secrets, sizeof(s->secrets));
@@ -411,6 +445,7 @@ take_user(struct session *s, const struct m_vs_user *m)
 	}
 	s->idle_timeout_s = m->idle_timeout_s;
 	s->lifetime_s = m->lifetime_s;
+	s->rekey_interval_s = m->rekey_interval_s;
 	s->max_prompt = m->max_prompt_bytes;
 	s->shape.mode = m->shaping;
 	s->have_user = true;
@@ -621,6 +656,7 @@ session_run(uint64_t n, int vault, int twin)
 	loop_timer_free(s.timer);
 	loop_timer_free(s.stop_timer);
 	loop_timer_free(s.life);
+	loop_timer_free(s.fresh);
 	loop_free(s.loop);
 	OPENSSL_cleanse(&s.secrets, sizeof(s.secrets));
 	return s.status;

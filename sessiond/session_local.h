@@ -82,6 +82,7 @@ struct session {
 	struct loop		*loop;
 	struct loop_timer	*timer;		/* birth, then idle, then end */
 	struct loop_timer	*life;		/* its time is over */
+	struct loop_timer	*fresh;		/* its keys are old */
 	int			 status;
 
 	struct chan		*vault;		/* NULL: gone */
@@ -96,6 +97,7 @@ struct session {
 	char			 user[NAME_MAX_BYTES + 1];
 	uint32_t		 idle_timeout_s;
 	uint32_t		 lifetime_s;	/* 0: no limit */
+	uint32_t		 rekey_interval_s;	/* 0: only in tests */
 	uint32_t		 max_prompt;
 
 	int			 fd;		/* the client, or -1 */

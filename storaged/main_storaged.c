@@ -77,6 +77,7 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->idle_timeout_s = m->u.ctl_limits.idle_timeout_s;
 		v->session_timeout_s = m->u.ctl_limits.session_timeout_s;
 		v->ticket_lifetime_s = m->u.ctl_limits.ticket_lifetime_s;
+		v->rekey_interval_s = m->u.ctl_limits.rekey_interval_s;
 		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
 		v->retention_days = m->u.ctl_limits.retention_days;
 		v->max_conversations = m->u.ctl_limits.max_conversations;

@@ -402,6 +402,7 @@ struct vault {
 	uint32_t		 idle_timeout_s;
 	uint32_t		 session_timeout_s;	/* 0: none */
 	uint32_t		 ticket_lifetime_s;	/* 0: no tickets */
+	uint32_t		 rekey_interval_s;	/* 0 in tests: none */
 	uint32_t		 max_prompt_bytes;
 	uint32_t		 retention_days;	/* 0: for ever */
 	uint32_t		 max_conversations;	/* of a user; 0: any number */

@@ -112,6 +112,7 @@ session_begin(struct worker *w)
 	struct vault *v = w->v;
 	struct m_vs_user m = {
 		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
+		.rekey_interval_s = v->rekey_interval_s,
 		.max_prompt_bytes = v->max_prompt_bytes,
 		.shaping = v->shaping,
 		.user = bytes_str(w->user->name)

@@ -3,7 +3,7 @@
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
 "ctl_limits 0103 CTL AB CONF|RELOAD u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32 u32 "
-    "u8 u8 u32 u32 u32 u32 u32",
+    "u8 u8 u32 u32 u32 u32 u32 u32",
 "ctl_upstream 0104 CTL AB CONF|RELOAD u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
 "ctl_model 0105 CTL AB CONF|RELOAD u8 u8 u32 u32 u32 text<=64 text<=256 "
@@ -122,7 +122,7 @@
 "cl_connected 0e05 LLM_CONN BA UP fd u64",
 "cl_failed 0e06 LLM_CONN BA UP u64 text<=256",
 /* A session, B vault */
-"vs_user 0f01 SESS_VAULT BA INERT|FACTOR u64 u32 u32 u32 u8 text<=64",
+"vs_user 0f01 SESS_VAULT BA INERT|FACTOR u64 u32 u32 u32 u32 u8 text<=64",
 "sv_ready 0f02 SESS_VAULT AB LIVE =32",
 "sv_models 0f03 SESS_VAULT AB LIVE u32",
 "sv_list 0f04 SESS_VAULT AB LIVE u32 u16 <=64",
@@ -255,6 +255,8 @@
 "c_suspend 8039 APP AB OPEN u32",
 "c_sessions 803a APP AB OPEN u32",
 "c_session_end 803b APP AB OPEN u32 =32",
+"c_fresh 803c APP AB OPEN =32 <=1088",
+"s_fresh 813c APP BA OPEN =32 <=1184",
 "s_session 8139 APP BA OPEN u32 =32 u64 u8 u8 text<=64 text<=64",
 "s_ticket 8138 APP BA OPEN u32 =32 u32",
 "c_delete 8070 APP AB OPEN u32 =16",

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "appconn.h"
+#include "hs.h"
 #include "chan.h"
 #include "codes.h"
 #include "role.h"
@@ -42,12 +43,13 @@ struct run {
 };
 
 static uint32_t limit_s;		/* lifetime of the next session */
+static uint32_t rekey_s;		/* and when its keys are old */
 
 static void
 give_user(struct run *r, uint64_t n, uint32_t idle_s)
 {
 	struct m_vs_user u = {
-		.n = n, .idle_timeout_s = idle_s, .lifetime_s = limit_s,
+		.n = n, .idle_timeout_s = idle_s, .lifetime_s = limit_s, .rekey_interval_s = rekey_s,
 		.max_prompt_bytes = 1048576,
 		.shaping = r->shaping, .user = bytes_str("alice")
 	};
@@ -71,7 +73,7 @@ give_keys(struct run *r)
 	assert_int_equal(chan_send(r->twin, MSG_twin_secrets, &t, sv[1]), 0);
 	close(sv[1]);
 	r->sock = sv[0];
-	r->app = appconn_new(END_A, c_ap, s_ap, mm);
+	r->app = appconn_new(END_A, HS_SUITE_X25519, c_ap, s_ap, mm);
 }
 
 static void
@@ -162,6 +164,7 @@ client_next(struct run *r)
 	ssize_t n;
 
 	while ((v = appconn_next(r->app, &r->m)) == APPCONN_AGAIN) {
+		write_out(r);
 		p = appconn_room(r->app, &room);
 		assert_true((n = read(r->sock, p, room)) > 0);
 		appconn_arrived(r->app, (size_t)n);
@@ -1824,6 +1827,61 @@ in_one_bucket(void **state)
 	end(&r);
 }
 
+/* Old keys give way to fresh ones, again and again. */
+static void
+fresh_keys(void **state)
+{
+	struct m_c_ping ping = { .req = 4 };
+	struct run r;
+
+	(void)state;
+	rekey_s = 1;
+	begin(&r, 0);
+	rekey_s = 0;
+	while (appconn_freshened(r.app) < 2) {
+		client_send(&r, MSG_c_ping, &ping);
+		client_recv(&r, MSG_s_pong);
+		poll(NULL, 0, 20);
+	}
+	from_vault_chan(&r, MSG_sv_log);
+	assert_true(bytes_eq(r.m.u.sv_log.text,
+	    bytes_str("fresh keys are offered; 0 times so far")));
+	from_vault_chan(&r, MSG_sv_log);
+	assert_true(bytes_eq(r.m.u.sv_log.text,
+	    bytes_str("fresh keys are offered; 1 times so far")));
+	end(&r);
+}
+
+/* Who goes on under old keys is put out, and may come back. */
+static void
+old_keys(void **state)
+{
+	struct m_c_ping ping = { .req = 4 };
+	enum appconn_result v;
+	struct run r;
+	uint8_t *p;
+	size_t room;
+	ssize_t n;
+
+	(void)state;
+	rekey_s = 1;
+	begin(&r, 0);
+	rekey_s = 0;
+	client_send(&r, MSG_c_ping, &ping);
+	while ((v = appconn_next(r.app, &r.m)) == APPCONN_AGAIN ||
+	    v == APPCONN_MESSAGE) {
+		if (v == APPCONN_MESSAGE)
+			continue;
+		p = appconn_room(r.app, &room);
+		assert_true((n = read(r.sock, p, room)) > 0);
+		appconn_arrived(r.app, (size_t)n);
+	}
+	assert_int_equal(v, APPCONN_CLOSED);
+	assert_int_equal(appconn_freshened(r.app), 0);
+	from_vault_chan(&r, MSG_sv_suspend);
+	assert_int_equal(finish(&r), 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1872,6 +1930,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(cancelled_twice),
 		cmocka_unit_test(first_model_stays),
 		cmocka_unit_test(lengths),
+		cmocka_unit_test(fresh_keys),
+		cmocka_unit_test(old_keys),
 	};
 
 	setproctitle_init(argc, argv, environ);
