@@ -90,6 +90,7 @@ enum err {
 	ERR_KEY = 17,		/* no such key, or it cannot be enrolled */
 	ERR_WEAK = 18,		/* the new password breaks the rule */
 	ERR_NO_TICKET = 24,	/* this session cannot be resumed */
+	ERR_MODEL_DENIED = 25,	/* the user may not use this model */
 	ERR_CHANGED = 32	/* the conversation has gone on meanwhile */
 };
 
