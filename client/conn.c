@@ -144,7 +144,8 @@ int
 conn_violation(struct conn *c, const struct msg *m)
 {
 	ui_step("unexpected message %s", msg_desc(m->type)->name);
-	return lost(c, "the server sent a message that was not asked for");
+	return lost(c, "the server sent a message that was not asked for; is it "
+	    "of another version?");
 }
 
 int
@@ -415,6 +416,9 @@ connect_and_shake(struct handshake *h, const struct trust *t)
 	h->fd = tcp_connect(t->server, CONNECT_MS, err, sizeof(err));
 	if (h->fd == -1) {
 		ui_err("cannot connect to %s", err);
+		ui_err("is the server's name right (-H, or `server' in %s/config),"
+		    " does cloisterd run there, does a firewall let it in?",
+		    t->conf->dir);
 		return RC_LOST;
 	}
 	rc = handshake_run(h);

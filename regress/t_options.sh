@@ -143,4 +143,13 @@ matches "chat -s, -o: in each question of it" "^2$" \
     sh -c "printf 'one\ntwo\n' | CLOISTER_HOME=$T/alice $B/cloister chat \
     -s 'be brief' -o temperature=0.5 | grep '\"temperature\":0.5' |
     grep -c 'be brief'"
+
+as alice ask -v x >"$T/steps" 2>&1
+for step in "using $T/alice" "connecting to" "received the server's hello, suite" \
+    "proved that it holds key SHA256:" "sent your key and its signature" \
+    "authenticated" "welcome, alice" "tokens in"; do
+	expect "-v: $step" 0 "$step" grep -F "debug: " "$T/steps"
+done
+expect "nobody there: what to look at" 3 "does cloisterd run there" \
+    as alice -H "127.0.0.1:$(free_port)" ask x
 service_stop

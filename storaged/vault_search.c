@@ -14,12 +14,22 @@
 #define PAGE_ROWS	16	/* conversations taken from the list at once */
 #define WAIT_MS		20	/* until a slow worker is looked at again */
 #define FOUND_MAX	1000
+#define HITS_MAX	(2 * FOUND_MAX)	/* kept of one conversation */
 
 /* A conversation whose turn comes, with its L record. */
 struct item {
 	struct conv	*conv;		/* pinned; NULL: the scan has it */
 	struct rec_key	 key;
 	struct buf	 value;
+};
+
+/* A message that was found, told once it is known to stand. */
+struct hit {
+	STAILQ_ENTRY(hit)	 link;
+	uint64_t		 number;
+	uint64_t		 time_us;
+	uint8_t			 kind;
+	struct buf		 excerpt;
 };
 
 struct search {
@@ -37,6 +47,11 @@ struct search {
 	size_t			 next;		/* item */
 	bool			 titled;	/* its title was looked at */
 	char			 title[REC_TITLE_MAX + 1];
+	STAILQ_HEAD(, hit)	 hits;		/* of this conversation */
+	size_t			 nhits;
+	uint64_t		*asked;		/* numbers of the questions that stand */
+	size_t			 nasked;
+	bool			 withdrawn;	/* no question came since */
 	struct loop_timer	*timer;
 };
 
@@ -53,9 +68,33 @@ drop_items(struct search *s)
 	s->nitems = s->next = 0;
 }
 
+/* Forget hits from that message on. */
+static void
+drop_hits(struct search *s, uint64_t from)
+{
+	STAILQ_HEAD(, hit) old = STAILQ_HEAD_INITIALIZER(old);
+	struct hit *h;
+
+	STAILQ_CONCAT(&old, &s->hits);
+	s->nhits = 0;
+	while ((h = STAILQ_FIRST(&old)) != NULL) {
+		STAILQ_REMOVE_HEAD(&old, link);
+		/* System prompts are not withdrawn. */
+		if (h->number < from || (from > 0 && h->kind == KIND_SYSTEM)) {
+			STAILQ_INSERT_TAIL(&s->hits, h, link);
+			s->nhits++;
+			continue;
+		}
+		buf_free(&h->excerpt);
+		free(h);
+	}
+}
+
 static void
 search_free(struct search *s)
 {
+	drop_hits(s, 0);
+	free(s->asked);
 	loop_timer_free(s->timer);
 	scan_free(&s->scan);
 	drop_items(s);
@@ -115,21 +154,59 @@ tell_damaged(struct search *s, const struct conv *c)
 	    "failed or does not verify)"));
 }
 
+/* What was found in the conversation that is over, as much as is wanted. */
+static void
+tell_hits(struct search *s)
+{
+	struct hit *h;
+
+	STAILQ_FOREACH(h, &s->hits, link)
+		if (s->found < s->limit)
+			tell(s, s->scan.conv, h->number, h->kind, h->time_us,
+			    buf_bytes(&h->excerpt));
+	drop_hits(s, 0);
+}
+
+/* A question stands until it is withdrawn. */
+static void
+add_question(struct search *s)
+{
+	/* Doubled when full. */
+	if ((s->nasked & (s->nasked - 1)) == 0 && (s->asked =
+	    reallocarray(s->asked, s->nasked == 0 ? 1 : s->nasked * 2,
+	    sizeof(*s->asked))) == NULL)
+		fatal("reallocarray");
+	s->asked[s->nasked++] = s->scan.number;
+	s->withdrawn = false;
+}
+
 static uint16_t
 on_entry(void *arg, const struct entry *e)
 {
 	struct search *s = arg;
-	struct buf excerpt = BUF_INIT(MATCH_EXCERPT_MAX);
+	struct hit *h;
 	size_t at = 0;
 
-	if (s->found < s->limit && match_text(&s->match, e->text, &at)) {
-		match_excerpt(&excerpt, e->text, at);
-		tell(s, s->scan.conv, s->scan.number, e->kind, e->time_us,
-		    buf_bytes(&excerpt));
-		buf_free(&excerpt);
+	if (e->kind == KIND_WITHDRAWN) {
+		if (s->nasked > 0)
+			drop_hits(s, s->asked[--s->nasked]);
+		s->withdrawn = true;
+		return 0;
 	}
-	if (s->found >= s->limit)
-		s->scan.stop = true;
+	if (e->kind == KIND_USER)
+		add_question(s);
+	if ((e->kind == KIND_ASSISTANT && s->withdrawn) ||
+	    s->nhits >= HITS_MAX || !match_text(&s->match, e->text, &at))
+		return 0;
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		fatal("calloc");
+	h->number = s->scan.number;
+	h->time_us = e->time_us;
+	h->kind = e->kind;
+	buf_init(&h->excerpt, MATCH_EXCERPT_MAX);
+	match_excerpt(&h->excerpt, e->text, at);
+	STAILQ_INSERT_TAIL(&s->hits, h, link);
+	s->nhits++;
 	return 0;
 }
 
@@ -178,6 +255,8 @@ on_page(void *arg, bool over)
 	}
 	if (!over && !s->titled && (s->scan.code = look_at_title(s)) != 0)
 		over = true;
+	if (over)
+		tell_hits(s);
 	if (over && s->scan.code != 0 && s->scan.code != ERR_NO_CONV)
 		tell_damaged(s, s->scan.conv);
 	if (s->found >= s->limit)
@@ -257,7 +336,8 @@ next_item(struct search *s)
 			tell_damaged(s, c);
 		if (c->refused != NULL || c->last == 0)
 			continue;
-		s->titled = false;
+		s->titled = s->withdrawn = false;
+		s->nasked = 0;
 		scan_begin(&s->scan, c, 1, c->last);
 		conv_unpin(s->v, c);
 		s->item[s->next - 1].conv = NULL;
@@ -294,6 +374,7 @@ search_begin(struct worker *w, const struct m_sv_search *m)
 		sess_error(w, m->req, ERR_BAD);
 		return;
 	}
+	STAILQ_INIT(&s->hits);
 	s->v = w->v;
 	s->limit = m->limit == 0 || m->limit > FOUND_MAX ? FOUND_MAX : m->limit;
 	scan_init(&s->scan, w->v, w->n);

@@ -384,6 +384,47 @@ found(struct rig *r, struct pair *p, const uint8_t conv[16], uint64_t number,
 		    (const char *)m.u.vs_found.excerpt.p);
 }
 
+/* What was withdrawn is not found, whatever of it would be. */
+static void
+searches_what_stands(void **state)
+{
+	struct m_sv_search q = { .req = 6, .words = bytes_str("word") };
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_new(&r);
+	user_new(&r, "alice", &alice);
+	login(&r, &p, &alice, "alice");
+	memset(conv, 0, sizeof(conv));
+	(void)put_text(&r, &p, conv, 1, "title");
+	(void)put_text(&r, &p, conv, 2, "word one");
+	(void)put_text(&r, &p, conv, 1, "word two");
+	(void)put_text(&r, &p, conv, 3, "word three");
+	(void)put_text(&r, &p, conv, 2, "word four");
+	withdraw_send(&p, 3, conv, 5);
+	stored_as(&r, &p, 6, conv);
+	(void)put_text(&r, &p, conv, 2, "word seven, too late");
+	(void)put_text(&r, &p, conv, 1, "word eight");
+	assert_int_equal(chan_send(p.sess, MSG_sv_search, &q, -1), 0);
+	found(&r, &p, conv, 2, "word one");
+	found(&r, &p, conv, 4, "word three");
+	found(&r, &p, conv, 8, "word eight");
+	expect(&r, p.sess, MSG_vs_done, &m);
+	for (uint64_t last = 8; last < 11; last++) {
+		withdraw_send(&p, 3, conv, last);
+		stored_as(&r, &p, last + 1, conv);
+	}
+	assert_int_equal(chan_send(p.sess, MSG_sv_search, &q, -1), 0);
+	found(&r, &p, conv, 4, "word three");
+	expect(&r, p.sess, MSG_vs_done, &m);
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
 static void
 searches(void **state)
 {
@@ -729,6 +770,7 @@ main(void)
 		cmocka_unit_test(system_prompts),
 		cmocka_unit_test(withdrawals),
 		cmocka_unit_test(searches),
+		cmocka_unit_test(searches_what_stands),
 		cmocka_unit_test(turns_resume),
 		cmocka_unit_test(rotates),
 		cmocka_unit_test(rotations_resume),
