@@ -233,6 +233,8 @@ call_message(struct serve *s, const struct msg *m)
 		c = find(s, m->u.s_delta.req);
 	else if (m->type == MSG_s_end)
 		c = find(s, m->u.s_end.req);
+	else if (m->type == MSG_s_fallback)
+		c = find(s, m->u.s_fallback.req);
 	else if (m->type == MSG_s_error)
 		c = find(s, m->u.s_error.req);
 	else if (m->type == MSG_s_model)
@@ -240,14 +242,17 @@ call_message(struct serve *s, const struct msg *m)
 	else if (m->type == MSG_s_done)
 		c = find(s, m->u.s_done.req);
 	if (c == NULL || (c->models ? m->type == MSG_s_delta ||
-	    m->type == MSG_s_end : m->type == MSG_s_model ||
+	    m->type == MSG_s_end || m->type == MSG_s_fallback : m->type == MSG_s_model ||
 	    m->type == MSG_s_done))
 		return conn_violation(s->cl->conn, m);
 	if (m->type == MSG_s_error) {
 		serve_refuse_code(&c->error, m->u.s_error.code,
 		    m->u.s_error.text, m->u.s_error.hint);
 		fail(c);
-	} else if (m->type == MSG_s_end)
+	} else if (m->type == MSG_s_fallback)	/* each chunk names it */
+		(void)msg_text(c->who.model, sizeof(c->who.model),
+		    m->u.s_fallback.to);
+	else if (m->type == MSG_s_end)
 		take_end(c, &m->u.s_end);
 	else if (m->type == MSG_s_done)
 		take_models_end(c);

@@ -295,6 +295,8 @@ grant_on_vault(struct chan *c, struct msg *m, void *arg)
 		on_grant(lp, m);
 	else if (m->type == MSG_vl_revoke)
 		on_revoke(lp, m->u.vl_revoke.n);
+	else if (m->type == MSG_vl_may)
+		request_may(lp, &m->u.vl_may);
 	else if (m->type == MSG_vl_welcome && m->u.vl_welcome.generation !=
 	    lp->generation)
 		chan_drop_until(c, MSG_vl_welcome);	/* a predecessor's */

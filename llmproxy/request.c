@@ -98,15 +98,17 @@ request_free(struct request *r)
 /* ---- what the worker and the vault are told ------------------------------ */
 
 static void
-send_error(struct request *r, enum err code, const char *text)
+send_error(struct request *r, enum err code, const char *text,
+    const char *hint)
 {
 	char h[LLM_HINT_MAX + 1];
 	struct m_ls_error m = {
 		.req = r->req, .code = (uint16_t)code, .text = bytes_str(text)
 	};
 
-	judge_hint(r, code, h);
-	m.hint = bytes_str(h);
+	if (hint == NULL)
+		judge_hint(r, code, h);
+	m.hint = bytes_str(hint != NULL ? hint : h);
 	(void)chan_send(r->grant->chan, MSG_ls_error, &m, -1);
 }
 
@@ -114,6 +116,27 @@ static uint32_t
 tokens(int64_t n)
 {
 	return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+/*
+ * What a request came to when the provider does not say: of four bytes a token.
+ * One that was cut off before the provider counted has cost something, too.
+ */
+static void
+estimate(const struct request *r, struct m_lv_usage *m)
+{
+	uint64_t n;
+
+	if (r->answer.prompt_tokens < 0) {
+		m->estimated = 1;
+		m->prompt_tokens = (uint32_t)((r->sent_bytes + 3) / 4);
+	}
+	n = (r->answered_bytes + 3) / 4;
+	if (r->answer.completion_tokens < 0 && n > 0) {
+		m->estimated = 1;
+		m->completion_tokens = n > UINT32_MAX ? UINT32_MAX :
+		    (uint32_t)n;
+	}
 }
 
 /* The vault's own account of what was asked and answered, and the log's. */
@@ -124,12 +147,14 @@ report(struct request *r, enum finish finish)
 	    "cancelled", "truncated", "error", "tool_calls",
 	    "content_filter" };
 	struct m_lv_usage m = {
-		.n = r->grant->n, .req = r->req, .finish = (uint8_t)finish,
+		.id = r->ask_id, .n = r->grant->n, .req = r->req, .finish = (uint8_t)finish,
 		.prompt_tokens = tokens(r->answer.prompt_tokens),
 		.completion_tokens = tokens(r->answer.completion_tokens),
 		.model = bytes_str(r->grant->model->alias)
 	};
 
+	if (r->reached && (finish != FINISH_ERROR || r->answered_bytes > 0))
+		estimate(r, &m);
 	if (EVP_DigestFinal_ex(r->sent, m.sent_hash, NULL) != 1 ||
 	    EVP_DigestFinal_ex(r->answered, m.answer_hash, NULL) != 1)
 		crypto_fatalx("SHA-256");
@@ -176,6 +201,7 @@ gather(struct request *r, uint8_t kind, struct bytes t)
 	if (kind != r->out_kind)
 		flush(r);
 	r->out_kind = kind;
+	r->answered_bytes += t.n;
 	while (t.n > 0) {
 		if ((n = fitting(t, LLM_DELTA_MAX - r->out.n)) == 0) {
 			flush(r);
@@ -214,7 +240,7 @@ conclude(struct request *r, const struct outcome *o)
 	if (o->code == 0)
 		(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
 	else
-		send_error(r, o->code, o->text);
+		send_error(r, o->code, o->text, NULL);
 	report(r, o->finish);
 	request_free(r);
 }
@@ -222,7 +248,7 @@ conclude(struct request *r, const struct outcome *o)
 void
 request_refuse(struct request *r, const char *why)
 {
-	send_error(r, ERR_LIMIT, why);
+	send_error(r, ERR_LIMIT, why, NULL);
 	forget_text(r);
 	free(r->msg);
 	r->msg = NULL;
@@ -375,14 +401,17 @@ void
 request_start(struct request *r)
 {
 	struct llmproxy *lp = r->lp;
+	struct m_lv_ask m = { .id = lp->ask_id + 1, .n = r->grant->n,
+	    .model = bytes_str(r->grant->model->alias) };
 
+	r->sent_bytes = r->text.n;
 	if (lp->nflying >= LLM_REQUESTS_MAX || build(r) == -1) {
 		if (lp->nflying >= LLM_REQUESTS_MAX)
 			send_error(r, ERR_LIMIT, "too many questions at once "
-			    "for this provider");
+			    "for this provider", NULL);
 		else
 			send_error(r, ERR_BAD, "the text cannot be sent: "
-			    "it is not UTF-8, holds a NUL or is too long");
+			    "it is not UTF-8, holds a NUL or is too long", NULL);
 		request_free(r);
 		return;
 	}
@@ -391,14 +420,37 @@ request_start(struct request *r)
 		lp->tick = loop_timer_new(lp->loop, TICK_MS, on_tick, lp);
 	r->started_ms = mono_ms();
 	r->total_ms = r->started_ms + (uint64_t)lp->up.total_s * 1000;
-	attempt(r, false);
+	r->deadline_ms = r->total_ms;
+	r->state = R_ASKING;
+	r->ask_id = ++lp->ask_id;
+	(void)chan_send(lp->vault, MSG_lv_ask, &m, -1);
+}
+
+void
+request_may(struct llmproxy *lp, const struct m_vl_may *m)
+{
+	char text[LLM_ERROR_TEXT_MAX + 1], hint[LLM_HINT_MAX + 1];
+	struct request *r;
+
+	LIST_FOREACH(r, &lp->flying, flight)
+		if (r->state == R_ASKING && r->ask_id == m->id)
+			break;
+	if (r == NULL)
+		return;		/* it was given up meanwhile */
+	if (m->code == 0) {
+		attempt(r, false);
+		return;
+	}
+	(void)msg_text(text, sizeof(text), m->text);
+	(void)msg_text(hint, sizeof(hint), m->hint);
+	send_error(r, m->code, text, hint);
+	report(r, FINISH_ERROR);
+	request_free(r);
 }
 
 static void
 attempt(struct request *r, bool fresh)
 {
-	const struct upstream *up = &r->lp->up;
-
 	if (!fresh)
 		r->attempt++;
 	r->head_bytes = r->body_bytes = 0;
@@ -406,7 +458,6 @@ attempt(struct request *r, bool fresh)
 	buf_reset(&r->error_body);
 	wire_free(&r->answer);
 	wire_init(&r->answer, r->lp->up.type, &answer_cb, r);
-	set_deadline(r, ((uint64_t)up->connect_s + up->first_byte_s) * 1000);
 	transport_begin(r, fresh);
 }
 

@@ -232,6 +232,23 @@ do_hang(struct conn *c)
 }
 
 static void
+log_line(const char *line)
+{
+	size_t n = strlen(line);
+
+	if (standin.log_fd != -1 && write(standin.log_fd, line, n) != (ssize_t)n)
+		fatal("log");
+}
+
+/* Not a byte, as of a server whose slots are all taken. */
+static void
+do_mute(struct conn *c)
+{
+	log_line("mute asked\n");
+	nap(c, HANG_MS);
+}
+
+static void
 do_stall(struct conn *c)
 {
 	wire_open(c, true);
@@ -319,6 +336,7 @@ static const struct {
 	{ "tools", do_tools, 0, NULL },
 	{ "huge", do_huge, 0, NULL },
 	{ "hang", do_hang, 0, NULL },
+	{ "mute", do_mute, 0, NULL },
 	{ "stall", do_stall, 0, NULL },
 	{ "usage", do_usage, 0, NULL },
 	{ "nostream", do_nostream, 0, NULL },
@@ -375,12 +393,11 @@ static void
 log_request(const struct conn *c)
 {
 	char line[128];
-	int n = snprintf(line, sizeof(line), "%s %zu %s%s\n", c->model, c->nmsgs,
+
+	(void)snprintf(line, sizeof(line), "%s %zu %s%s\n", c->model, c->nmsgs,
 	    c->gone && !c->sent ? "aborted" : "done",
 	    c->credentials ? " credentials" : "");
-
-	if (standin.log_fd != -1 && write(standin.log_fd, line, (size_t)n) != n)
-		fatal("log");
+	log_line(line);
 }
 
 /* What matters of the request; -1 when it is no chat completion. */

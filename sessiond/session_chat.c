@@ -2,50 +2,13 @@
 #include <string.h>
 
 #include "log.h"
-#include "session_local.h"
+#include "session_chat.h"
 
 #define HISTORY_MAX_BYTES	(9u << 20)	/* with the prompt under 10 MiB */
 #define LLM_QUEUE_MAX_BYTES	(15u << 20)	/* under CHAN_QUEUE_MAX_BYTES */
 #define DELTA_MAX_BYTES		16000		/* text of one delta */
 #define WHOLE_MAX_MESSAGES	4096		/* of one c_chat */
 #define FLAG_NOSTORE		0x01		/* c_prompt.flags */
-
-struct past {
-	STAILQ_ENTRY(past)	 link;
-	uint8_t			 kind;
-	struct buf		 text;
-};
-
-struct chat {
-	uint8_t			 conv[CONV_LEN];	/* zeros: new */
-	bool			 nostore;
-	char			 asked[NAME_MAX_BYTES + 1];
-	uint32_t		 max_tokens, temperature, top_p; /* 0: not set */
-	struct buf		 prompt;
-	STAILQ_HEAD(, past)	 history;
-	uint32_t		 messages;
-	size_t			 history_bytes;
-	bool			 history_done;
-	struct llm		*llm;			/* NULL: not there yet */
-	char			 model[NAME_MAX_BYTES + 1];
-	bool			 started;		/* the llmproxy has it */
-	bool			 cancelled;
-	bool			 stored;		/* the question */
-	uint64_t		 question;
-	struct buf		 answer;
-	uint8_t			 held_kind;
-	struct buf		 held;			/* of a delta: chat_flush() */
-	/* The outcome, once ended; code 0 is an end, others an error. */
-	bool			 ended;
-	uint8_t			 finish;
-	uint32_t		 prompt_tokens;
-	uint32_t		 completion_tokens;
-	uint16_t		 code;
-	char			 text[513];
-	char			 hint[257];
-	bool			 put;		/* the answer, to the vault */
-	uint64_t		 number;	/* the answer's, once stored */
-};
 
 static void
 free_history(struct chat *c)
@@ -152,8 +115,8 @@ stop_llm(const struct req *r)
 		(void)chan_send(c->llm->chan, MSG_sl_cancel, &m, -1);
 }
 
-static void
-end_with_error(struct session *s, struct req *r, enum err code,
+void
+chat_fail(struct session *s, struct req *r, enum err code,
     const char *text, const char *hint)
 {
 	struct chat *c = r->chat;
@@ -187,9 +150,8 @@ send_text(struct chan *llm, uint32_t rid, uint8_t kind, struct bytes text)
 	return 0;
 }
 
-/* With the channel and the history there, the whole conversation goes out. */
-static void
-start(struct session *s, struct req *r)
+void
+chat_start(struct session *s, struct req *r)
 {
 	struct chat *c = r->chat;
 	struct m_sl_chat m = { .req = r->rid };
@@ -200,7 +162,7 @@ start(struct session *s, struct req *r)
 		return;
 	if (chan_queued(c->llm->chan) + c->history_bytes + c->prompt.n >
 	    LLM_QUEUE_MAX_BYTES) {
-		end_with_error(s, r, ERR_OVERLOADED,
+		chat_fail(s, r, ERR_OVERLOADED,
 		    "too much is waiting for the model", "try again later");
 		return;
 	}
@@ -218,7 +180,7 @@ start(struct session *s, struct req *r)
 		rv = send_text(c->llm->chan, r->rid, KIND_USER,
 		    buf_bytes(&c->prompt));
 	/* On failure the channel's end follows: chat_llm_lost(). */
-	if (rv == 0) {
+	if (rv == 0 && !fallback_waits(c)) {
 		free_history(c);
 		buf_free(&c->prompt);
 	}
@@ -240,7 +202,7 @@ acceptable(struct session *s, const struct m_c_prompt *m)
 	return true;
 }
 
-static struct chat *
+struct chat *
 chat_new(struct bytes model, struct bytes prompt)
 {
 	struct chat *c;
@@ -267,15 +229,14 @@ is_new(const struct chat *c)
 	return memcmp(c->conv, zeros, CONV_LEN) == 0;
 }
 
-/* The channel for the model that is asked for, now or when the vault answers. */
-static void
-find_model(struct session *s, struct req *r)
+void
+chat_find_model(struct session *s, struct req *r, const char *model)
 {
 	struct m_sv_open_model om = { .req = r->rid,
-	    .model = bytes_str(r->chat->asked) };
+	    .model = bytes_str(model) };
 	struct chat *c = r->chat;
 
-	if ((c->llm = llm_find(s, c->asked)) == NULL)
+	if ((c->llm = llm_find(s, model)) == NULL)
 		session_vault(s, MSG_sv_open_model, &om);
 	else
 		(void)strlcpy(c->model, c->llm->alias, sizeof(c->model));
@@ -301,10 +262,10 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 		memcpy(rd.conv, c->conv, sizeof(rd.conv));
 		session_vault(s, MSG_sv_read, &rd);
 	}
-	find_model(s, r);
+	chat_find_model(s, r, c->asked);
 	if (!c->nostore)
 		put(s, r, KIND_USER, appconn_mac_in(s->app));
-	start(s, r);
+	chat_start(s, r);
 }
 
 /* ---- a conversation that the client keeps -------------------------------- */
@@ -392,8 +353,8 @@ chat_whole(struct session *s, const struct m_c_chat *m)
 	c->temperature = m->temperature;
 	c->top_p = m->top_p;
 	shaping_begin(s, r);
-	find_model(s, r);
-	start(s, r);
+	chat_find_model(s, r, c->asked);
+	chat_start(s, r);
 }
 
 void
@@ -421,7 +382,7 @@ chat_truncate(struct session *s, struct req *r)
 	if (c->ended)
 		return;
 	stop_llm(r);
-	end_with_error(s, r, c->started ? ERR_TRUNCATED : ERR_OVERLOADED,
+	chat_fail(s, r, c->started ? ERR_TRUNCATED : ERR_OVERLOADED,
 	    "the server is stopping", c->started && !c->nostore ?
 	    "what came until here is kept" : "ask again later");
 }
@@ -450,7 +411,7 @@ chat_history(struct session *s, struct req *r)
 	c->history_bytes += r->text.n;
 	if (c->history_bytes + c->prompt.n > HISTORY_MAX_BYTES) {
 		free_history(c);
-		end_with_error(s, r, ERR_LIMIT, "the conversation is too long",
+		chat_fail(s, r, ERR_LIMIT, "the conversation is too long",
 		    "start a new one");
 		return;
 	}
@@ -467,7 +428,7 @@ void
 chat_history_done(struct session *s, struct req *r)
 {
 	r->chat->history_done = true;
-	start(s, r);
+	chat_start(s, r);
 }
 
 void
@@ -504,7 +465,7 @@ chat_refused(struct session *s, struct req *r)
 bool
 chat_wants_default(const struct req *r)
 {
-	return r->chat->asked[0] == '\0';
+	return r->chat->asked[0] == '\0' && !r->chat->fell_back;
 }
 
 void
@@ -516,7 +477,7 @@ chat_opened(struct session *s, struct req *r, struct llm *llm)
 		return;
 	c->llm = llm;
 	(void)strlcpy(c->model, llm->alias, sizeof(c->model));
-	start(s, r);
+	chat_start(s, r);
 }
 
 void
@@ -524,11 +485,12 @@ chat_llm_lost(struct session *s, struct req *r, const struct llm *llm)
 {
 	struct chat *c = r->chat;
 
-	if (c->llm != llm)
+	if (c->llm != llm || (!c->ended && fallback_take(s, r, ERR_UPSTREAM,
+	    "its proxy failed")))
 		return;
 	c->llm = NULL;
 	if (!c->ended)
-		end_with_error(s, r, ERR_UPSTREAM, "the model server's proxy "
+		chat_fail(s, r, ERR_UPSTREAM, "the model server's proxy "
 		    "failed", "try again");
 }
 
@@ -574,10 +536,15 @@ chat_delta(struct session *s, struct req *r, const struct llm *llm,
 		return -1;
 	if (c->ended || m->text.n == 0)
 		return 0;
+	if (!c->some) {
+		c->some = true;
+		free_history(c);
+		buf_free(&c->prompt);
+	}
 	if (m->kind == 0 && !c->nostore) {
 		if (m->text.n > TEXT_MAX_BYTES - c->answer.n) {
 			stop_llm(r);
-			end_with_error(s, r, ERR_TRUNCATED,
+			chat_fail(s, r, ERR_TRUNCATED,
 			    "the answer is too long",
 			    "what came until here is kept");
 			return 0;
@@ -619,7 +586,7 @@ chat_error(struct session *s, struct req *r, const struct llm *llm,
 	    msg_text(text, sizeof(text), m->text) == -1 ||
 	    msg_text(hint, sizeof(hint), m->hint) == -1)
 		return -1;
-	if (!c->ended)
-		end_with_error(s, r, m->code, text, hint);
+	if (!c->ended && !fallback_take(s, r, m->code, text))
+		chat_fail(s, r, m->code, text, hint);
 	return 0;
 }

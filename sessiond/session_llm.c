@@ -92,11 +92,12 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 struct llm *
 llm_opened(struct session *s, struct msg *m, bool is_default)
 {
-	char alias[NAME_MAX_BYTES + 1];
+	char alias[NAME_MAX_BYTES + 1], fallback[NAME_MAX_BYTES + 1];
 	struct llm *l;
 
 	if (msg_text(alias, sizeof(alias), m->u.vs_open_model.model) == -1 ||
-	    alias[0] == '\0')
+	    msg_text(fallback, sizeof(fallback),
+	    m->u.vs_open_model.fallback) == -1 || alias[0] == '\0')
 		return NULL;
 	/* Two prompts may have asked at once: the first channel serves both. */
 	if ((l = llm_find(s, alias)) == NULL) {
@@ -109,6 +110,7 @@ llm_opened(struct session *s, struct msg *m, bool is_default)
 		m->fd = -1;
 		TAILQ_INSERT_TAIL(&s->llms, l, link);
 	}
+	(void)strlcpy(l->fallback, fallback, sizeof(l->fallback));
 	l->is_default |= is_default;
 	return l;
 }

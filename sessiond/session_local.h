@@ -5,6 +5,7 @@
  *	session_io.c	the client's socket
  *	session_shape.c	when what is sent to the client leaves
  *	session_chat.c	c_prompt, c_chat and c_cancel
+ *	session_fallback.c	another model in place of one that failed
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
  *	session_gate.c	enrolment, passwords, the user's own keys
@@ -44,6 +45,7 @@ struct llm {
 	struct session		*s;
 	struct chan		*chan;
 	char			 alias[NAME_MAX_BYTES + 1];
+	char			 fallback[NAME_MAX_BYTES + 1];	/* "" for none */
 	bool			 is_default;	/* was asked for as "" */
 };
 

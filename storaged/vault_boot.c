@@ -380,6 +380,20 @@ row_tomb(struct walk *w, const struct kv_row *row)
 	return 0;
 }
 
+static int
+row_tally(struct walk *w, const struct kv_row *row)
+{
+	struct rec_tally rec;
+	uint64_t version;
+
+	if (rec_open_tally(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0 ||
+	    budget_load(w->v, row->key, &rec, version) == -1)
+		return bad_row(w, row);
+	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	return 0;
+}
+
 /* What was found, in one place, for the one who must decide what to do. */
 #define NO_ROLLBACK	"; accepting an older state is not possible in this " \
     "version: restore the newest backup of database and anchor together"
@@ -443,7 +457,8 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	    walk(&w, REC_INVITE, row_invite) == -1 ||
 	    walk(&w, REC_BACKOFF, row_backoff) == -1 ||
 	    walk(&w, REC_HEAD, row_head) == -1 ||
-	    walk(&w, REC_TOMB, row_tomb) == -1 || judge(v, &w) == -1)
+	    walk(&w, REC_TOMB, row_tomb) == -1 ||
+	    walk(&w, REC_TALLY, row_tally) == -1 || judge(v, &w) == -1)
 		return -1;
 	a->n = v->h.n;
 	mset_root(a->root, &v->keys->bundle, &v->h);

@@ -65,12 +65,14 @@ vault_free(struct vault *v)
 	free(v->convs);
 	while ((u = LIST_FIRST(&v->users)) != NULL) {
 		LIST_REMOVE(u, link);
+		budget_free(u);
 		free(u);
 	}
 	while ((e = LIST_FIRST(&v->enrolled)) != NULL) {
 		LIST_REMOVE(e, link);
 		free(e);
 	}
+	llm_free(v);
 	hash_free(v);
 	invites_free(v);
 	backoff_free(v);
@@ -116,6 +118,7 @@ user_remove(struct vault *v, struct user *u)
 	tickets_drop(v, u, NULL);
 	LIST_REMOVE(u, link);
 	v->nusers--;
+	budget_free(u);
 	freezero(u, sizeof(*u));
 }
 

@@ -132,6 +132,7 @@ fuzz_seeds(void)
 	fuzz_seed(b.p, b.n, bytes_str(""));
 	buf_reset(&b);
 	buf_u8(&b, C_ASK);
+	fz_script(&b, MSG_s_fallback, "1 :big :small :why");
 	fz_script(&b, MSG_s_error, "1 4 :failed :again");
 	fuzz_seed(b.p, b.n, bytes_str(""));
 	buf_reset(&b);
