@@ -299,12 +299,16 @@ has_session() {
 wait_for has_session
 expect "an upgrade" 0 "restarting" install_debs "$T/next"
 expect "it runs again" 0 "" active
+wait_for grep -q "the server is stopping" "$T/idle.out" &&
+    good "and who was connected was told" ||
+    bad "and who was connected was told: $(cat "$T/idle.out")"
+echo "are you back?" >&3
+exec 3>&-
 _st=0
 wait "$IDLE" || _st=$?
-exec 3>&-
-[ $_st = 3 ] && grep -q "the server is stopping" "$T/idle.out" &&
-    good "and who was connected was told" ||
-    bad "and who was connected was told: $_st $(cat "$T/idle.out")"
+[ $_st = 0 ] && grep -q "are you back?" "$T/idle.out" &&
+    good "and goes on in a new session" ||
+    bad "and goes on in a new session: $_st $(cat "$T/idle.out")"
 alice list >"$T/after.list"
 cmp -s "$T/before.list" "$T/after.list" && [ -s "$T/after.list" ] &&
     good "with all conversations" || bad "with all conversations"

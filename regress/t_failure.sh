@@ -71,11 +71,12 @@ for step in connect sh kw; do
 		esac
 		echo go >&9
 		exec 9>&-
-		case $role in
-		hasher | sessiond | llmproxy | connector | certd)
+		case $role,$step in
+		hasher,* | sessiond,sh | sessiond,kw | llmproxy,* | \
+		    connector,* | certd,*)
 			peer_ends && good "killed after $step: $role: goes on" ||
 			    bad "killed after $step: $role: goes on" ;;
-		zygote)
+		zygote,* | sessiond,connect)
 			# One that it did not have yet is its successor's.
 			peer_ends && [ $step != connect ] &&
 			    bad "killed after $step: $role: no session" ||

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 relay_start() {
 	rm -f "$T/relay.out"
-	"$B/relay" "$PORT" >"$T/relay.out" &
+	$UNDER "$B/relay" "$PORT" >"$T/relay.out" &
 	RELAY_PID=$!
 	PIDS="$PIDS $RELAY_PID"
 	wait_for grep -q '^listening' "$T/relay.out" || die "no relay"
@@ -44,6 +44,9 @@ traces() {
 	TRACE1=$(sed -n 1p "$T/traces") TRACE2=$(sed -n 2p "$T/traces")
 }
 
+# What is looked at are steps of time: as root it goes before other tests.
+UNDER=
+[ "$(id -u)" != 0 ] || UNDER="nice -n -20"
 service_new
 standin_start --delay-ms 30
 URL=http://127.0.0.1:$UPSTREAM_PORT/v1
@@ -59,7 +62,8 @@ service_start
 user_new alice
 # A machine under load may miss a tick, or the relay read two at once: then it is
 # tried again.  tests/test_shape.c allows for nothing.
-for try in 1 2 3; do
+for try in 1 2 3 4 5; do
+	[ $try = 1 ] || kill "$RELAY_PID"
 	relay_start
 	ask_both "tick"
 	# The user waits for nothing; the connection stays until the step's end.
@@ -70,7 +74,6 @@ for try in 1 2 3; do
 	fi
 	traces
 	[ "$TRACE1" != "$TRACE2" ] || break
-	kill "$RELAY_PID"
 	echo "count tick: attempt $try differed"
 done
 if [ "$TRACE1" = "$TRACE2" ]; then

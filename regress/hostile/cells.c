@@ -26,6 +26,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hs.h"
 #include "log.h"
 #include "rig.h"
 
@@ -146,15 +147,18 @@ ping_llmproxy(struct rig *r)
 static bool
 ping_sessiond(struct rig *r)
 {
+	static const uint8_t nothing[HS_CH_LEN];
 	struct sockaddr_in sin;
 	socklen_t len = sizeof(sin);
 	struct msg reply;
 	bool got;
 	int fd;
 
+	/* It waits for a whole first message, whatever that says. */
 	if (getsockname(r->listener, (struct sockaddr *)&sin, &len) == -1 ||
 	    (fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
-	    connect(fd, (struct sockaddr *)&sin, len) == -1)
+	    connect(fd, (struct sockaddr *)&sin, len) == -1 ||
+	    send(fd, nothing, sizeof(nothing), 0) != sizeof(nothing))
 		fatal("connect");
 	got = rig_recv(r, r->link[LINK_SESSD_ZYG], CH_SESSD_ZYG, END_B,
 	    SESSD_ZYG_UP, &reply, END_MS) == 0;
@@ -297,6 +301,8 @@ verdict(struct rig *r, const struct target *t, const struct attack *a, int fds)
 	if (a->must_die)
 		return rig_refused(r, END_MS) ? bad_end(r) : "it was taken";
 	read_by_it(r, t);
+	if (rig_refused(r, 0))
+		return bad_end(r);
 	if (t->ping == NULL) {
 		(void)rig_ended(r, 5);
 		rig_drain(r);
