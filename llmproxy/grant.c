@@ -157,15 +157,11 @@ on_msg(struct grant *g, const struct m_sl_msg *m)
 		violation(g, "a message that was not announced");
 		return;
 	}
-	if (m->kind < KIND_USER || m->kind > KIND_SYSTEM) {
-		violation(g, "a message of an unknown kind");
+	if ((why = item_next(&r->order, m->kind)) != NULL) {
+		violation(g, why);
 		return;
 	}
-	if (m->kind == KIND_SYSTEM && r->talk) {
-		violation(g, "a system prompt behind other messages");
-		return;
-	}
-	r->talk = m->kind != KIND_SYSTEM;
+	r->tools |= m->kind == ITEM_TOOL;
 	if (r->state == R_FILLING && (why = no_room(r, m->len)) != NULL)
 		request_refuse(r, why);
 	r->left = m->len;

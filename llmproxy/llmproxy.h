@@ -25,6 +25,7 @@
 #include "bytes.h"
 #include "chan.h"
 #include "codes.h"
+#include "item.h"
 #include "kdf.h"
 #include "loop.h"
 #include "wire.h"
@@ -140,7 +141,7 @@ enum request_state {
 };
 
 struct request_msg {
-	uint8_t		 kind;		/* enum kind */
+	uint8_t		 kind;		/* enum kind or item_kind */
 	size_t		 off, len;	/* in text */
 };
 
@@ -157,7 +158,8 @@ struct request {
 	uint32_t	 temperature, top_p; /* thousandths + 1; 0: the model's */
 	uint32_t	 nmsgs;		/* begun */
 	uint32_t	 left;		/* bytes of the last one to come */
-	bool		 talk;		/* one that is no system prompt */
+	struct item_order order;	/* of the messages */
+	bool		 tools;		/* it has some: calls are passed on */
 	size_t		 announced;	/* bytes of all so far */
 	struct request_msg *msg;
 	struct buf	 text;
@@ -179,7 +181,9 @@ struct request {
 	struct wire	 answer;
 	struct buf	 error_body;	/* with another status than 200 */
 	/* what was answered */
-	uint8_t		 out_kind;
+	uint8_t		 out_kind;	/* enum delta, or OUT_CALL */
+	unsigned	 out_call;	/* whose arguments they are */
+	bool		 called[ITEM_CALLS_MAX];	/* have an id */
 	struct buf	 out;		/* the delta being gathered */
 	EVP_MD_CTX	*answered;
 	uint64_t	 answered_bytes;	/* of text, reasoning too */

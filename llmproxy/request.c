@@ -9,13 +9,16 @@
 #define TICK_MS		500	/* deadlines are in seconds */
 #define PAUSE_MS	20
 #define ENDED_MS	2000	/* from [DONE] to the end of the body */
+#define OUT_CALL	2	/* beside enum delta */
 #define BACKOFF_MS	1000	/* before the second attempt; then doubled */
 
 static void on_text(void *, struct bytes);
 static void on_reasoning(void *, struct bytes);
+static void on_tool(void *, unsigned, struct bytes, struct bytes,
+    struct bytes);
 static void attempt(struct request *, bool);
 
-static const struct wire_cb answer_cb = { on_text, on_reasoning };
+static const struct wire_cb answer_cb = { on_text, on_reasoning, on_tool };
 
 /* ---- birth and death ----------------------------------------------------- */
 
@@ -166,6 +169,16 @@ report(struct request *r, enum finish finish)
 }
 
 static void
+send_tool(struct request *r, unsigned index, struct bytes id,
+    struct bytes name, struct bytes args)
+{
+	struct m_ls_tool m = { .req = r->req, .index = (uint16_t)index,
+	    .id = id, .name = name, .args = args };
+
+	(void)chan_send(r->grant->chan, MSG_ls_tool, &m, -1);
+}
+
+static void
 flush(struct request *r)
 {
 	struct m_ls_delta m = {
@@ -174,6 +187,12 @@ flush(struct request *r)
 
 	if (r->out.n == 0)
 		return;
+	if (r->out_kind == OUT_CALL) {
+		send_tool(r, r->out_call, bytes_of(NULL, 0), bytes_of(NULL, 0),
+		    buf_bytes(&r->out));
+		buf_reset(&r->out);
+		return;
+	}
 	if (r->out_kind == 0 && EVP_DigestUpdate(r->answered, r->out.p,
 	    r->out.n) != 1)
 		crypto_fatalx("SHA-256");
@@ -224,6 +243,34 @@ static void
 on_reasoning(void *arg, struct bytes t)
 {
 	gather(arg, 1, t);
+}
+
+/* What calls a tool needs an id, also of a server that gives none. */
+static void
+on_tool(void *arg, unsigned index, struct bytes id, struct bytes name,
+    struct bytes args)
+{
+	struct request *r = arg;
+	char own[5 + 2 * 12 + 1] = "call_";
+	uint8_t random[12];
+
+	if (!r->tools)
+		return;		/* it makes tools up */
+	if (!r->called[index] && id.n == 0) {
+		crypto_random(random, sizeof(random));
+		hex_encode(own + 5, random, sizeof(random));
+		id = bytes_str(own);
+	} else if (r->called[index])
+		id.n = 0;
+	if (!r->called[index] || name.n > 0) {
+		flush(r);
+		send_tool(r, index, id, name, bytes_of(NULL, 0));
+	}
+	r->called[index] = true;
+	if (r->out_kind == OUT_CALL && r->out_call != index)
+		flush(r);
+	r->out_call = index;
+	gather(r, OUT_CALL, args);
 }
 
 /* The end of a request that was started. */
@@ -360,39 +407,45 @@ least(uint32_t a, uint32_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* The JSON body: the model's own system prompt, then what the worker sent. */
+/* The model's own system prompt, then what the worker sent; 0 or -1. */
 static int
-build(struct request *r)
+take_items(const struct request *r, struct item *items, size_t *n)
 {
 	const struct llm_model *model = r->grant->model;
-	static const enum wire_role roles[] = { [KIND_USER] = WIRE_USER,
-	    [KIND_ASSISTANT] = WIRE_ASSISTANT, [KIND_SYSTEM] = WIRE_SYSTEM };
-	uint32_t temperature = r->temperature > 0 ? r->temperature :
-	    model->temperature;
+
+	*n = 0;
+	if (model->system[0] != '\0')
+		items[(*n)++] = (struct item){ .kind = KIND_SYSTEM,
+		    .text = bytes_str(model->system) };
+	for (uint32_t i = 0; i < r->nmsgs; i++)
+		if (item_parse(&items[(*n)++], r->msg[i].kind,
+		    r->msg[i].len == 0 ? bytes_of(NULL, 0) :
+		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len)) == -1)
+			return -1;
+	return r->text.err ? -1 : 0;
+}
+
+/* The JSON body; on failure *why may say what is wrong with it. */
+static int
+build(struct request *r, const char **why)
+{
+	const struct llm_model *model = r->grant->model;
 	struct wire_req req = {
 		.model = model->upstream, .context = model->context,
 		.max_tokens = least(model->max_tokens, r->max_tokens),
-		.temperature = temperature, .top_p = r->top_p
+		.temperature = r->temperature > 0 ? r->temperature :
+		    model->temperature, .top_p = r->top_p
 	};
-	struct wire_msg *msgs;
-	size_t n = 0;
-	int rc;
+	struct item *items;
+	int rc = -1;
 
-	if ((msgs = calloc((size_t)r->nmsgs + 1, sizeof(*msgs))) == NULL)
+	*why = NULL;
+	if ((items = calloc((size_t)r->nmsgs + 1, sizeof(*items))) == NULL)
 		fatal("calloc");
-	if (model->system[0] != '\0')
-		msgs[n++] = (struct wire_msg){ WIRE_SYSTEM,
-		    bytes_str(model->system) };
-	for (uint32_t i = 0; i < r->nmsgs; i++)
-		msgs[n++] = (struct wire_msg){
-		    roles[r->msg[i].kind],
-		    r->msg[i].len == 0 ? bytes_of(NULL, 0) :
-		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len) };
-	req.msgs = msgs;
-	req.nmsgs = n;
-	rc = r->text.err ? -1 : wire_request(&r->body, r->lp->up.type,
-	    &req);
-	free(msgs);
+	req.items = items;
+	if (take_items(r, items, &req.nitems) == 0)
+		rc = wire_request(&r->body, r->lp->up.type, &req, why);
+	free(items);
 	buf_free(&r->text);
 	return rc;
 }
@@ -403,15 +456,17 @@ request_start(struct request *r)
 	struct llmproxy *lp = r->lp;
 	struct m_lv_ask m = { .id = lp->ask_id + 1, .n = r->grant->n,
 	    .model = bytes_str(r->grant->model->alias) };
+	const char *why;
 
 	r->sent_bytes = r->text.n;
-	if (lp->nflying >= LLM_REQUESTS_MAX || build(r) == -1) {
+	if (lp->nflying >= LLM_REQUESTS_MAX || build(r, &why) == -1) {
 		if (lp->nflying >= LLM_REQUESTS_MAX)
 			send_error(r, ERR_LIMIT, "too many questions at once "
 			    "for this provider", NULL);
 		else
-			send_error(r, ERR_BAD, "the text cannot be sent: "
-			    "it is not UTF-8, holds a NUL or is too long", NULL);
+			send_error(r, ERR_BAD, why != NULL ? why : "the text "
+			    "cannot be sent: it is not UTF-8, holds a NUL or is "
+			    "too long", NULL);
 		request_free(r);
 		return;
 	}
@@ -458,6 +513,7 @@ attempt(struct request *r, bool fresh)
 	buf_reset(&r->error_body);
 	wire_free(&r->answer);
 	wire_init(&r->answer, r->lp->up.type, &answer_cb, r);
+	memset(r->called, 0, sizeof(r->called));
 	transport_begin(r, fresh);
 }
 

@@ -7,7 +7,6 @@
 #define HISTORY_MAX_BYTES	(9u << 20)	/* with the prompt under 10 MiB */
 #define LLM_QUEUE_MAX_BYTES	(15u << 20)	/* under CHAN_QUEUE_MAX_BYTES */
 #define DELTA_MAX_BYTES		16000		/* text of one delta */
-#define WHOLE_MAX_MESSAGES	4096		/* of one c_chat */
 #define FLAG_NOSTORE		0x01		/* c_prompt.flags */
 
 static void
@@ -166,7 +165,7 @@ chat_start(struct session *s, struct req *r)
 		    "too much is waiting for the model", "try again later");
 		return;
 	}
-	m.messages = c->messages + 1;
+	m.messages = c->messages + (c->whole ? 0 : 1);
 	m.max_tokens = c->max_tokens;
 	m.temperature = c->temperature;
 	m.top_p = c->top_p;
@@ -176,7 +175,7 @@ chat_start(struct session *s, struct req *r)
 		if (rv == 0)
 			rv = send_text(c->llm->chan, r->rid, p->kind,
 			    buf_bytes(&p->text));
-	if (rv == 0)
+	if (rv == 0 && !c->whole)
 		rv = send_text(c->llm->chan, r->rid, KIND_USER,
 		    buf_bytes(&c->prompt));
 	/* On failure the channel's end follows: chat_llm_lost(). */
@@ -265,95 +264,6 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 	chat_find_model(s, r, c->asked);
 	if (!c->nostore)
 		put(s, r, KIND_USER, appconn_mac_in(s->app));
-	chat_start(s, r);
-}
-
-/* ---- a conversation that the client keeps -------------------------------- */
-
-/* Take the next message; false when they do not hold together. */
-static bool
-next_message(struct rd *in, uint8_t *kind, struct bytes *text)
-{
-	*kind = rd_u8(in);
-	*text = rd_v32(in, TEXT_MAX_BYTES);
-	return !in->err && *kind >= KIND_USER && *kind <= KIND_SYSTEM &&
-	    text->n > 0 && bytes_utf8(*text);
-}
-
-/*
- * The last of the messages, which must be the user's; system prompts come
- * before all others.  Why they will not do, or NULL.
- */
-static const char *
-check_messages(struct bytes messages, struct bytes *last)
-{
-	struct rd in = rd_of(messages);
-	uint8_t kind = 0;
-	size_t n = 0;
-	bool talk = false;
-
-	while (in.n > 0) {
-		if (!next_message(&in, &kind, last))
-			return "a message is empty, or not text in UTF-8";
-		if (kind == KIND_SYSTEM && talk)
-			return "a system prompt stands behind other messages";
-		talk = kind != KIND_SYSTEM;
-		if (++n > WHOLE_MAX_MESSAGES)
-			return "there are too many messages";
-	}
-	return kind == KIND_USER ? NULL : "the last message is not the user's";
-}
-
-/* All but the last of the messages become the history. */
-static void
-take_messages(struct chat *c, struct bytes messages)
-{
-	struct rd in = rd_of(messages);
-	struct bytes text;
-	struct past *p;
-	uint8_t kind;
-
-	while (next_message(&in, &kind, &text) && in.n > 0) {
-		if ((p = calloc(1, sizeof(*p))) == NULL)
-			fatal("calloc");
-		p->kind = kind;
-		buf_init(&p->text, TEXT_MAX_BYTES);
-		buf_put(&p->text, text.p, text.n);
-		if (p->text.err)
-			fatalx("no memory");
-		STAILQ_INSERT_TAIL(&c->history, p, link);
-		c->history_bytes += text.n;
-		c->messages++;
-	}
-}
-
-void
-chat_whole(struct session *s, const struct m_c_chat *m)
-{
-	struct bytes last = { NULL, 0 };
-	const char *why = check_messages(m->messages, &last);
-	struct req *r;
-	struct chat *c;
-
-	if (why != NULL) {
-		session_error(s, m->req, ERR_BAD, why, "");
-		return;
-	}
-	if (m->messages.n > s->max_prompt) {
-		session_error(s, m->req, ERR_LIMIT, "the conversation is too "
-		    "long", "shorten it");
-		return;
-	}
-	if ((r = req_new(s, m->req, REQ_CHAT)) == NULL)
-		return;
-	c = r->chat = chat_new(m->model, last);
-	take_messages(c, m->messages);
-	c->nostore = c->history_done = true;
-	c->max_tokens = m->max_tokens;
-	c->temperature = m->temperature;
-	c->top_p = m->top_p;
-	shaping_begin(s, r);
-	chat_find_model(s, r, c->asked);
 	chat_start(s, r);
 }
 
@@ -526,6 +436,16 @@ say(struct session *s, struct req *r, uint8_t kind, struct bytes text)
 		fatalx("no memory");
 }
 
+void
+chat_said(struct chat *c)
+{
+	if (c->some)
+		return;
+	c->some = true;
+	free_history(c);
+	buf_free(&c->prompt);
+}
+
 int
 chat_delta(struct session *s, struct req *r, const struct llm *llm,
     const struct m_ls_delta *m)
@@ -536,11 +456,7 @@ chat_delta(struct session *s, struct req *r, const struct llm *llm,
 		return -1;
 	if (c->ended || m->text.n == 0)
 		return 0;
-	if (!c->some) {
-		c->some = true;
-		free_history(c);
-		buf_free(&c->prompt);
-	}
+	chat_said(c);
 	if (m->kind == 0 && !c->nostore) {
 		if (m->text.n > TEXT_MAX_BYTES - c->answer.n) {
 			stop_llm(r);

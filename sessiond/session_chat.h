@@ -17,6 +17,8 @@ struct past {
 struct chat {
 	uint8_t			 conv[CONV_LEN];	/* zeros: new */
 	bool			 nostore;
+	bool			 whole;			/* c_chat: no prompt */
+	bool			 tools;			/* it has some */
 	char			 asked[NAME_MAX_BYTES + 1];
 	uint32_t		 max_tokens, temperature, top_p; /* 0: not set */
 	struct buf		 prompt;
@@ -54,6 +56,8 @@ struct chat *chat_new(struct bytes model, struct bytes prompt);
 void chat_start(struct session *s, struct req *r);
 /* The channel for this model, now or when the vault answers. */
 void chat_find_model(struct session *s, struct req *r, const char *model);
+/* The model says something: it is not exchanged any more. */
+void chat_said(struct chat *c);
 /* It is over with an error; what there is of an answer is stored. */
 void chat_fail(struct session *s, struct req *r, enum err code,
     const char *text, const char *hint);

@@ -67,7 +67,8 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 	struct llm *l = arg;
 	struct session *s = l->s;
 	uint32_t rid = m->type == MSG_ls_delta ? m->u.ls_delta.req :
-	    m->type == MSG_ls_end ? m->u.ls_end.req : m->u.ls_error.req;
+	    m->type == MSG_ls_end ? m->u.ls_end.req :
+	    m->type == MSG_ls_tool ? m->u.ls_tool.req : m->u.ls_error.req;
 	struct req *r = req_by_rid(s, rid);
 	int rv = 0;
 
@@ -78,6 +79,8 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 		;		/* its last words after a cancel or an error */
 	else if (m->type == MSG_ls_delta)
 		rv = chat_delta(s, r, l, &m->u.ls_delta);
+	else if (m->type == MSG_ls_tool)
+		rv = chat_tool(s, r, l, &m->u.ls_tool);
 	else if (m->type == MSG_ls_end)
 		rv = chat_end(s, r, l, &m->u.ls_end);
 	else

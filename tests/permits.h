@@ -168,6 +168,7 @@
 "sl_cancel 1004 SESS_LLM AB UP u32",
 "ls_delta 1005 SESS_LLM BA UP u32 u8 text<=16000",
 "ls_end 1006 SESS_LLM BA UP u32 u8 u32 u32",
+"ls_tool 10a8 SESS_LLM BA UP u32 u16 text<=128 text<=128 text<=16000",
 "ls_error 1007 SESS_LLM BA UP u32 u16 text<=512 text<=256",
 /* A cloisterctl, B vault */
 "av_user_add 1101 ADMIN AB IDLE text<=64",
@@ -247,6 +248,7 @@
 "s_stored 8102 APP BA OPEN u32 =16 u64 u64",
 "s_delta 8103 APP BA OPEN u32 u8 text<=16000",
 "s_end 8104 APP BA OPEN u32 u8 u32 u32 =16 u64 u64 text<=64",
+"s_tool 81a9 APP BA OPEN u32 u16 text<=128 text<=128 text<=16000",
 "s_fallback 81a8 APP BA OPEN u32 text<=64 text<=64 text<=512",
 "s_error 8105 APP BA OPEN u32 u16 text<=512 text<=256",
 "s_conv 8106 APP BA OPEN u32 =16 u64 u64 text<=256",
