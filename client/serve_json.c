@@ -42,6 +42,8 @@ serve_refuse_code(struct serve_error *e, enum err code, struct bytes text,
 		[ERR_TRUNCATED] = { 502, "server_error", "truncated" },
 		[ERR_QUOTA] = { 429, "insufficient_quota",
 		    "insufficient_quota" },
+		[ERR_MODEL_DENIED] = { 403, "invalid_request_error",
+		    "model_not_found" },
 	};
 	size_t i = code < sizeof(map) / sizeof(map[0]) &&
 	    map[code].status != 0 ? code : ERR_INTERNAL;

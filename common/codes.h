@@ -80,7 +80,8 @@ enum err {
 	ERR_INVITE = 16,	/* no such invite (any more) */
 	ERR_KEY = 17,		/* no such key, or it cannot be enrolled */
 	ERR_WEAK = 18,		/* the new password breaks the rule */
-	ERR_NO_TICKET = 24	/* this session cannot be resumed */
+	ERR_NO_TICKET = 24,	/* this session cannot be resumed */
+	ERR_MODEL_DENIED = 25	/* the user may not use this model */
 };
 
 /* A session that is not let in yet, and what it may do. */

@@ -111,6 +111,84 @@ show_session(const struct msg *m)
 	out_end();
 }
 
+static const char *
+or_dash(const char *s)
+{
+	return *s != '\0' ? s : "-";
+}
+
+/* One object as JSON is several lines for a person. */
+static void
+next_line(const char *type)
+{
+	if (ctl.json)
+		return;
+	out_end();
+	out_begin(type);
+}
+
+static void
+show_account(const struct msg *m)
+{
+	static const char *const policies[] = { "default", "publickey",
+	    "publickey+password" };
+	const struct m_va_account *u = &m->u.va_account;
+
+	out_begin("user");
+	out_text("name", "user         ", 0, u->name);
+	next_line("user");
+	out_word("state        ");
+	out_bool("enabled", "enabled", "disabled", 0, u->state == 1);
+	next_line("user");
+	out_time("created", "created      ", u->created_us);
+	next_line("user");
+	out_num("keys", "keys         ", 0, u->keys);
+	out_num("revoked_keys", "active,", 0, u->revoked);
+	out_word("revoked");
+	next_line("user");
+	out_str("policy", "policy       ", 0, u->policy < 3 ?
+	    policies[u->policy] : "?");
+	next_line("user");
+	out_word("password     ");
+	out_bool("password", "set", "none", 0, u->password != 0);
+	next_line("user");
+	out_num("sessions", "sessions     ", 0, u->sessions);
+	next_line("user");
+	out_num("conversations", "conversations", 0, u->conversations);
+	next_line("user");
+	out_word("models       ");
+	out_bool("all_models", "all", "by grant", 0, u->all_models != 0);
+	out_end();
+}
+
+static void
+show_limit(const struct msg *m)
+{
+	const struct m_va_limit *l = &m->u.va_limit;
+	bool own = l->value != 0;
+
+	out_begin("limit");
+	out_text("name", "limit", 16, l->name);
+	out_num("value", NULL, 10, own ? l->value : l->deflt);
+	out_bool("own", "own", "default", 0, own);
+	out_end();
+}
+
+static void
+show_model(const struct msg *m)
+{
+	const struct m_va_model *o = &m->u.va_model;
+	char provider[65];
+
+	(void)msg_text(provider, sizeof(provider), o->provider);
+	out_begin("model");
+	out_text("alias", "model", 16, o->alias);
+	out_bool("allowed", "allowed", "denied", 7, o->allowed != 0);
+	out_str("provider", "at", 16, or_dash(provider));
+	out_bool("default", "default", "", 0, o->is_default != 0);
+	out_end();
+}
+
 static const struct {
 	enum msg_type	 type;
 	void		(*show)(const struct msg *m);
@@ -120,6 +198,9 @@ static const struct {
 	{ MSG_va_info, show_info },
 	{ MSG_va_key, show_key },
 	{ MSG_va_session, show_session },
+	{ MSG_va_account, show_account },
+	{ MSG_va_limit, show_limit },
+	{ MSG_va_model, show_model },
 };
 
 int

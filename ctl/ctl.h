@@ -82,6 +82,9 @@ int cmd_invite(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
+int cmd_model_allow(int argc, char **argv);
+int cmd_model_deny(int argc, char **argv);
+int cmd_model_list(int argc, char **argv);
 int cmd_session_kill(int argc, char **argv);
 int cmd_session_list(int argc, char **argv);
 int cmd_storage_rotate_key(int argc, char **argv);
@@ -92,10 +95,12 @@ int cmd_status(int argc, char **argv);
 int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);
 int cmd_user_enable(int argc, char **argv);
+int cmd_user_limit(int argc, char **argv);
 int cmd_user_list(int argc, char **argv);
 int cmd_user_passwd(int argc, char **argv);
 int cmd_user_policy(int argc, char **argv);
 int cmd_user_remove(int argc, char **argv);
+int cmd_user_show(int argc, char **argv);
 
 /* ---- ask.c --------------------------------------------------------------- */
 

@@ -76,6 +76,18 @@ expect "a restart forgets nothing" 6 \
     "your 10 tokens of model daily for this day" as alice ask -m daily "x"
 expect "of anybody else" 0 "here" as bob ask -m daily "here"
 
+# One user's own limits, over those of the service.
+expect "a user's own limit" 0 "set" ctl user limit bob tokens-per-day=1
+expect "counts for all models" 6 "your 1 tokens for this day" \
+    as bob ask -m echo "x"
+expect "is shown" 0 "tokens-per-day" ctl user show bob
+expect "is taken back" 0 "set" ctl user limit bob tokens-per-day=default \
+    requests-per-minute=1
+as bob ask -m echo "x" >/dev/null 2>&1 || true
+expect "one request in a minute, not two" 6 "your 1 requests for this minute" as bob ask -m few "x"
+expect "and that is taken back, too" 0 "set" \
+    ctl user limit bob requests-per-minute=default
+
 # Another model.
 expect "a model that cannot be reached has its fallback" 0 "as ever" \
     as alice ask -m gone "as ever"

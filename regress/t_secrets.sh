@@ -165,7 +165,7 @@ within "$W" prompt-SECOND storaged
 
 W="in flight"
 CLOISTER_HOME="$T/alice" "$B/cloister" ask -m echo \
-    "$(yes $FLIGHT | head -n 500 | tr '\n' ' ')" </dev/null \
+    "$(yes $FLIGHT | head -n 4000 | tr '\n' ' ')" </dev/null \
     >"$T/flight.out" 2>"$T/flight.err" &
 CLIENT=$!
 wait_for test -s "$T/flight.out" || bad "the answer begins"

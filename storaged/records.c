@@ -47,6 +47,68 @@ get_enum(struct rd *r, uint8_t lo, uint8_t hi)
 	return v;
 }
 
+/*
+ * What a user has of limits and grants: at the end of U, and only when there is
+ * anything, so that records from before these are the same.
+ */
+static void
+encode_rights(struct buf *b, const struct rec_user *u)
+{
+	uint8_t n = 0;
+
+	for (int i = 0; i < LIMITS; i++)
+		n = (uint8_t)(n + (u->limit[i] != 0));
+	if (n == 0 && u->grants.none_but == 0 && u->grants.n == 0)
+		return;
+	buf_u8(b, n);
+	for (int i = 0; i < LIMITS; i++)
+		if (u->limit[i] != 0) {
+			buf_u8(b, limit_decls[i].number);
+			buf_u64(b, u->limit[i]);
+		}
+	buf_u8(b, u->grants.none_but);
+	buf_u8(b, u->grants.n);
+	if (u->grants.n > REC_GRANTS_MAX) {
+		b->err = true;
+		return;
+	}
+	for (int i = 0; i < u->grants.n; i++)
+		put_text(b, u->grants.model[i], sizeof(u->grants.model[i]));
+}
+
+static void
+decode_limits(struct rd *r, struct rec_user *u)
+{
+	uint8_t n = rd_u8(r), number, last = 0;
+	uint64_t value;
+	enum limit l;
+
+	for (; n > 0 && !r->err; n--) {
+		number = rd_u8(r);
+		value = rd_u64(r);
+		l = limit_of(number);
+		if (number <= last || l == LIMITS || value == 0 ||
+		    value > limit_decls[l].max)
+			r->err = true;
+		else
+			u->limit[l] = value;
+		last = number;
+	}
+}
+
+static void
+decode_grants(struct rd *r, struct rec_grants *g)
+{
+	g->none_but = get_enum(r, 0, 1);
+	g->n = get_enum(r, 0, REC_GRANTS_MAX);
+	for (int i = 0; i < g->n && !r->err; i++) {
+		get_text(r, g->model[i], sizeof(g->model[i]));
+		if (g->model[i][0] == '\0' || (i > 0 &&
+		    strcmp(g->model[i - 1], g->model[i]) >= 0))
+			r->err = true;
+	}
+}
+
 static void
 encode_user(struct buf *b, const void *p)
 {
@@ -57,11 +119,12 @@ encode_user(struct buf *b, const void *p)
 	buf_u64(b, u->created_us);
 	buf_u8(b, u->state);
 	buf_u32(b, u->flags);
-	buf_u32(b, u->max_sessions);
+	buf_u32(b, 0);		/* a limit of sessions, before there were others */
 	if (u->pwhash_n > sizeof(u->pwhash))
 		b->err = true;
 	else
 		buf_v16(b, bytes_of(u->pwhash, u->pwhash_n));
+	encode_rights(b, u);
 }
 
 static void
@@ -75,13 +138,17 @@ decode_user(struct rd *r, void *p)
 	u->created_us = rd_u64(r);
 	u->state = get_enum(r, REC_USER_ENABLED, REC_USER_REMOVED);
 	u->flags = rd_u32(r);
-	u->max_sessions = rd_u32(r);
+	u->limit[LIMIT_SESSIONS] = rd_u32(r);
 	hash = rd_v16(r, sizeof(u->pwhash));
 	if (u->name[0] == '\0' || u->flags > REC_POLICY_KEY_PASSWORD)
 		r->err = true;
 	u->pwhash_n = (uint16_t)hash.n;
 	if (hash.n > 0)
 		memcpy(u->pwhash, hash.p, hash.n);
+	if (!r->err && r->n > 0) {
+		decode_limits(r, u);
+		decode_grants(r, &u->grants);
+	}
 }
 
 static void

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "userlimits.h"
 #include "rkey.h"
 #include "seal.h"
 
@@ -23,12 +24,20 @@
 #define REC_MODEL_MAX	64
 #define REC_SPKI_MAX	1024	/* RSA-4096 with PSS parameters: about 620 */
 #define REC_PWHASH_MAX	256
+#define REC_GRANTS_MAX	32	/* models named in a user's grants */
 
 /* One that is removed goes when all that is theirs is gone. */
 enum { REC_USER_ENABLED = 1, REC_USER_DISABLED = 2, REC_USER_REMOVED = 3 };
 enum { REC_KEY_ACTIVE = 1, REC_KEY_REVOKED = 2 };
 /* What a session of this user takes. */
 enum { REC_POLICY_DEFAULT, REC_POLICY_KEY, REC_POLICY_KEY_PASSWORD };
+
+/* Which models a user may use: all but those named, or none but those. */
+struct rec_grants {
+	uint8_t		none_but;	/* 0 or 1 */
+	uint8_t		n;
+	char		model[REC_GRANTS_MAX][REC_MODEL_MAX + 1]; /* ascending */
+};
 
 /* U: a user. */
 struct rec_user {
@@ -37,9 +46,10 @@ struct rec_user {
 	uint64_t	created_us;	/* microseconds since 1970, as all */
 	uint8_t		state;		/* REC_USER_* */
 	uint32_t	flags;		/* REC_POLICY_* */
-	uint32_t	max_sessions;	/* 0: the configured default */
 	uint16_t	pwhash_n;	/* 0: no password */
 	uint8_t		pwhash[REC_PWHASH_MAX];	/* pwhash.h */
+	uint64_t	limit[LIMITS];	/* 0: the configured default */
+	struct rec_grants grants;	/* zeros: all models */
 };
 
 /* A public key in DER (SubjectPublicKeyInfo); n may be 0. */

@@ -32,6 +32,8 @@
  *	vault_llm.c	grants to llmproxies, their reports
  *	vault_budget.c	what users may ask and have used
  *	vault_admin.c	cloisterctl
+ *	vault_setting.c	one user's record, changed for it
+ *	vault_rights.c	a user's limits and models
  *	vault_drain.c	the end of every session, at a stop
  *	vault_erase.c	removing a user with all that is theirs
  *	vault_storage.c	cloisterctl storage
@@ -99,7 +101,8 @@ struct user {
 	uint32_t		 policy;	/* REC_POLICY_* */
 	bool			 password;	/* has one */
 	uint8_t			 state;		/* REC_USER_* */
-	uint32_t		 max_sessions;	/* 0: the default */
+	uint64_t		 limit[LIMITS];	/* 0: the default */
+	struct rec_grants	*grants;	/* NULL: all models */
 	uint32_t		 keys;		/* enrolled ones, all of them */
 	uint32_t		 revoked;	/* of them */
 	uint32_t		 live;		/* sessions */
@@ -506,6 +509,8 @@ void vault_free(struct vault *v);
 /* A user's entry from the record of this version; it belongs to v. */
 struct user *user_add(struct vault *v, const struct rec_user *rec,
     uint64_t version);
+/* What the record says that may be changed by itself: not state and version. */
+void user_take(struct user *u, const struct rec_user *rec);
 /* Take it out and free it: nothing refers to it any more. */
 void user_remove(struct vault *v, struct user *u);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
@@ -713,6 +718,11 @@ chan_msg_cb vault_on_kex;
  */
 void worker_admit(struct worker *w, const struct admission *a,
     enum event event);
+/* The service's limit; 0: none. */
+uint64_t limit_default(const struct vault *v, enum limit l);
+/* What counts for this user, their own or the service's; 0: no limit. */
+uint64_t user_limit(const struct vault *v, const struct user *u,
+    enum limit l);
 /* Why this user may not have one more session now, or NULL. */
 const char *user_full(const struct vault *v, const struct user *u);
 
@@ -897,8 +907,21 @@ void turn_free(struct vault *v);
 /* ---- vault_llm.c -------------------------------------------------------- */
 
 chan_msg_cb vault_on_llm;
-/* The model with this alias, the default one for "", or NULL. */
+/* The model with this alias, or NULL. */
 const struct model *model_find(const struct vault *v, struct bytes alias);
+/* Whether the user may use the model that has this alias. */
+bool model_granted(const struct user *u, const char *alias);
+/* What "" is for this user: the default, or the first that they may; or NULL. */
+const struct model *model_default(const struct vault *v,
+    const struct user *u);
+/*
+ * The model that the user asks for into *mo: 0, or an error code of vs_error.
+ */
+uint16_t model_for(const struct vault *v, const struct user *u,
+    struct bytes alias, const struct model **mo);
+/* The user may not use it any more: end what is under way. */
+void model_revoke(struct vault *v, const struct user *u,
+    const struct model *mo);
 /* sv_open_model. */
 void llm_open(struct worker *w, const struct m_sv_open_model *m);
 /* N is gone: no more answers for it. */

@@ -400,6 +400,18 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 	case MSG_av_log_level:
 		log_level(a, &m->u.av_log_level);
 		break;
+	case MSG_av_user_show:
+		admin_user_show(a, &m->u.av_user_show);
+		break;
+	case MSG_av_user_limit:
+		admin_user_limit(a, &m->u.av_user_limit);
+		break;
+	case MSG_av_model_list:
+		admin_model_list(a, &m->u.av_model_list);
+		break;
+	case MSG_av_model_set:
+		admin_model_set(a, &m->u.av_model_set);
+		break;
 	case MSG_av_user_state:
 		admin_user_state(a, &m->u.av_user_state);
 		break;

@@ -54,6 +54,40 @@ void admin_write(struct admin *a,
 /* A change is over; false, and the caller was told, when it failed. */
 bool admin_changed(struct admin *a, enum kv_status st);
 
+/* ---- vault_setting.c ----------------------------------------------------- */
+
+/* A user's record that is being replaced; first member of what knows why. */
+struct setting {
+	size_t		 size;		/* of the whole */
+	struct admin	*a;
+	struct user	*u;		/* once it has the turn */
+	uint8_t		 uid[REC_ID];
+	char		 name[REC_NAME_MAX + 1];
+	/* Change rec; false: it cannot be, and the command has ended. */
+	bool		(*apply)(struct setting *);
+	/* It is durable, and u is as rec: audit, and the command's last answer. */
+	void		(*written)(struct setting *);
+	struct queued	 turn;
+	struct rcommit	 rc;
+	struct rec_user	 rec;
+	uint64_t	 version;	/* of the record before */
+};
+
+/* One of this size, zero but for its beginning; NULL: the command has ended. */
+void *setting_new(struct admin *a, struct bytes name, size_t size);
+/* Do it when no other change is under way. */
+void setting_go(struct setting *s, bool (*apply)(struct setting *),
+    void (*written)(struct setting *));
+/* The command has ended before setting_go(): wipe and free. */
+void setting_end(struct setting *s);
+
+/* ---- vault_rights.c ------------------------------------------------------ */
+
+void admin_user_show(struct admin *a, const struct m_av_user_show *m);
+void admin_user_limit(struct admin *a, const struct m_av_user_limit *m);
+void admin_model_list(struct admin *a, const struct m_av_model_list *m);
+void admin_model_set(struct admin *a, const struct m_av_model_set *m);
+
 /* ---- vault_revoke.c ------------------------------------------------------ */
 
 void admin_user_state(struct admin *a, const struct m_av_user_state *m);

@@ -91,17 +91,34 @@ signed_by(const struct try *a, const struct worker *w,
 	return ok;
 }
 
-static uint32_t
-max_sessions(const struct vault *v, const struct user *u)
+uint64_t
+limit_default(const struct vault *v, enum limit l)
 {
-	return u->max_sessions != 0 ? u->max_sessions :
-	    v->max_sessions_per_user;
+	switch (l) {
+	case LIMIT_SESSIONS:
+		return v->max_sessions_per_user;
+	case LIMIT_REQUESTS:
+		return v->budget.requests_minute;
+	case LIMIT_TOKENS_DAY:
+		return v->budget.tokens_day;
+	case LIMIT_TOKENS_MONTH:
+		return v->budget.tokens_month;
+	case LIMITS:
+		break;
+	}
+	return 0;
+}
+
+uint64_t
+user_limit(const struct vault *v, const struct user *u, enum limit l)
+{
+	return u->limit[l] != 0 ? u->limit[l] : limit_default(v, l);
 }
 
 const char *
 user_full(const struct vault *v, const struct user *u)
 {
-	if (u->live >= max_sessions(v, u))
+	if (u->live >= user_limit(v, u, LIMIT_SESSIONS))
 		return "too many sessions";
 	return v->stopping ? "stopping" : NULL;
 }

@@ -324,8 +324,11 @@ minute_left(const struct budget *b, struct minute *m, const char *of,
 static struct budget
 budget_of(const struct vault *v, const struct user *u)
 {
-	(void)u;
-	return v->budget;
+	return (struct budget){
+		(uint32_t)user_limit(v, u, LIMIT_REQUESTS),
+		user_limit(v, u, LIMIT_TOKENS_DAY),
+		user_limit(v, u, LIMIT_TOKENS_MONTH)
+	};
 }
 
 bool

@@ -10,14 +10,52 @@
 const struct model *
 model_find(const struct vault *v, struct bytes alias)
 {
-	for (size_t i = 0; i < v->nmodels; i++) {
-		const struct model *m = &v->models[i];
-
-		if (alias.n == 0 ? m->is_default :
-		    bytes_eq(alias, bytes_str(m->alias)))
-			return m;
-	}
+	for (size_t i = 0; i < v->nmodels; i++)
+		if (bytes_eq(alias, bytes_str(v->models[i].alias)))
+			return &v->models[i];
 	return NULL;
+}
+
+bool
+model_granted(const struct user *u, const char *alias)
+{
+	const struct rec_grants *g = u->grants;
+	bool named = false;
+
+	if (g == NULL)
+		return true;
+	for (int i = 0; i < g->n; i++)
+		named |= strcmp(g->model[i], alias) == 0;
+	return named == (g->none_but != 0);
+}
+
+const struct model *
+model_default(const struct vault *v, const struct user *u)
+{
+	const struct model *first = NULL;
+
+	for (size_t i = 0; i < v->nmodels; i++) {
+		const struct model *mo = &v->models[i];
+
+		if (!model_granted(u, mo->alias))
+			continue;
+		if (mo->is_default)
+			return mo;
+		if (first == NULL)
+			first = mo;
+	}
+	return first;
+}
+
+uint16_t
+model_for(const struct vault *v, const struct user *u, struct bytes alias,
+    const struct model **mo)
+{
+	*mo = alias.n == 0 ? model_default(v, u) : model_find(v, alias);
+	if (*mo == NULL)
+		return alias.n == 0 && v->nmodels > 0 ? ERR_MODEL_DENIED :
+		    ERR_NO_MODEL;
+	return model_granted(u, (*mo)->alias) ? 0 : ERR_MODEL_DENIED;
 }
 
 /* Whether the session may open one more model in this minute. */
@@ -37,13 +75,19 @@ void
 llm_open(struct worker *w, const struct m_sv_open_model *m)
 {
 	struct vault *v = w->v;
-	const struct model *mo = model_find(v, m->model);
+	const struct model *mo;
 	struct m_vl_grant grant = { .n = w->n };
 	struct m_vs_open_model answer = { .req = m->req };
+	uint16_t code = model_for(v, w->user, m->model, &mo);
 	int pair[2];
 
-	if (mo == NULL || mo->provider >= v->nllm) {
-		sess_error(w, m->req, ERR_NO_MODEL);
+	if (code == ERR_MODEL_DENIED && w->logs++ < VAULT_LOGS_MAX)
+		audit(EV_model_refuse, w->n, w->user->name, "model=%s",
+		    mo != NULL ? mo->alias : "");
+	if (code == 0 && mo->provider >= v->nllm)
+		code = ERR_NO_MODEL;
+	if (code != 0) {
+		sess_error(w, m->req, code);
 		return;
 	}
 	if (!may_open(w)) {
@@ -59,7 +103,8 @@ llm_open(struct worker *w, const struct m_sv_open_model *m)
 	grant.user = bytes_str(w->user->name);
 	grant.model = bytes_str(mo->alias);
 	answer.model = grant.model;
-	answer.fallback = bytes_str(mo->fallback);
+	if (model_granted(w->user, mo->fallback))
+		answer.fallback = bytes_str(mo->fallback);
 	if (chan_send(v->llm[mo->provider], MSG_vl_grant, &grant,
 	    pair[1]) == -1 ||
 	    chan_send(w->sess, MSG_vs_open_model, &answer, pair[0]) == -1)
@@ -78,6 +123,25 @@ llm_revoke(struct vault *v, uint64_t n)
 	for (int i = 0; i < v->nllm; i++)
 		if (chan_send(v->llm[i], MSG_vl_revoke, &m, -1) == -1)
 			log_warn("llmproxy %d takes no more messages", i);
+}
+
+/* Their channels to its provider; those that may, open theirs again. */
+void
+model_revoke(struct vault *v, const struct user *u, const struct model *mo)
+{
+	struct m_vl_revoke m;
+	struct worker *w = NULL;
+
+	if (mo->provider >= v->nllm)
+		return;
+	while ((w = worker_next(v, w, u, NULL)) != NULL) {
+		m.n = w->n;
+		if ((w->granted & 1u << mo->provider) != 0 &&
+		    chan_send(v->llm[mo->provider], MSG_vl_revoke, &m, -1) ==
+		    -1)
+			log_warn("llmproxy %u takes no more messages",
+			    mo->provider);
+	}
 }
 
 static void
@@ -177,6 +241,11 @@ may(struct vault *v, int i, struct asked *a, struct refusal *why)
 		(void)strlcpy(why->text, "there is no such model any more",
 		    sizeof(why->text));
 		return ERR_NO_MODEL;
+	}
+	if (!model_granted(w->user, a->model)) {
+		(void)strlcpy(why->text, "you may not use this model any more",
+		    sizeof(why->text));
+		return ERR_MODEL_DENIED;
 	}
 	return budget_may(v, w->user, m, why) ? 0 : ERR_LIMIT;
 }

@@ -2,7 +2,6 @@
  * What the administrator sets of a user: a password, which travels sealed to the
  * hasher like any other, and the policy.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -11,142 +10,13 @@
 #include "vault_admin.h"
 #include "vault_login.h"
 
-/* A user's record that is being replaced. */
-struct setting {
-	struct admin	*a;
-	struct user	*u;
-	uint8_t		 uid[REC_ID];
-	char		 name[REC_NAME_MAX + 1];
-	bool		 password;	/* else the policy */
+/* A password or a policy. */
+struct pwset {
+	struct setting	 s;
 	uint8_t		 policy;
 	struct pwhash	 pw;
 	struct hash_job	 job;
-	struct queued	 turn;
-	struct rcommit	 rc;
-	struct rec_user	 rec;
-	uint64_t	 version;
 };
-
-/* The command has ended; so has its change, if it had the turn. */
-static void
-finish(struct setting *s)
-{
-	struct admin *a = s->a;
-
-	freezero(s, sizeof(*s));
-	a->pending = false;
-	admin_release(a);
-}
-
-static void
-on_written(struct rcommit *rc, enum kv_status st)
-{
-	struct setting *s = (struct setting *)((char *)rc -
-	    offsetof(struct setting, rc));
-	struct admin *a = s->a;
-	struct user *u = s->u;
-	static const char *const policies[] = { "default", "publickey",
-	    "publickey+password" };
-
-	queue_done(a->v);
-	if (st != KV_OK)
-		admin_end(a, false, "the store failed, try again");
-	else {
-		u->version = s->version + 1;
-		u->password = s->rec.pwhash_n > 0;
-		u->policy = s->rec.flags;
-		tickets_drop(a->v, u, NULL);
-		if (s->password)
-			audit(EV_admin_user_passwd, 0, u->name, "uid=%u",
-			    a->uid);
-		else
-			audit(EV_admin_user_policy, 0, u->name,
-			    "policy=%s uid=%u", policies[u->policy], a->uid);
-		if (s->password)
-			admin_end(a, true, "password of %s set", u->name);
-		else
-			admin_end(a, true, "policy of %s: %s%s", u->name,
-			    policies[u->policy], u->policy ==
-			    REC_POLICY_KEY_PASSWORD && !u->password ?
-			    " (and there is no password yet: user passwd)" : "");
-	}
-	finish(s);
-}
-
-static void
-on_record(void *arg, const struct engine_reply *r)
-{
-	struct setting *s = arg;
-	struct vault *v = s->a->v;
-	struct rec_key key = rec_key_user(&v->keys->bundle, s->u->name);
-	struct buf val = BUF_INIT(SEAL_VALUE_MAX);
-
-	if (r->status != KV_OK || r->row[0].value.p == NULL ||
-	    rec_open_user(&s->rec, &s->version, &v->keys->bundle,
-	    r->row[0].key, r->row[0].value) != 0 ||
-	    s->version != s->u->version) {
-		if (r->status == KV_OK)
-			audit(EV_storage_tamper, 0, s->u->name, "a user's "
-			    "record is not the newest or does not verify");
-		admin_end(s->a, false, "the storage failed; the log has more");
-		queue_done(v);
-		finish(s);
-		return;
-	}
-	if (s->password)
-		pwhash_store(&s->rec, &s->pw);
-	else
-		s->rec.flags = s->policy;
-	rcommit_begin(&s->rc, v, on_written);
-	if (rec_seal_user(&val, &v->keys->bundle, rec_bytes(&key),
-	    s->version + 1, &s->rec) != 0)
-		fatalx("a user record cannot be sealed");
-	rcommit_put(&s->rc, &key, s->version, buf_bytes(&val));
-	buf_free(&val);
-	rcommit_go(&s->rc);
-}
-
-static void
-change(struct queued *c)
-{
-	struct setting *s = (struct setting *)((char *)c -
-	    offsetof(struct setting, turn));
-	struct rec_key key = rec_key_user(&s->a->v->keys->bundle, s->name);
-
-	/* It may have been removed while this waited. */
-	if ((s->u = user_by_uid(s->a->v, s->uid)) == NULL ||
-	    s->u->state == REC_USER_REMOVED) {
-		admin_end(s->a, false, "the user was removed");
-		queue_done(s->a->v);
-		finish(s);
-		return;
-	}
-	engine_get(s->a->v->engine, rec_bytes(&key), on_record, s);
-}
-
-static void
-set(struct setting *s)
-{
-	s->turn.go = change;
-	queue_wait(s->a->v, &s->turn);
-}
-
-static struct setting *
-setting_new(struct admin *a, struct bytes name)
-{
-	struct user *u = admin_user(a, name);
-	struct setting *s;
-
-	if (u == NULL)
-		return NULL;
-	if ((s = calloc(1, sizeof(*s))) == NULL)
-		fatal("calloc");
-	s->a = a;
-	memcpy(s->uid, u->uid, sizeof(s->uid));
-	(void)strlcpy(s->name, u->name, sizeof(s->name));
-	a->pending = true;
-	return s;
-}
 
 /* ---- a password ------------------------------------------------------------ */
 
@@ -169,14 +39,30 @@ admin_seal(struct admin *a, const struct m_av_seal *m)
 	admin_end(a, true, "%s", "");
 }
 
+static bool
+set_password(struct setting *s)
+{
+	pwhash_store(&s->rec, &((struct pwset *)s)->pw);
+	return true;
+}
+
+static void
+password_written(struct setting *s)
+{
+	tickets_drop(s->a->v, s->u, NULL);
+	audit(EV_admin_user_passwd, 0, s->name, "uid=%u", s->a->uid);
+	admin_end(s->a, true, "password of %s set", s->name);
+}
+
 static void
 on_hashed(struct hash_job *j, enum hashed result, const uint8_t *hash)
 {
-	struct setting *s = j->arg;
+	struct pwset *p = j->arg;
+	struct setting *s = &p->s;
 
 	if (result == HASHED_OK) {
-		pwhash_make(&s->pw, &s->a->v->keys->bundle, s->uid, hash);
-		set(s);
+		pwhash_make(&p->pw, &s->a->v->keys->bundle, s->uid, hash);
+		setting_go(s, set_password, password_written);
 		return;
 	}
 	if (result >= HASHED_WEAK)
@@ -187,7 +73,7 @@ on_hashed(struct hash_job *j, enum hashed result, const uint8_t *hash)
 		admin_end(s->a, false, "%s", result == HASHED_SEALED ?
 		    "the password was not sealed for this" :
 		    "the hasher failed, try again");
-	finish(s);
+	setting_end(s);
 }
 
 void
@@ -196,15 +82,14 @@ admin_passwd(struct admin *a, const struct m_av_passwd *m)
 	static const uint8_t zeros[HASH_LEN];
 	const struct bytes none = { NULL, 0 };
 	uint8_t what[HASH_LEN];
-	struct setting *s;
+	struct pwset *s;
 
 	if (!a->have_nonce) {
 		admin_end(a, false, "no key was asked for");
 		return;
 	}
-	if ((s = setting_new(a, m->user)) == NULL)
+	if ((s = setting_new(a, m->user, sizeof(*s))) == NULL)
 		return;
-	s->password = true;
 	s->pw.memory_kib = a->v->argon2_memory_kib;
 	s->pw.passes = a->v->argon2_passes;
 	crypto_random(s->pw.salt, sizeof(s->pw.salt));
@@ -216,28 +101,50 @@ admin_passwd(struct admin *a, const struct m_av_passwd *m)
 	s->job.q.memory_kib = s->pw.memory_kib;
 	s->job.q.passes = s->pw.passes;
 	s->job.q.fresh = 1;
-	s->job.q.user = bytes_str(s->name);
+	s->job.q.user = bytes_str(s->s.name);
 	s->job.done = on_hashed;
 	s->job.arg = s;
 	if (hash_ask(a->v, &s->job, true) == -1) {
 		admin_end(a, false, "the hasher is busy, try again");
-		finish(s);
+		setting_end(&s->s);
 	}
 }
 
 /* ---- the policy -------------------------------------------------------------- */
 
+static bool
+set_policy(struct setting *s)
+{
+	s->rec.flags = ((struct pwset *)s)->policy;
+	return true;
+}
+
+static void
+policy_written(struct setting *s)
+{
+	static const char *const names[] = { "default", "publickey",
+	    "publickey+password" };
+	const struct user *u = s->u;
+
+	tickets_drop(s->a->v, u, NULL);
+	audit(EV_admin_user_policy, 0, u->name, "policy=%s uid=%u",
+	    names[u->policy], s->a->uid);
+	admin_end(s->a, true, "policy of %s: %s%s", u->name, names[u->policy],
+	    u->policy == REC_POLICY_KEY_PASSWORD && !u->password ?
+	    " (and there is no password yet: user passwd)" : "");
+}
+
 void
 admin_policy(struct admin *a, const struct m_av_policy *m)
 {
-	struct setting *s;
+	struct pwset *s;
 
 	if (m->policy > REC_POLICY_KEY_PASSWORD) {
 		admin_end(a, false, "there is no such policy");
 		return;
 	}
-	if ((s = setting_new(a, m->user)) == NULL)
+	if ((s = setting_new(a, m->user, sizeof(*s))) == NULL)
 		return;
 	s->policy = m->policy;
-	set(s);
+	setting_go(&s->s, set_policy, policy_written);
 }

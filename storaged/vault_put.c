@@ -186,6 +186,8 @@ check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
 {
 	static const uint8_t zeros[REC_ID];
 	const struct entry *e = &p->entry;
+	const struct model *mo;
+	uint16_t code;
 
 	*c = NULL;
 	if ((e->kind != KIND_USER && e->kind != KIND_ASSISTANT) ||
@@ -195,8 +197,8 @@ check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
 		return ERR_BUSY;
 	/* Nobody will answer it. */
 	if (!p->imported && e->kind == KIND_USER &&
-	    model_find(w->v, model) == NULL)
-		return ERR_NO_MODEL;
+	    (code = model_for(w->v, w->user, model, &mo)) != 0)
+		return code;
 	if (memcmp(conv, zeros, sizeof(zeros)) == 0)
 		return p->imported || e->kind == KIND_USER ? 0 : ERR_BAD;
 	return (*c = sess_conv(w, conv)) == NULL ? ERR_NO_CONV : 0;

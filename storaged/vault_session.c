@@ -12,6 +12,8 @@ static const struct {
 	    "the administrator finds the reason in the log" },
 	{ ERR_NO_CONV, "no such conversation", "list shows yours" },
 	{ ERR_NO_MODEL, "no such model", "models shows those you may use" },
+	{ ERR_MODEL_DENIED, "you may not use this model",
+	    "models shows those you may use; the administrator grants others" },
 	{ ERR_OVERLOADED, "too much at once", "try again in a minute" },
 	{ ERR_STORAGE, "the storage failed or does not verify",
 	    "the administrator finds the reason in the log" },
@@ -138,17 +140,19 @@ sess_conv(struct worker *w, const uint8_t id[REC_ID])
 static void
 models(struct worker *w, uint32_t req)
 {
+	const struct model *deflt = model_default(w->v, w->user);
 	struct m_vs_done done = { .req = req };
 
 	for (size_t i = 0; i < w->v->nmodels; i++) {
 		const struct model *mo = &w->v->models[i];
 		struct m_vs_model m = {
-			.req = req, .is_default = mo->is_default,
+			.req = req, .is_default = mo == deflt,
 			.alias = bytes_str(mo->alias),
 			.provider = bytes_str(mo->provider_name)
 		};
 
-		sess_send(w, MSG_vs_model, &m);
+		if (model_granted(w->user, mo->alias))
+			sess_send(w, MSG_vs_model, &m);
 	}
 	sess_send(w, MSG_vs_done, &done);
 }

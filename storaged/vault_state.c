@@ -66,6 +66,7 @@ vault_free(struct vault *v)
 	while ((u = LIST_FIRST(&v->users)) != NULL) {
 		LIST_REMOVE(u, link);
 		budget_free(u);
+		free(u->grants);
 		free(u);
 	}
 	while ((e = LIST_FIRST(&v->enrolled)) != NULL) {
@@ -104,18 +105,32 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 	u->created_us = rec->created_us;
 	u->version = version;
 	u->state = rec->state;
-	u->max_sessions = rec->max_sessions;
-	u->policy = rec->flags;
-	u->password = rec->pwhash_n > 0;
+	user_take(u, rec);
 	LIST_INSERT_HEAD(&v->users, u, link);
 	v->nusers++;
 	return u;
 }
 
 void
+user_take(struct user *u, const struct rec_user *rec)
+{
+	u->policy = rec->flags;
+	u->password = rec->pwhash_n > 0;
+	memcpy(u->limit, rec->limit, sizeof(u->limit));
+	free(u->grants);
+	u->grants = NULL;
+	if (rec->grants.none_but == 0 && rec->grants.n == 0)
+		return;
+	if ((u->grants = malloc(sizeof(*u->grants))) == NULL)
+		fatal("malloc");
+	*u->grants = rec->grants;
+}
+
+void
 user_remove(struct vault *v, struct user *u)
 {
 	tickets_drop(v, u, NULL);
+	free(u->grants);
 	LIST_REMOVE(u, link);
 	v->nusers--;
 	budget_free(u);

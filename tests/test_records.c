@@ -194,7 +194,11 @@ make_user(void *p)
 	memcpy(u->uid, uid, sizeof(u->uid));
 	u->created_us = 1700000000000001;
 	u->state = REC_USER_DISABLED;
-	u->max_sessions = 5;
+	u->limit[LIMIT_SESSIONS] = 5;
+	u->grants.none_but = 1;
+	u->grants.n = 2;
+	strcpy(u->grants.model[0], "big");
+	strcpy(u->grants.model[1], "small");
 	u->pwhash_n = 97;
 	memset(u->pwhash, 'h', 97);
 }
@@ -463,6 +467,10 @@ test_invalid_not_sealed(void **state)
 	REFUSED(bad.state = 4);
 	REFUSED(bad.flags = REC_POLICY_KEY_PASSWORD + 1);
 	REFUSED(bad.pwhash_n = REC_PWHASH_MAX + 1);
+	REFUSED(bad.limit[LIMIT_SESSIONS] = 1000001);
+	REFUSED(bad.grants.none_but = 2);
+	REFUSED(bad.grants.model[0][0] = 'z');
+	REFUSED(bad.grants.model[1][0] = '\0');
 #undef REFUSED
 	make_enrolled(&e);
 	e.wrap.n = 0;
@@ -702,6 +710,116 @@ test_mset_inputs(void **state)
 	assert_memory_not_equal(r1, r2, sizeof(r1));
 }
 
+/* What a user's record holds, opened: the format is spelt out here. */
+static int
+open_content(struct rec_user *u, const char *head_hex, const char *tail_hex)
+{
+	struct rec_key key = rec_key_user(&bundle, "alice");
+	struct seal_ad ad = { rec_bytes(&key), 3, 0, { NULL, 0 } };
+	struct buf content = BUF_INIT(4096), frame = BUF_INIT(4096);
+	struct buf v = BUF_INIT(SEAL_VALUE_MAX);
+	uint8_t rk[SEAL_KEYLEN], raw[1024];
+	uint64_t version;
+	int rv;
+
+	const char *const part[] = { head_hex, tail_hex };
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(hex_decode(raw, strlen(part[i]) / 2, part[i]),
+		    0);
+		buf_put(&content, raw, strlen(part[i]) / 2);
+	}
+	buf_u8(&frame, 1);
+	buf_v16(&frame, buf_bytes(&content));
+	buf_zero(&frame, (128 - frame.n % 128) % 128);
+	seal_record_key(rk, bundle.meta, rec_bytes(&key));
+	assert_int_equal(seal_value(&v, rk, &ad, buf_bytes(&frame)), 0);
+	rv = rec_open_user(u, &version, &bundle, rec_bytes(&key),
+	    buf_bytes(&v));
+	buf_free(&content);
+	buf_free(&frame);
+	buf_free(&v);
+	return rv;
+}
+
+#define OLD_USER(sessions)	"0005616c696365"			\
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" "0000000000000007"		\
+	"01" "00000000" sessions "0000"
+
+/* Limits and grants: records from before them, and what is none. */
+static void
+test_rights(void **state)
+{
+	static const char *const bad[] = {
+		"00",				/* breaks off */
+		"0000",
+		"000001",
+		"01010000000000000000" "0000",	/* a limit of nothing */
+		"01010000000000f42410" "0000",	/* too large */
+		"01000000000000000001" "0000",	/* no such limit */
+		"01ff0000000000000001" "0000",
+		"02010000000000000001" "010000000000000002" "0000", /* twice */
+		"010100000000000000" "0000",
+		"000200",			/* neither all nor none */
+		"000121",			/* more than 32 */
+		"0001010000",			/* a name of nothing */
+		"00010100",
+		"000102" "000162" "000161",	/* out of order */
+		"000102" "000161" "000161",	/* twice */
+		"000101" "0001ff",		/* not UTF-8 */
+		"000100" "00",			/* more than there is */
+	};
+	struct rec_user u;
+
+	(void)state;
+	assert_int_equal(open_content(&u, OLD_USER("00000000"), ""), 0);
+	assert_int_equal(u.limit[LIMIT_SESSIONS], 0);
+	assert_int_equal(u.grants.none_but + u.grants.n, 0);
+	/* The one limit that there has always been. */
+	assert_int_equal(open_content(&u, OLD_USER("00000005"), ""), 0);
+	assert_int_equal(u.limit[LIMIT_SESSIONS], 5);
+	assert_int_equal(open_content(&u, OLD_USER("00000000"),
+	    "01010000000000000009" "0102" "0003626967" "0005736d616c6c"), 0);
+	assert_int_equal(u.limit[LIMIT_SESSIONS], 9);
+	assert_int_equal(u.grants.none_but, 1);
+	assert_int_equal(u.grants.n, 2);
+	assert_string_equal(u.grants.model[0], "big");
+	assert_string_equal(u.grants.model[1], "small");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (open_content(&u, OLD_USER("00000000"), bad[i]) !=
+		    SEAL_EFORMAT)
+			fail_msg("%s is taken", bad[i]);
+}
+
+/* As many and as long as may be. */
+static void
+test_rights_full(void **state)
+{
+	struct buf v = BUF_INIT(SEAL_VALUE_MAX);
+	struct rec_key key = rec_key_user(&bundle, "alice");
+	struct rec_user u = { 0 }, back;
+	uint64_t version;
+
+	(void)state;
+	make_user(&u);
+	memset(u.name, 'n', REC_NAME_MAX);
+	u.pwhash_n = REC_PWHASH_MAX;
+	u.grants.n = REC_GRANTS_MAX;
+	for (int i = 0; i < REC_GRANTS_MAX; i++) {
+		memset(u.grants.model[i], 'm', REC_MODEL_MAX);
+		u.grants.model[i][0] = (char)('A' + i);
+	}
+	assert_int_equal(rec_seal_user(&v, &bundle, rec_bytes(&key), 1, &u), 0);
+	assert_int_equal(rec_open_user(&back, &version, &bundle,
+	    rec_bytes(&key), buf_bytes(&v)), 0);
+	assert_memory_equal(&back.grants, &u.grants, sizeof(u.grants));
+	u.grants.n++;
+	buf_reset(&v);
+	assert_int_equal(rec_seal_user(&v, &bundle, rec_bytes(&key), 1, &u),
+	    SEAL_EFORMAT);
+	buf_free(&v);
+}
+
 int
 main(void)
 {
@@ -715,6 +833,8 @@ main(void)
 		cmocka_unit_test(test_versions_swapped),
 		cmocka_unit_test(test_lengths_hidden),
 		cmocka_unit_test(test_invalid_not_sealed),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_rights_full),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_known_value),
 		cmocka_unit_test(test_mset_known),

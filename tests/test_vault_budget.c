@@ -41,6 +41,17 @@ may(struct rig *r, uint64_t n, const char *model)
 	return m.u.vl_may.code;
 }
 
+static bool
+is_asked(struct rig *r, uint64_t id)
+{
+	const struct asked *a;
+
+	LIST_FOREACH(a, &r->v->asked[0], link)
+		if (a->id == id)
+			return true;
+	return false;
+}
+
 static void
 report(struct rig *r, uint64_t id, uint64_t n, uint32_t tokens)
 {
@@ -49,7 +60,7 @@ report(struct rig *r, uint64_t id, uint64_t n, uint32_t tokens)
 	    tokens / 2, .model = bytes_str("any") };
 
 	assert_int_equal(chan_send(r->llm, MSG_lv_usage, &u, -1), 0);
-	for (int i = 0; i < WAIT_TRIES && r->v->nasked[0] > 0; i++)
+	for (int i = 0; i < WAIT_TRIES && is_asked(r, id); i++)
 		pump(r);
 }
 
@@ -130,6 +141,38 @@ tokens(void **state)
 	assert_non_null(strstr(said, "-01 00:00 UTC"));
 	r.v->budget = (struct budget){ 0, 101, 101 };
 	assert_int_equal(may(&r, p.n, "big"), 0);
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+/* What an administrator set for a user stands in place of the service's. */
+static void
+own_limits(void **state)
+{
+	struct user *u;
+	struct pair p;
+	struct rig r;
+
+	(void)state;
+	begin(&r, &p);
+	u = user_by_name(r.v, "alice");
+	r.v->budget = (struct budget){ 1, 10, 10 };
+	u->limit[LIMIT_REQUESTS] = 100;
+	u->limit[LIMIT_TOKENS_DAY] = 50;
+	u->limit[LIMIT_TOKENS_MONTH] = 70;
+	use(&r, p.n, "small", 49);
+	use(&r, p.n, "small", 1);
+	assert_int_equal(may(&r, p.n, "small"), ERR_LIMIT);
+	assert_non_null(strstr(said, "your 50 tokens for this day"));
+	u->limit[LIMIT_TOKENS_DAY] = 1000;
+	use(&r, p.n, "big", 20);
+	assert_int_equal(may(&r, p.n, "small"), ERR_LIMIT);
+	assert_non_null(strstr(said, "your 70 tokens for this month"));
+	u->limit[LIMIT_REQUESTS] = 0;		/* the service's again */
+	u->limit[LIMIT_TOKENS_MONTH] = 1000;
+	assert_int_equal(may(&r, p.n, "small"), ERR_LIMIT);
+	assert_non_null(strstr(said, "your 1 requests for this minute"));
 	pair_close(&p);
 	rig_stop(&r, true);
 	rig_free(&r);
@@ -364,6 +407,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tokens),
+		cmocka_unit_test(own_limits),
 		cmocka_unit_test(one_model),
 		cmocka_unit_test(requests),
 		cmocka_unit_test(after_the_session),

@@ -116,6 +116,16 @@ fuzz_seeds(void)
 	say(&b, V_ADMIN, MSG_av_user_state, "1 :alice");
 	fuzz_seed(NULL, 0, buf_bytes(&b));
 	buf_reset(&b);
+	say(&b, V_ADMIN, MSG_av_model_set, "0 :alice :small");
+	say(&b, V_SESS, MSG_sv_open_model, "5 :");
+	say(&b, V_SESS, MSG_sv_open_model, "6 :small");
+	say(&b, V_ADMIN, MSG_av_model_set, "0 :alice :");
+	say(&b, V_SESS, MSG_sv_models, "7");
+	say(&b, V_ADMIN, MSG_av_model_list, ":alice");
+	say(&b, V_ADMIN, MSG_av_user_limit, ":alice :aaaaaaaaa");
+	say(&b, V_ADMIN, MSG_av_user_show, ":alice");
+	fuzz_seed(NULL, 0, buf_bytes(&b));
+	buf_reset(&b);
 	say(&b, V_KEX, MSG_xv_log, ":text");
 	buf_u8(&b, V_NONCE);
 	say(&b, V_KEX, MSG_xv_auth, "1 2 3 :spki :wrap : :sig");
