@@ -80,7 +80,8 @@ expect "of anybody else" 0 "here" as bob ask -m daily "here"
 expect "a user's own limit" 0 "set" ctl user limit bob tokens-per-day=1
 expect "counts for all models" 6 "your 1 tokens for this day" \
     as bob ask -m echo "x"
-expect "is shown" 0 "tokens-per-day" ctl user show bob
+expect "is shown, with what is used of it" 0 "own       used" \
+    ctl user show bob
 expect "is taken back" 0 "set" ctl user limit bob tokens-per-day=default \
     requests-per-minute=1
 as bob ask -m echo "x" >/dev/null 2>&1 || true

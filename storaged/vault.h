@@ -948,6 +948,8 @@ void budget_count(struct vault *v, struct user *u, const char *model,
     uint64_t tokens);
 /* What u has used of all models today and this month (UTC). */
 void budget_used(const struct user *u, uint64_t *day, uint64_t *month);
+/* ... and its requests of this minute. */
+unsigned budget_requests(const struct user *u);
 /* At start: a Q record.  -1 when it is nobody's. */
 int budget_load(struct vault *v, struct bytes key, const struct rec_tally *t,
     uint64_t version);

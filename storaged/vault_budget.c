@@ -267,6 +267,13 @@ budget_used(const struct user *u, uint64_t *day, uint64_t *month)
 		used(&t->t, now, day, month);
 }
 
+unsigned
+budget_requests(const struct user *u)
+{
+	return mono_ms() - u->minute.since_ms < MINUTE_MS ?
+	    u->minute.requests : 0;
+}
+
 /* Until when, in words: the beginning of that day. */
 static void
 say_until(char *dst, size_t size, uint32_t day)

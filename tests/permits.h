@@ -184,7 +184,7 @@
 "av_model_set 116b ADMIN AB IDLE u8 text<=64 text<=64",
 "va_model 116d ADMIN BA BUSY u8 u8 text<=64 text<=64",
 "va_account 116f ADMIN BA BUSY u8 u8 u8 u8 u64 u32 u32 u32 u64 text<=64",
-"va_limit 1161 ADMIN BA BUSY u64 u64 text<=64",
+"va_limit 1161 ADMIN BA BUSY u64 u64 u64 text<=64",
 "av_user_state 1138 ADMIN AB IDLE u8 text<=64",
 "av_key_list 1139 ADMIN AB IDLE text<=64",
 "av_key_revoke 113a ADMIN AB IDLE text<=64 text<=64",

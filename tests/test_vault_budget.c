@@ -127,6 +127,7 @@ tokens(void **state)
 	report(&r, ask_id, p.n, 1000);		/* it was refused: not counted */
 	budget_used(user_by_name(r.v, "alice"), &day, &month);
 	assert_true(day == 100 && month == 100);
+	assert_int_equal(budget_requests(user_by_name(r.v, "alice")), 3);
 	assert_int_equal(tallies(&r), 2);
 	assert_int_equal(r.v->answers, 3);
 	/* After a restart the same. */
