@@ -21,6 +21,7 @@ struct answer_end {
 	bool		gone;	/* the second ^C came, or nobody reads the
 				 * output: nothing more can be done here */
 	bool		stored;	/* the question is, in conv */
+	bool		some;	/* text of the answer was printed */
 	uint64_t	last;	/* number of the last message there, 0: not
 				 * known */
 };

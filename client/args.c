@@ -8,6 +8,7 @@
 #include "exits.h"
 
 #define MODEL_MAX	64	/* bytes of a model's name (messages.def) */
+#define SYSTEM_MAX	65536	/* bytes of a system prompt (the same) */
 
 #define BIT(c)		(1u << (c))
 #define SESSION		(BIT(CMD_ASK) | BIT(CMD_CHAT) | BIT(CMD_LIST) | \
@@ -20,7 +21,8 @@
 
 enum {
 	OPT_CID = 256, OPT_NO_STORE, OPT_JSON, OPT_NO_STREAM, OPT_NO_REASONING,
-	OPT_PLAIN, OPT_MARKDOWN, OPT_LISTEN, OPT_UNIX
+	OPT_PLAIN, OPT_MARKDOWN, OPT_LISTEN, OPT_UNIX, OPT_SIGN, OPT_NO_SIGN,
+	OPT_SIGNED, OPT_SERVER_KEY
 };
 
 static const struct {
@@ -30,11 +32,12 @@ static const struct {
 	const char	*usage;
 	const char	*help;
 } commands[] = {
-	[CMD_ASK] = { "ask", 0, -1, "ask [-m MODEL] [-c | --cid ID] "
-	    "[-f FILE] [WORDS...]",
+	[CMD_ASK] = { "ask", 0, -1, "ask [-m MODEL] [-t NAME] [-s TEXT] "
+	    "[-o NAME=VALUE] [-c | --cid ID] [-f FILE] [WORDS...]",
 	    "ask once; what is piped in is added after the words" },
-	[CMD_CHAT] = { "chat", 0, 0, "chat [-m MODEL] [-c | --cid ID] "
-	    "[--no-store]", "talk; ^C cancels an answer, ^D ends" },
+	[CMD_CHAT] = { "chat", 0, 0, "chat [-m MODEL] [-t NAME] [-s TEXT] "
+	    "[-o NAME=VALUE] [-c | --cid ID] [-f FILE] [--no-store]",
+	    "talk; ^C cancels an answer, ^D ends" },
 	[CMD_LIST] = { "list", 0, 0, "list [-n N]",
 	    "list your conversations, newest first" },
 	[CMD_SHOW] = { "show", 1, 1, "show ID",
@@ -47,8 +50,12 @@ static const struct {
 	    "give a conversation another title" },
 	[CMD_SEARCH] = { "search", 1, -1, "search [-n N] WORDS...",
 	    "find messages of yours that have all the words" },
-	[CMD_EXPORT] = { "export", 1, 1, "export [--json | --markdown] ID",
+	[CMD_EXPORT] = { "export", 1, 1, "export [--json | --markdown | "
+	    "--signed] ID",
 	    "write a conversation to standard output" },
+	[CMD_VERIFY] = { "verify", 1, -1, "verify [--server-key FINGERPRINT] "
+	    "FILE [NAME.pub...]",
+	    "check a signed export, offline" },
 	[CMD_IMPORT] = { "import", 1, 1, "import FILE",
 	    "make a new conversation of an exported one (JSON; - is standard "
 	    "input)" },
@@ -89,13 +96,19 @@ static const struct {
 	{ 'k', ANY, "-k, --key", "FILE", "your keys (else `key' in config)" },
 	{ 'm', TALK, "-m, --model", "MODEL",
 	    "ask this model (else `model' in config)" },
+	{ 's', TALK, "-s, --system", "TEXT",
+	    "a system prompt of yours, behind the model's own" },
+	{ 'o', TALK, "-o, --option", "NAME=VALUE",
+	    "temperature, top_p or max_tokens (again for more)" },
+	{ 't', TALK, "-t, --template", "NAME",
+	    "what this template in config says" },
 	{ 'c', TALK, "-c, --continue", "",
 	    "go on with the last conversation" },
 	{ OPT_CID, TALK, "--cid", "ID", "go on with this conversation" },
 	{ OPT_NO_STORE, TALK, "--no-store", "",
 	    "do not keep question and answer" },
-	{ 'f', BIT(CMD_ASK), "-f, --file", "FILE",
-	    "add a file of text to the question (again for more)" },
+	{ 'f', TALK, "-f, --file", "FILE",
+	    "add a file of text to the (first) question (again for more)" },
 	{ 'x', BIT(CMD_ASK), "-x, --extract", "",
 	    "print the last block of code of the answer alone" },
 	{ OPT_JSON, BIT(CMD_ASK) | BIT(CMD_EXPORT), "--json", "",
@@ -111,6 +124,12 @@ static const struct {
 	    "list N conversations, find N messages at most" },
 	{ OPT_MARKDOWN, BIT(CMD_EXPORT), "--markdown", "",
 	    "export for reading" },
+	{ OPT_SIGNED, BIT(CMD_EXPORT), "--signed", "",
+	    "export with signatures, for verify (and import)" },
+	{ OPT_SIGN, TALK, "--sign", "", "sign your messages" },
+	{ OPT_NO_SIGN, TALK, "--no-sign", "", "do not, whatever config says" },
+	{ OPT_SERVER_KEY, BIT(CMD_VERIFY), "--server-key", "FINGERPRINT",
+	    "the key of the server, if it is not known here" },
 	{ 'N', BIT(CMD_KEYGEN) | BIT(CMD_LOGIN), "-N, --no-passphrase", "",
 	    "store the keys in clear" },
 	{ 'S', SESSION | BIT(CMD_LOGIN), "-S, --stdin", "",
@@ -130,6 +149,9 @@ static const struct option long_options[] = {
 	{ "host", required_argument, NULL, 'H' },
 	{ "key", required_argument, NULL, 'k' },
 	{ "model", required_argument, NULL, 'm' },
+	{ "system", required_argument, NULL, 's' },
+	{ "option", required_argument, NULL, 'o' },
+	{ "template", required_argument, NULL, 't' },
 	{ "continue", no_argument, NULL, 'c' },
 	{ "cid", required_argument, NULL, OPT_CID },
 	{ "no-store", no_argument, NULL, OPT_NO_STORE },
@@ -142,6 +164,10 @@ static const struct option long_options[] = {
 	{ "usage", no_argument, NULL, 'u' },
 	{ "number", required_argument, NULL, 'n' },
 	{ "markdown", no_argument, NULL, OPT_MARKDOWN },
+	{ "signed", no_argument, NULL, OPT_SIGNED },
+	{ "sign", no_argument, NULL, OPT_SIGN },
+	{ "no-sign", no_argument, NULL, OPT_NO_SIGN },
+	{ "server-key", required_argument, NULL, OPT_SERVER_KEY },
 	{ "no-passphrase", no_argument, NULL, 'N' },
 	{ "stdin", no_argument, NULL, 'S' },
 	{ "user", required_argument, NULL, 'l' },
@@ -177,6 +203,34 @@ add_file(struct args *a, const char *path, char *err, size_t errlen)
 	return 0;
 }
 
+/* What goes with a question; false: it is another option. */
+static bool
+set_prompt(struct args *a, int opt)
+{
+	switch (opt) {
+	case 'm':
+		a->model = optarg;
+		return true;
+	case 's':
+		a->system = optarg;
+		return true;
+	case 't':
+		a->tmpl = optarg;
+		return true;
+	case 'c':
+		a->cont = true;
+		return true;
+	case OPT_CID:
+		a->cid = optarg;
+		return true;
+	case OPT_NO_STORE:
+		a->nostore = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Options that say one thing about how an answer is shown. */
 static bool
 set_output(struct args *a, int opt)
@@ -200,6 +254,15 @@ set_output(struct args *a, int opt)
 	case OPT_PLAIN:
 		a->plain = true;
 		return true;
+	case OPT_SIGNED:
+		a->whole_signed = true;
+		return true;
+	case OPT_SIGN:
+		a->sign = true;
+		return true;
+	case OPT_NO_SIGN:
+		a->nosign = true;
+		return true;
 	default:
 		return false;
 	}
@@ -208,7 +271,7 @@ set_output(struct args *a, int opt)
 static int
 set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 {
-	if (set_output(a, opt))
+	if (set_output(a, opt) || set_prompt(a, opt))
 		return 0;
 	switch (opt) {
 	case 'f':
@@ -219,18 +282,8 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 	case 'k':
 		a->key = optarg;
 		return 0;
-	case 'm':
-		a->model = optarg;
-		return 0;
-	case 'c':
-		a->cont = true;
-		return 0;
-	case OPT_CID:
-		a->cid = optarg;
-		return 0;
-	case OPT_NO_STORE:
-		a->nostore = true;
-		return 0;
+	case 'o':
+		return params_parse(&a->params, optarg, err, errlen);
 	case OPT_LISTEN:
 		a->listen = optarg;
 		return 0;
@@ -241,6 +294,9 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 		return set_number(a, optarg, err, errlen);
 	case OPT_MARKDOWN:
 		a->markdown = true;
+		return 0;
+	case OPT_SERVER_KEY:
+		a->server_key = optarg;
 		return 0;
 	case 'N':
 		a->nopass = true;
@@ -295,6 +351,12 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 		(void)snprintf(err, errlen, "-m: not the name of a model");
 		return -1;
 	}
+	if (a->system != NULL && (strlen(a->system) > SYSTEM_MAX ||
+	    !bytes_utf8(bytes_str(a->system)))) {
+		(void)snprintf(err, errlen, "-s: not text in UTF-8 of at most "
+		    "%d bytes", SYSTEM_MAX);
+		return -1;
+	}
 	if (a->cont && a->cid != NULL) {
 		(void)snprintf(err, errlen, "-c and --cid exclude each other");
 		return -1;
@@ -313,6 +375,16 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 	}
 	if (a->json && a->extract) {
 		(void)snprintf(err, errlen, "--json and -x exclude each other");
+		return -1;
+	}
+	if (a->sign && (a->nosign || a->nostore)) {
+		(void)snprintf(err, errlen, "--sign and %s exclude each other",
+		    a->nosign ? "--no-sign" : "--no-store");
+		return -1;
+	}
+	if (a->whole_signed && (a->json || a->markdown)) {
+		(void)snprintf(err, errlen, "--signed excludes --json and "
+		    "--markdown");
 		return -1;
 	}
 	if (a->json && a->markdown) {
@@ -339,7 +411,7 @@ args_parse(struct args *a, int argc, char **argv, char *err, size_t errlen)
 	memset(a, 0, sizeof(*a));
 	opterr = 0;
 	optind = 0;		/* glibc: start afresh, also in a second call */
-	while ((opt = getopt_long(argc, argv, ":H:k:m:cf:xun:NSl:vhV", long_options,
+	while ((opt = getopt_long(argc, argv, ":H:k:m:s:o:t:cf:xun:NSl:vhV", long_options,
 	    NULL)) != -1) {
 		if (opt == 'h')
 			help = true;

@@ -18,6 +18,18 @@
 #define SUSPEND_MIN	3	/* beyond what a shaped answer is quiet */
 #define SUSPEND_MAX	86400
 
+#define MODEL_MAX	64	/* bytes, of a model's or a template's name */
+#define SYSTEM_MAX	65536	/* bytes of a system prompt */
+
+static cfg_opt_t template_opts[] = {
+	CFG_STR("model", NULL, CFGF_NONE),
+	CFG_STR("system", NULL, CFGF_NONE),
+	CFG_STR("temperature", NULL, CFGF_NONE),
+	CFG_STR("top_p", NULL, CFGF_NONE),
+	CFG_STR("max_tokens", NULL, CFGF_NONE),
+	CFG_END()
+};
+
 static cfg_opt_t client_opts[] = {
 	CFG_STR("server", NULL, CFGF_NONE),
 	CFG_STR("key", "id_cloister", CFGF_NONE),
@@ -28,7 +40,11 @@ static cfg_opt_t client_opts[] = {
 	CFG_STR("ca_file", NULL, CFGF_NONE),
 	CFG_STR("crl_file", NULL, CFGF_NONE),
 	CFG_STR("cert_file", NULL, CFGF_NONE),
+	CFG_STR("sign", "off", CFGF_NONE),
 	CFG_INT("suspend", 600, CFGF_NONE),
+	CFG_BOOL("history", cfg_true, CFGF_NONE),
+	CFG_SEC("template", template_opts, CFGF_MULTI | CFGF_TITLE |
+	    CFGF_NO_TITLE_DUPES),
 	CFG_BOOL("hash_known_servers", cfg_false, CFGF_NONE),
 	CFG_END()
 };
@@ -135,11 +151,16 @@ take_options(struct cconf *c, struct conf *f)
 		[CCONF_FIRST_ASK] = "ask", [CCONF_FIRST_ACCEPT] = "accept",
 		[CCONF_FIRST_REFUSE] = "refuse"
 	};
+	static const char *const signs[] = {
+		[CCONF_SIGN_OFF] = "off", [CCONF_SIGN_ASK] = "ask",
+		[CCONF_SIGN_ALWAYS] = "always"
+	};
 	const char *server = cfg_getstr(f->cfg, "server");
 	const char *model = cfg_getstr(f->cfg, "model");
 	const char *keyd = cfg_getstr(f->cfg, "keyd");
 	const char *key = cfg_getstr(f->cfg, "key");
 	const char *contact = cfg_getstr(f->cfg, "first_contact");
+	const char *sign = cfg_getstr(f->cfg, "sign");
 	long suspend = cfg_getint(f->cfg, "suspend");
 	int i;
 
@@ -159,14 +180,22 @@ take_options(struct cconf *c, struct conf *f)
 		return conf_fail(f, f->cfg, "first_contact",
 		    "first_contact must be ask, accept or refuse");
 	c->first_contact = (enum cconf_first)i;
+	for (i = CCONF_SIGN_ALWAYS; i >= 0; i--)
+		if (strcmp(sign, signs[i]) == 0)
+			break;
+	if (i < 0)
+		return conf_fail(f, f->cfg, "sign",
+		    "sign must be always, ask or off");
+	c->sign = (enum cconf_sign)i;
 	if (key[0] == '\0' || strlen(key) >= PATH_MAX - 16)
 		return conf_fail(f, f->cfg, "key", "key must be a path");
 	if (keyd != NULL && keyd[0] != '/')
 		return conf_fail(f, f->cfg, "keyd",
 		    "keyd must be an absolute path");
-	if (model != NULL && (model[0] == '\0' || strlen(model) > 64))
+	if (model != NULL && (model[0] == '\0' || strlen(model) > MODEL_MAX))
 		return conf_fail(f, f->cfg, "model",
 		    "model must have 1 to 64 characters");
+	c->keep_history = cfg_getbool(f->cfg, "history") == cfg_true;
 	if ((c->key = resolve(c->dir, key)) == NULL ||
 	    (model != NULL && (c->model = strdup(model)) == NULL) ||
 	    (keyd != NULL && (c->keyd = strdup(keyd)) == NULL))
@@ -187,6 +216,72 @@ take_path(struct cconf *c, struct conf *f, const char *name, char **out)
 	if ((*out = resolve(c->dir, s)) == NULL)
 		return conf_fail(f, f->cfg, NULL, "no memory");
 	return 0;
+}
+
+/* A string of a template, copied; it may be missing. */
+static int
+copy_text(struct conf *f, cfg_t *sec, const char *name, size_t max, char **out)
+{
+	const char *s = cfg_getstr(sec, name);
+
+	if (s == NULL)
+		return 0;
+	if (s[0] == '\0' || strlen(s) > max)
+		return conf_fail(f, sec, name, "%s must have 1 to %zu bytes",
+		    name, max);
+	if ((*out = strdup(s)) == NULL)
+		return conf_fail(f, sec, NULL, "no memory");
+	return 0;
+}
+
+static int
+take_template(struct conf *f, cfg_t *sec, struct cconf_template *t)
+{
+	static const char *const params[] = { "temperature", "top_p",
+	    "max_tokens" };
+	const char *title = cfg_title(sec), *value;
+	char why[256];
+
+	if (title[0] == '\0' || strlen(title) > MODEL_MAX)
+		return conf_fail(f, sec, NULL, "a template's name must have 1 "
+		    "to %d bytes", MODEL_MAX);
+	if ((t->name = strdup(title)) == NULL)
+		return conf_fail(f, sec, NULL, "no memory");
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
+		if ((value = cfg_getstr(sec, params[i])) != NULL &&
+		    params_set(&t->params, params[i], value, why,
+		    sizeof(why)) == -1)
+			return conf_fail(f, sec, params[i], "%s", why);
+	return copy_text(f, sec, "model", MODEL_MAX, &t->model) == -1 ? -1 :
+	    copy_text(f, sec, "system", SYSTEM_MAX, &t->system);
+}
+
+static int
+take_templates(struct cconf *c, struct conf *f)
+{
+	unsigned n = cfg_size(f->cfg, "template");
+
+	if (n > CCONF_TEMPLATES_MAX)
+		return conf_fail(f, f->cfg, NULL, "more than %d templates",
+		    CCONF_TEMPLATES_MAX);
+	if (n > 0 && (c->tmpl = calloc(n, sizeof(*c->tmpl))) == NULL)
+		return conf_fail(f, f->cfg, NULL, "no memory");
+	for (; c->ntmpl < n; c->ntmpl++)
+		if (take_template(f, cfg_getnsec(f->cfg, "template",
+		    (unsigned)c->ntmpl), &c->tmpl[c->ntmpl]) == -1) {
+			c->ntmpl++;	/* what it has is freed */
+			return -1;
+		}
+	return 0;
+}
+
+const struct cconf_template *
+cconf_template(const struct cconf *c, const char *name)
+{
+	for (size_t i = 0; i < c->ntmpl; i++)
+		if (strcmp(c->tmpl[i].name, name) == 0)
+			return &c->tmpl[i];
+	return NULL;
 }
 
 /* How a server's identity is proved, and what for. */
@@ -252,7 +347,8 @@ cconf_load(struct cconf *c, char *err, size_t errlen)
 			goto out;
 		}
 	}
-	rv = take_options(c, &f) == -1 ? -1 : take_trust(c, &f);
+	rv = take_options(c, &f) == -1 || take_trust(c, &f) == -1 ? -1 :
+	    take_templates(c, &f);
 out:
 	conf_free(&f);
 	free(path);
@@ -264,6 +360,12 @@ out:
 void
 cconf_free(struct cconf *c)
 {
+	for (size_t i = 0; i < c->ntmpl; i++) {
+		free(c->tmpl[i].name);
+		free(c->tmpl[i].model);
+		free(c->tmpl[i].system);
+	}
+	free(c->tmpl);
 	free(c->dir);
 	free(c->key);
 	free(c->model);

@@ -19,6 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "params.h"
+
+#define CCONF_TEMPLATES_MAX	64
 #define CCONF_PORT		7464
 #define CCONF_FP_BYTES		32	/* SHA-256 of a SubjectPublicKeyInfo */
 #define CCONF_FP_TEXT		(sizeof("SHA256:") + 43)  /* with its NUL */
@@ -49,6 +52,21 @@ enum cconf_trust {
 	CCONF_TRUST_BOTH
 };
 
+/* Whether questions are signed with the user's message key. */
+enum cconf_sign {
+	CCONF_SIGN_OFF,
+	CCONF_SIGN_ASK,		/* each time */
+	CCONF_SIGN_ALWAYS
+};
+
+/* What a question is asked with: template NAME { ... }. */
+struct cconf_template {
+	char		*name;
+	char		*model;		/* or NULL */
+	char		*system;	/* or NULL */
+	struct params	 params;
+};
+
 struct cconf {
 	char			*dir;		/* absolute */
 	bool			 has_server;
@@ -62,7 +80,11 @@ struct cconf {
 	char			*crl_file;
 	char			*cert_file;	/* of our signing key */
 	bool			 hash_known_servers;
+	enum cconf_sign		 sign;
 	uint32_t		 suspend_s;	/* idle chats; 0: never */
+	bool			 keep_history;	/* of lines typed in chats */
+	struct cconf_template	*tmpl;
+	size_t			 ntmpl;
 	char			*known_servers;	/* paths of the files */
 	char			*history;
 	char			*last;
@@ -82,6 +104,9 @@ enum cconf_known {
  */
 int cconf_load(struct cconf *c, char *err, size_t errlen);
 void cconf_free(struct cconf *c);
+/* The template of that name, or NULL. */
+const struct cconf_template *cconf_template(const struct cconf *c,
+    const char *name);
 
 /*
  * Parse "host", "host:port", "v4[:port]", "[v6]", "[v6]:port" or a bare v6

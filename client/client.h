@@ -17,6 +17,11 @@ struct client {
 	struct cconf_server	 server;
 	const char		*key;	/* the private key file */
 	struct conn		*conn;
+	/* What questions are asked with: the options, a template, config. */
+	const char		*model;		/* NULL: the server's default */
+	const char		*system;	/* NULL: none */
+	bool			 system_due;	/* to be said with the next one */
+	struct params		 params;
 };
 
 /* Each command returns an exit code, after telling the user what went wrong. */
@@ -31,6 +36,7 @@ int cmd_delete(struct client *cl);
 int cmd_rename(struct client *cl);
 int cmd_search(struct client *cl);
 int cmd_export(struct client *cl);
+int cmd_verify(struct client *cl);
 int cmd_import(struct client *cl);
 int cmd_keygen(struct client *cl);
 int cmd_fingerprint(struct client *cl);

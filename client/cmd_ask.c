@@ -7,6 +7,8 @@
 #include "convs.h"
 #include "exits.h"
 #include "intr.h"
+#include "loop.h"
+#include "recover.h"
 #include "ui.h"
 
 /* Append what is piped in; RC_OK or another exit code. */
@@ -75,27 +77,49 @@ read_prompt(const struct args *args, struct buf *text)
 	return RC_OK;
 }
 
+/* Ask; when the connection is lost, look what became of the question. */
+static int
+ask(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN])
+{
+	struct recover r = { .text = text, .sent_us = wall_us() };
+	struct answer_end end;
+	int rc;
+
+	rc = answer_run(cl, text, conv, &end);
+	if (rc != RC_LOST || !conn_away(cl->conn))
+		return rc;
+	r.stored = end.stored;
+	r.shown = end.some;
+	r.last = end.last > 0 ? end.last - 1 : 0;
+	(void)recover_run(cl, &r, conv);
+	return r.whole ? RC_OK : RC_LOST;
+}
+
 int
 cmd_ask(struct client *cl)
 {
 	struct buf text = BUF_INIT(MSG_TEXT_MAX_BYTES);
 	uint8_t conv[CONV_LEN];
-	struct answer_end end;
 	int rc;
 
 	rc = read_prompt(&cl->args, &text);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
-	if (rc == RC_OK)
-		rc = convs_choose(cl, conv);
+		if (rc == RC_OK)
+			rc = convs_choose(cl, conv);
+		if (rc == RC_LOST)
+			ui_err("nothing was asked: try again when the network "
+			    "and the server are there");
+	}
 	if (rc == RC_OK && text.n > conn_max_prompt(cl->conn)) {
 		ui_err("the prompt is too long: %zu bytes, and the server takes "
 		    "%u", text.n, conn_max_prompt(cl->conn));
 		rc = RC_USAGE;
 	}
 	if (rc == RC_OK) {
+		conn_keep_plain(cl->conn);
 		intr_start();
-		rc = answer_run(cl, buf_bytes(&text), conv, &end);
+		rc = ask(cl, buf_bytes(&text), conv);
 		intr_stop();
 	}
 	buf_free(&text);

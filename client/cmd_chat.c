@@ -1,4 +1,7 @@
+#include <stdlib.h>
+
 #include "answer.h"
+#include "attach.h"
 #include "chat_commands.h"
 #include "convs.h"
 #include "exits.h"
@@ -91,7 +94,9 @@ ask(struct chat *c, struct lines *l, struct buf *text, bool *gone)
 	if (rc == RC_LOST && lines_typed(l) && conn_away(c->cl->conn)) {
 		r.text = buf_bytes(text);
 		r.stored = end.stored;
-		(void)recover_run(c->cl, &r, c->conv);
+		r.shown = end.some;
+		if (recover_run(c->cl, &r, c->conv) == RC_OK)
+			rc = r.whole ? RC_OK : RC_INCOMPLETE;
 	}
 	return rc;
 }
@@ -116,6 +121,8 @@ talk(struct chat *c, struct lines *l)
 
 	while (!gone && !over(c, l, rc) &&
 	    (r = read_prompt(l, &text)) != LINES_END) {
+		if (r != LINES_LINE || text.n == 0)
+			c->editing = false;
 		if (r == LINES_LOST)
 			rc = RC_LOST;
 		else if (r == LINES_INTERRUPTED && !lines_typed(l)) {
@@ -128,7 +135,7 @@ talk(struct chat *c, struct lines *l)
 		what = lines_typed(l) ? chat_command(c, &text) : CHAT_SEND;
 		if (what == CHAT_QUIT)
 			break;
-		if (what == CHAT_SEND)
+		if (what == CHAT_SEND && (rc = chat_edit_done(c)) == RC_OK)
 			rc = ask(c, l, &text, &gone);
 	}
 	buf_free(&text);
@@ -141,7 +148,8 @@ talk(struct chat *c, struct lines *l)
 int
 cmd_chat(struct client *cl)
 {
-	struct chat c = { .cl = cl, .attached = BUF_INIT(MSG_TEXT_MAX_BYTES) };
+	struct chat c = { .cl = cl, .attached = BUF_INIT(MSG_TEXT_MAX_BYTES),
+	    .again = BUF_INIT(MSG_TEXT_MAX_BYTES) };
 	struct lines *l;
 	int rc;
 
@@ -150,16 +158,27 @@ cmd_chat(struct client *cl)
 		rc = convs_choose(cl, c.conv);
 	if (rc != RC_OK)
 		return rc;
+	for (int i = 0; i < cl->args.nfiles && rc == RC_OK; i++)
+		rc = attach_file(&c.attached, cl->args.files[i]);
+	if (rc != RC_OK) {
+		buf_free(&c.attached);
+		return rc;
+	}
 	conn_keep(cl->conn);
 	intr_start();
 	/* Who wants nothing stored wants it here as little. */
-	l = lines_new(cl->conn, cl->args.nostore ? NULL : cl->conf.history);
+	l = lines_new(cl->conn, cl->args.nostore ||
+	    !cl->conf.keep_history ? NULL : cl->conf.history);
+	c.lines = l;
 	lines_complete(l, chat_command_words());
 	if (lines_typed(l))
 		ui_err("^C cancels an answer, ^D ends, /help tells more%s", cl->args.nostore ?
 		    "; every question stands alone, nothing is stored" : "");
 	rc = talk(&c, l);
 	buf_free(&c.attached);
+	buf_free(&c.again);
+	cl->system = NULL;
+	free(c.system);
 	lines_free(l);
 	intr_stop();
 	return rc;

@@ -58,8 +58,7 @@ int
 cmd_rename(struct client *cl)
 {
 	struct buf title = BUF_INIT(256);
-	struct m_c_rename q;
-	struct msg m;
+	uint8_t conv[CONV_LEN];
 	int rc;
 
 	if (!join(&title, &cl->args, 1)) {
@@ -67,18 +66,11 @@ cmd_rename(struct client *cl)
 		buf_free(&title);
 		return RC_USAGE;
 	}
-	q.title = buf_bytes(&title);
 	rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
 	if (rc == RC_OK)
-		rc = convs_find(cl->conn, cl->args.words[0], q.conv);
-	if (rc == RC_OK) {
-		q.req = conn_request(cl->conn);
-		rc = conn_send(cl->conn, MSG_c_rename, &q);
-	}
+		rc = convs_find(cl->conn, cl->args.words[0], conv);
 	if (rc == RC_OK)
-		rc = conn_next(cl->conn, &m);
-	if (rc == RC_OK && (m.type != MSG_s_done || m.u.s_done.req != q.req))
-		rc = other_reply(cl->conn, &m, q.req);
+		rc = convs_rename(cl->conn, conv, buf_bytes(&title));
 	buf_free(&title);
 	return rc;
 }
@@ -91,7 +83,8 @@ show_found(const struct m_s_found *f)
 	struct buf text = BUF_INIT(LINE_MAX_BYTES);
 	char id[CONV_HEX], when[UI_TIME];
 	const char *who = f->kind == KIND_USER ? "you" :
-	    f->kind == KIND_ASSISTANT ? "answer" : "title";
+	    f->kind == KIND_ASSISTANT ? "answer" :
+	    f->kind == KIND_SYSTEM ? "system" : "title";
 	int rv;
 
 	hex_encode(id, f->conv, CONV_LEN);

@@ -4,6 +4,7 @@
 
 #include "convs.h"
 #include "exits.h"
+#include "said.h"
 #include "text.h"
 #include "ui.h"
 
@@ -86,11 +87,11 @@ show_msg(const struct m_s_msg *m)
 	char when[UI_TIME], who[128];
 	int rv;
 
-	if (m->kind == KIND_USER)
-		(void)strlcpy(who, "you", sizeof(who));
+	if (m->kind != KIND_ASSISTANT)
+		(void)strlcpy(who, m->kind == KIND_USER ? "you" :
+		    "your system prompt", sizeof(who));
 	else
-		(void)snprintf(who, sizeof(who), "%s %.*s",
-		    m->kind == KIND_ASSISTANT ? "answer of" : "system prompt of",
+		(void)snprintf(who, sizeof(who), "answer of %.*s",
 		    (int)m->model.n, (const char *)m->model.p);
 	ui_time(when, m->time_us);
 	/* Attributes must not pass through what makes text harmless. */
@@ -123,7 +124,7 @@ cmd_show(struct client *cl)
 	if (rc == RC_OK)
 		rc = convs_find(cl->conn, cl->args.words[0], conv);
 	return rc != RC_OK ? rc :
-	    convs_messages(cl->conn, conv, show_next, NULL);
+	    said_each(cl->conn, conv, show_next, NULL);
 }
 
 int

@@ -8,6 +8,7 @@
 
 #include "cconf.h"
 #include "hs.h"
+#include "keyd_child.h"
 #include "msg.h"
 #include "password.h"
 
@@ -33,6 +34,11 @@ void conn_password_stdin(bool on);
 int conn_gate(const struct conn *c);
 /* The user's name at the server, once let in. */
 const char *conn_user(const struct conn *c);
+/* Which session and server this is; 32 bytes each. */
+void conn_identity(const struct conn *c, uint8_t session_id[HASH_LEN],
+    uint8_t server_hash[HASH_LEN]);
+/* The user's keys, while they stay at hand: where conf's sign is not off. */
+struct keyd *conn_keyd(struct conn *c);
 /* The user's public key for messages. */
 struct bytes conn_msg_spki(const struct conn *c);
 /*
@@ -72,6 +78,8 @@ void conn_close(struct conn *c);
  * key stay.
  */
 void conn_keep(struct conn *c);
+/* The same without a ticket: it comes back by a whole handshake. */
+void conn_keep_plain(struct conn *c);
 /* Whether there is no connection now, and one can be made (conn_ready()). */
 bool conn_away(const struct conn *c);
 /*
@@ -87,6 +95,8 @@ int conn_idle(struct conn *c, const int *fds, int n);
  */
 int conn_ready(struct conn *c);
 
+/* The id of the session that was lost before this one, of 32 bytes. */
+const uint8_t *conn_before(const struct conn *c);
 /* The most bytes of a prompt that the server takes. */
 uint32_t conn_max_prompt(const struct conn *c);
 /* A request id that was not used before. */

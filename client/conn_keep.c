@@ -59,9 +59,16 @@ out:
 void
 conn_keep(struct conn *c)
 {
-	c->kept = c->conf != NULL;
+	conn_keep_plain(c);
+	c->tickets = c->kept;
 	if (c->kept)
 		get_ticket(c);
+}
+
+void
+conn_keep_plain(struct conn *c)
+{
+	c->kept = c->conf != NULL;
 }
 
 bool
@@ -164,7 +171,8 @@ by_handshake(struct conn *c)
 	struct handshake h;
 	int rc;
 
-	rc = conn_dial(&h, c->conf, c->server, c->key, NULL, &msg_spki);
+	rc = conn_dial(&h, c->conf, c->server, c->key, NULL, &msg_spki,
+	    &c->keyd);
 	buf_free(&msg_spki);		/* it is there already */
 	if (rc != RC_OK)
 		return rc;
@@ -184,7 +192,7 @@ come_back(struct conn *c)
 	if (!c->has_ticket || by_ticket(c) == -1)
 		if ((rc = by_handshake(c)) != RC_OK)
 			return rc;
-	if ((rc = conn_welcome(c, false)) == RC_OK)
+	if ((rc = conn_welcome(c, false)) == RC_OK && c->tickets)
 		get_ticket(c);
 	return rc == RC_OK && c->app == NULL ? RC_LOST : rc;
 }

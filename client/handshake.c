@@ -25,6 +25,8 @@ lost(const struct run *r, const char *what, int error)
 {
 	ui_err("%s: %s: %s", r->h->server, what,
 	    error == 0 ? "the server closed the connection" : strerror(error));
+	ui_err("try again; if it stays so, its administrator finds the reason "
+	    "in the log");
 	return RC_LOST;
 }
 

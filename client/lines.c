@@ -14,6 +14,7 @@
 #include "ui.h"
 
 #define HISTORY_LINES	1000
+#define QUOTE		0x16	/* ^V: the next key is a character */
 
 struct lines {
 	struct conn	*conn;
@@ -23,6 +24,7 @@ struct lines {
 	const char	*prompt;
 	const char *const *words;	/* to complete to, or NULL */
 	enum lines_result why;		/* why the last line did not end */
+	struct buf	 keys;		/* as if the user had typed them */
 };
 
 /*
@@ -172,6 +174,7 @@ lines_new(struct conn *conn, const char *history_file)
 		fatal("memory");
 	l->conn = conn;
 	l->history_file = history_file;
+	buf_init(&l->keys, 2 * LINES_PREFILL_MAX + 1);
 	if (isatty(STDIN_FILENO))
 		start_editing(l);
 	return l;
@@ -192,7 +195,21 @@ lines_free(struct lines *l)
 		history_end(l->history);
 		el_end(l->el);
 	}
+	buf_free(&l->keys);
 	free(l);
+}
+
+void
+lines_prefill(struct lines *l, struct bytes text)
+{
+	buf_reset(&l->keys);
+	for (size_t i = 0; i < text.n; i++) {
+		/* What would be a command of the editor is quoted. */
+		if (text.p[i] < ' ' || text.p[i] == 0x7f)
+			buf_u8(&l->keys, QUOTE);
+		buf_u8(&l->keys, text.p[i]);
+	}
+	buf_u8(&l->keys, '\0');
 }
 
 bool
@@ -209,6 +226,9 @@ read_edited(struct lines *l, struct buf *out)
 	int n;
 
 	l->why = LINES_END;
+	if (l->keys.n > 0 && !l->keys.err)
+		el_push(l->el, (const char *)l->keys.p);
+	buf_reset(&l->keys);
 	line = el_gets(l->el, &n);
 	if (line == NULL || n <= 0) {
 		/* Leave the line on which the prompt stands. */

@@ -28,6 +28,12 @@ void lines_free(struct lines *l);
  * when the user presses tab.
  */
 void lines_complete(struct lines *l, const char *const *words);
+/*
+ * The next line begins with this text, which the user may edit; copied.  Nothing
+ * happens where lines are not typed.
+ */
+#define LINES_PREFILL_MAX	16384	/* bytes */
+void lines_prefill(struct lines *l, struct bytes text);
 /* Whether lines are typed at a terminal. */
 bool lines_typed(const struct lines *l);
 /*

@@ -58,6 +58,11 @@ configure(struct client *cl)
 		return RC_USAGE;
 	}
 	ui_step("using %s", cl->conf.dir);
+	/* Whether keys that sign stay at hand (conn.h). */
+	if (a->whole_signed || a->sign)
+		cl->conf.sign = CCONF_SIGN_ALWAYS;
+	else if (a->nosign || (a->command != CMD_ASK && a->command != CMD_CHAT))
+		cl->conf.sign = CCONF_SIGN_OFF;
 	cl->key = a->key != NULL ? a->key : cl->conf.key;
 	if (a->host != NULL) {
 		if (cconf_server_parse(&cl->server, a->host) == -1) {
@@ -69,11 +74,36 @@ configure(struct client *cl)
 	if (a->host == NULL && !cl->conf.has_server &&
 	    a->command != CMD_KEYGEN && a->command != CMD_FINGERPRINT &&
 	    a->command != CMD_LOGIN && a->command != CMD_CSR &&
-	    a->command != CMD_KNOWN_SERVERS) {
+	    a->command != CMD_KNOWN_SERVERS && a->command != CMD_VERIFY) {
 		ui_err("which server? say -H HOST, or put `server = \"HOST\"' "
 		    "into %s/config", cl->conf.dir);
 		return RC_USAGE;
 	}
+	return RC_OK;
+}
+
+/* What questions are asked with; 0 or an exit code. */
+static int
+take_template(struct client *cl)
+{
+	const struct args *a = &cl->args;
+	const struct cconf_template *t = NULL;
+
+	if (a->tmpl != NULL &&
+	    (t = cconf_template(&cl->conf, a->tmpl)) == NULL) {
+		ui_err("there is no template %s in %s/config%s", a->tmpl,
+		    cl->conf.dir, cl->conf.ntmpl > 0 ? "; there are:" : "");
+		for (size_t i = 0; i < cl->conf.ntmpl; i++)
+			ui_err("    %s", cl->conf.tmpl[i].name);
+		return RC_USAGE;
+	}
+	cl->params = a->params;
+	if (t != NULL)
+		params_merge(&cl->params, &t->params);
+	cl->model = a->model != NULL ? a->model :
+	    t != NULL && t->model != NULL ? t->model : cl->conf.model;
+	cl->system = a->system != NULL ? a->system : t != NULL ? t->system : NULL;
+	cl->system_due = cl->system != NULL;
 	return RC_OK;
 }
 
@@ -99,6 +129,8 @@ run(struct client *cl)
 		return cmd_search(cl);
 	case CMD_EXPORT:
 		return cmd_export(cl);
+	case CMD_VERIFY:
+		return cmd_verify(cl);
 	case CMD_IMPORT:
 		return cmd_import(cl);
 	case CMD_KEYGEN:
@@ -147,6 +179,8 @@ main(int argc, char **argv)
 	conn_password_stdin(cl.args.from_stdin);
 	if (cl.args.command != CMD_HELP && cl.args.command != CMD_VERSION)
 		rc = configure(&cl);
+	if (rc == RC_OK)
+		rc = take_template(&cl);
 	if (rc == RC_OK)
 		rc = run(&cl);
 	conn_close(cl.conn);

@@ -11,7 +11,9 @@
 enum kind {
 	KIND_USER = 1,
 	KIND_ASSISTANT = 2,
-	KIND_SYSTEM = 3
+	KIND_SYSTEM = 3,	/* in force until the next one */
+	KIND_WITHDRAWN = 4	/* the last question that stands, and what
+				 * follows it, count no more */
 };
 
 /* How an answer ended. */
@@ -52,8 +54,24 @@ enum shape_mode {
 #define ARGON2_MEMORY_MAX	(1024 * 1024)
 #define ARGON2_PASSES_MAX	32
 
+/* The steps of copying the store while it is used (storaged/kv.h). */
+enum copy_op {
+	COPY_BEGIN = 0,
+	COPY_MARK = 1,		/* up to here */
+	COPY_READ = 2,
+	COPY_END = 3
+};
+#define COPY_OPS	4
+
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */
+
+/* Flags of a prompt's options. */
+#define OPTIONS_SYSTEM	1	/* its system prompt counts, an empty one too */
+
+/* Thousandths and 1, 0 where nothing is said. */
+#define TEMPERATURE_MAX	2001
+#define TOP_P_MAX	1001
 
 /* Why the server ends a session. */
 enum bye {
@@ -81,7 +99,9 @@ enum err {
 	ERR_KEY = 17,		/* no such key, or it cannot be enrolled */
 	ERR_WEAK = 18,		/* the new password breaks the rule */
 	ERR_NO_TICKET = 24,	/* this session cannot be resumed */
-	ERR_MODEL_DENIED = 25	/* the user may not use this model */
+	ERR_MODEL_DENIED = 25,	/* the user may not use this model */
+	ERR_CHANGED = 32,	/* the conversation has gone on meanwhile */
+	ERR_SIGNATURE = 40	/* the signature of a message does not fit */
 };
 
 /* A session that is not let in yet, and what it may do. */

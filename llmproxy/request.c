@@ -168,6 +168,27 @@ report(struct request *r, enum finish finish)
 	    (unsigned long long)(mono_ms() - r->started_ms));
 }
 
+/*
+ * The vault's account of how the provider fares: one that finds a conversation
+ * too long, or a request wrong, is well.  o->log is never a text of the
+ * provider's, which could quote what it was sent.
+ */
+static void
+report_health(struct request *r, const struct outcome *o)
+{
+	struct m_lv_health m = { .code = (uint16_t)o->code };
+	char text[161];
+
+	if (o->code == ERR_CONTEXT)
+		m.code = 0;
+	if (m.code != 0) {
+		(void)strlcpy(text, o->log, sizeof(text));
+		log_clean(text);
+		m.text = bytes_str(text);
+	}
+	(void)chan_send(r->lp->vault, MSG_lv_health, &m, -1);
+}
+
 static void
 send_tool(struct request *r, unsigned index, struct bytes id,
     struct bytes name, struct bytes args)
@@ -284,11 +305,12 @@ conclude(struct request *r, const struct outcome *o)
 	};
 
 	flush(r);
+	/* First: whoever hears of the end finds the vault informed. */
+	report(r, o->finish);
 	if (o->code == 0)
 		(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
 	else
 		send_error(r, o->code, o->text, NULL);
-	report(r, o->finish);
 	request_free(r);
 }
 
@@ -450,6 +472,22 @@ build(struct request *r, const char **why)
 	return rc;
 }
 
+/* Whether it asks for no more than its model may give; else it ends here. */
+static bool
+within(struct request *r)
+{
+	uint32_t max = r->grant->model->max_tokens;
+	char text[80];
+
+	if (max == 0 || r->max_tokens <= max)
+		return true;
+	(void)snprintf(text, sizeof(text), "max_tokens is %u, and this model "
+	    "gives %u at most", r->max_tokens, max);
+	send_error(r, ERR_BAD, text, NULL);
+	request_free(r);
+	return false;
+}
+
 void
 request_start(struct request *r)
 {
@@ -459,6 +497,8 @@ request_start(struct request *r)
 	const char *why;
 
 	r->sent_bytes = r->text.n;
+	if (!within(r))
+		return;
 	if (lp->nflying >= LLM_REQUESTS_MAX || build(r, &why) == -1) {
 		if (lp->nflying >= LLM_REQUESTS_MAX)
 			send_error(r, ERR_LIMIT, "too many questions at once "
@@ -565,6 +605,7 @@ request_attempt_done(struct request *r, CURLcode rc, const char *text)
 		return;
 	}
 	judge(r, rc, text, &o);
+	report_health(r, &o);
 	if (o.code != 0) {
 		if (try_again(r, &o))
 			return;

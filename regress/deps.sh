@@ -7,7 +7,7 @@
 set -eu
 PKGS="gcc make pkg-config libc6-dev libssl-dev libseccomp-dev libdb-dev
 libcurl4-openssl-dev libargon2-dev libbsd-dev libjansson-dev libconfuse-dev libedit-dev
-libmicrohttpd-dev libcmocka-dev openssl curl ca-certificates python3 procps mandoc expect jq
+libmicrohttpd-dev libcmocka-dev openssl curl ca-certificates python3 procps mandoc expect jq tmux
 clang libclang-rt-dev"
 
 if [ "${1:-}" = -l ]; then

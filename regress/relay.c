@@ -8,7 +8,10 @@
  * (from the client) or s (from the server), MS since some moment; and a last one
  * with DIRECTION e when the connection has ended.
  *
- *	relay TARGET [PORT]
+ *	relay TARGET [PORT [CUTFILE]]
+ *
+ * A connection that begins while CUTFILE is there, with a line DIRECTION BYTES in
+ * it, is cut when so many bytes have passed in that direction; the file is removed.
  *
  * Prints "listening PORT" when it is ready; SIGTERM ends it.
  */
@@ -34,11 +37,13 @@
 struct pair {
 	int		 fd[2];		/* client, server; -1: free */
 	unsigned	 number;
+	size_t		 left[2];	/* from client, server: until the cut */
 };
 
 static struct pair pairs[CONNS_MAX];
 static unsigned last_number;
 static struct sockaddr_in target;
+static const char *cutfile;
 
 static void
 saw(const struct pair *p, char direction, size_t n)
@@ -57,6 +62,23 @@ end(struct pair *p)
 	p->fd[0] = p->fd[1] = -1;
 }
 
+/* Where the next connection is cut. */
+static void
+take_cut(struct pair *p)
+{
+	char direction = 0;
+	size_t n = 0;
+	FILE *f;
+
+	p->left[0] = p->left[1] = SIZE_MAX;
+	if (cutfile == NULL || (f = fopen(cutfile, "r")) == NULL)
+		return;
+	if (fscanf(f, "%c %zu", &direction, &n) == 2)
+		p->left[direction == 'c' ? 0 : 1] = n;
+	(void)fclose(f);
+	(void)unlink(cutfile);
+}
+
 static void
 begin(int fd)
 {
@@ -70,6 +92,7 @@ begin(int fd)
 		return;
 	}
 	p->number = ++last_number;
+	take_cut(p);
 	p->fd[0] = fd;
 	p->fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (p->fd[1] == -1)
@@ -91,7 +114,8 @@ pass(struct pair *p, int side)
 	size_t done = 0;
 	ssize_t n, w;
 
-	n = read(p->fd[side], buf, sizeof(buf));
+	n = read(p->fd[side], buf, p->left[side] < sizeof(buf) ?
+	    p->left[side] : sizeof(buf));
 	if (n <= 0) {
 		end(p);
 		return;
@@ -104,6 +128,9 @@ pass(struct pair *p, int side)
 			return;
 		}
 	}
+	p->left[side] -= p->left[side] != SIZE_MAX ? (size_t)n : 0;
+	if (p->left[side] == 0)
+		end(p);
 }
 
 static void
@@ -137,8 +164,9 @@ main(int argc, char **argv)
 	int fd;
 
 	log_set_name("relay");
-	if (argc != 2 && argc != 3)
-		fatalx("usage: relay target-port [port]");
+	if (argc < 2 || argc > 4)
+		fatalx("usage: relay target-port [port [cutfile]]");
+	cutfile = argc == 4 ? argv[3] : NULL;
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		fatal("signal");
 	for (int i = 0; i < CONNS_MAX; i++)
@@ -146,7 +174,7 @@ main(int argc, char **argv)
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	target = sin;
 	target.sin_port = htons((uint16_t)strtonum(argv[1], 1, 65535, NULL));
-	if (argc == 3)
+	if (argc > 2)
 		sin.sin_port = htons((uint16_t)strtonum(argv[2], 1, 65535,
 		    NULL));
 	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||

@@ -74,6 +74,18 @@ do_echo(struct conn *c)
 	reply(c, c->last);
 }
 
+/* The body as it came, for whoever wants to know what was asked. */
+static void
+do_request(struct conn *c)
+{
+	char *text = json_dumps(c->req, JSON_COMPACT);
+
+	if (text == NULL)
+		fatal("json_dumps");
+	reply(c, text);
+	free(text);
+}
+
 /* "long" is 300 deltas, "long-N" N hundred. */
 static void
 do_long(struct conn *c)
@@ -394,6 +406,7 @@ static const struct {
 } behaviours[] = {
 	{ "standin", do_default, 0, NULL },
 	{ "echo", do_echo, 0, NULL },
+	{ "request", do_request, 0, NULL },
 	{ "long", do_long, 0, NULL },
 	{ "slow", do_slow, 0, NULL },
 	{ "err200", do_err200, 0, NULL },

@@ -55,10 +55,19 @@ expect "a bad time is said" 2 "not a time" ctl audit show --since yesterday
 expect "nothing to verify with" 2 "nothing to verify with" \
     ctl audit verify "$AUDIT/audit.log"
 
-ctl audit follow --event admin. >"$T/followed" 2>&1 &
+"$B/cloisterctl" -f "$T/cloisterd.conf" audit follow --event admin. \
+    >"$T/followed" 2>&1 &
 FOLLOW=$!
 PIDS="$PIDS $FOLLOW"
-sleep 0.5
+follows() {
+	for _f in "/proc/$FOLLOW/fd/"*; do
+		case "$(readlink "$_f")" in
+		*/audit/audit.log) return 0 ;;
+		esac
+	done
+	return 1
+}
+wait_for follows || bad "audit follow reads the log"
 
 # ---- another file ----------------------------------------------------------------
 

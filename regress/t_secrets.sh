@@ -22,7 +22,7 @@ UNDER="env -C $T/cwd"
 service_init
 service_start
 user_new alice
-expect "a chat" 0 "$FIRST" as alice ask $FIRST
+expect "a chat" 0 "$FIRST" as alice ask -s "be brief about $FIRST" $FIRST
 CONV=$(as alice list | awk 'NR == 1 { print $1 }')
 expect "it is shown" 0 "$FIRST" as alice show "$CONV"
 

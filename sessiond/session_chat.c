@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "history.h"
 #include "log.h"
 #include "session_chat.h"
 
@@ -9,48 +10,48 @@
 #define DELTA_MAX_BYTES		16000		/* text of one delta */
 #define FLAG_NOSTORE		0x01		/* c_prompt.flags */
 
-static void
-free_history(struct chat *c)
-{
-	struct past *p;
-
-	while ((p = STAILQ_FIRST(&c->history)) != NULL) {
-		STAILQ_REMOVE_HEAD(&c->history, link);
-		buf_free(&p->text);
-		free(p);
-	}
-	c->messages = 0;
-	c->history_bytes = 0;
-}
 
 void
 chat_free(struct chat *c)
 {
 	if (c == NULL)
 		return;
-	free_history(c);
+	history_free(&c->history);
+	options_free(c->options);
 	buf_free(&c->prompt);
+	buf_free(&c->proof);
 	buf_free(&c->answer);
 	buf_free(&c->held);
 	freezero(c, sizeof(*c));
 }
 
-/* Store the question (mac: its message's) or the answer. */
+/* Whether a system prompt came with the question. */
+static bool
+has_system(const struct chat *c)
+{
+	return c->options != NULL && (c->options->flags & OPTIONS_SYSTEM) != 0;
+}
+
+/* Store the system prompt, the question or the answer. */
 static void
-put(struct session *s, const struct req *r, uint8_t kind, const uint8_t *mac)
+put(struct session *s, const struct req *r, uint8_t kind)
 {
 	const struct chat *c = r->chat;
 	struct bytes text = buf_bytes(kind == KIND_USER ? &c->prompt :
-	    &c->answer);
+	    kind == KIND_SYSTEM ? &c->options->system : &c->answer);
 	struct m_sv_put m = {
 		.req = r->rid, .kind = kind, .len = (uint32_t)text.n,
-		.model = bytes_str(kind == KIND_USER ? c->asked : c->model)
+		.model = bytes_str(kind == KIND_ASSISTANT ? c->model : c->asked),
+		.proof = kind == KIND_USER ? buf_bytes(&c->proof) :
+		    bytes_of(NULL, 0)
 	};
 
 	memcpy(m.conv, c->conv, sizeof(m.conv));
-	if (mac != NULL)
-		memcpy(m.mac, mac, sizeof(m.mac));
-	if (kind == KIND_ASSISTANT) {
+	if (kind == KIND_USER)
+		memcpy(m.mac, c->mac, sizeof(m.mac));
+	else if (kind == KIND_SYSTEM)
+		memcpy(m.mac, c->options->mac, sizeof(m.mac));
+	else {
 		m.finish = c->finish;
 		m.prompt_tokens = c->prompt_tokens;
 		m.completion_tokens = c->completion_tokens;
@@ -95,7 +96,7 @@ settle(struct session *s, struct req *r)
 	if (!c->nostore && c->started && c->number == 0 &&
 	    (c->code == 0 || c->answer.n > 0)) {
 		if (!c->put) {
-			put(s, r, KIND_ASSISTANT, NULL);
+			put(s, r, KIND_ASSISTANT);
 			c->put = true;
 		}
 		return;
@@ -159,19 +160,25 @@ chat_start(struct session *s, struct req *r)
 
 	if (c->started || c->ended || c->llm == NULL || !c->history_done)
 		return;
-	if (chan_queued(c->llm->chan) + c->history_bytes + c->prompt.n >
+	if (has_system(c))
+		history_set_system(&c->history, buf_bytes(&c->options->system));
+	if (chan_queued(c->llm->chan) + c->history.bytes + c->prompt.n >
 	    LLM_QUEUE_MAX_BYTES) {
 		chat_fail(s, r, ERR_OVERLOADED,
 		    "too much is waiting for the model", "try again later");
 		return;
 	}
-	m.messages = c->messages + (c->whole ? 0 : 1);
+	m.messages = c->history.n + (c->history.system.n > 0) +
+	    (c->whole ? 0 : 1);
 	m.max_tokens = c->max_tokens;
 	m.temperature = c->temperature;
 	m.top_p = c->top_p;
 	c->started = true;
 	rv = chan_send(c->llm->chan, MSG_sl_chat, &m, -1);
-	STAILQ_FOREACH(p, &c->history, link)
+	if (rv == 0 && c->history.system.n > 0)
+		rv = send_text(c->llm->chan, r->rid, KIND_SYSTEM,
+		    buf_bytes(&c->history.system));
+	TAILQ_FOREACH(p, &c->history.list, link)
 		if (rv == 0)
 			rv = send_text(c->llm->chan, r->rid, p->kind,
 			    buf_bytes(&p->text));
@@ -180,22 +187,35 @@ chat_start(struct session *s, struct req *r)
 		    buf_bytes(&c->prompt));
 	/* On failure the channel's end follows: chat_llm_lost(). */
 	if (rv == 0 && !fallback_waits(c)) {
-		free_history(c);
-		buf_free(&c->prompt);
+		history_free(&c->history);
+		if (!c->waits)
+			buf_free(&c->prompt);
 	}
 }
 
 /* Whether a prompt may be tried at all; else the client is told. */
 static bool
-acceptable(struct session *s, const struct m_c_prompt *m)
+acceptable(struct session *s, const struct m_c_prompt *m,
+    const struct options *o)
 {
+	const char *why = o != NULL ? options_bad(o) : NULL;
+
+	if (why != NULL) {
+		session_error(s, m->req, ERR_BAD, why, "");
+		return false;
+	}
 	if (m->text.n == 0 || (m->flags & ~FLAG_NOSTORE) != 0) {
 		session_error(s, m->req, ERR_BAD, "the prompt is empty", "");
 		return false;
 	}
-	if (m->text.n > s->max_prompt) {
+	if (m->text.n + (o != NULL ? o->system.n : 0) > s->max_prompt) {
 		session_error(s, m->req, ERR_LIMIT, "the prompt is too long",
 		    "shorten it");
+		return false;
+	}
+	if (s->sign.n > 0 && (m->flags & FLAG_NOSTORE) != 0) {
+		session_error(s, m->req, ERR_BAD, "a signature is stored with "
+		    "its message, and this one is not to be stored", "");
 		return false;
 	}
 	return true;
@@ -208,8 +228,9 @@ chat_new(struct bytes model, struct bytes prompt)
 
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		fatal("calloc");
-	STAILQ_INIT(&c->history);
+	history_init(&c->history);
 	buf_init(&c->prompt, TEXT_MAX_BYTES);
+	buf_init(&c->proof, PROOF_MAX);
 	buf_init(&c->answer, TEXT_MAX_BYTES);
 	buf_init(&c->held, DELTA_MAX_BYTES);
 	buf_put(&c->prompt, prompt.p, prompt.n);
@@ -241,17 +262,51 @@ chat_find_model(struct session *s, struct req *r, const char *model)
 		(void)strlcpy(c->model, c->llm->alias, sizeof(c->model));
 }
 
+/* The question, and before it the system prompt that came with it. */
+static void
+store(struct session *s, struct req *r)
+{
+	struct chat *c = r->chat;
+
+	c->waits = has_system(c);
+	put(s, r, c->waits ? KIND_SYSTEM : KIND_USER);
+}
+
+/* Take its options, and what they say about this question alone. */
+static void
+take_options(struct chat *c, struct options *o)
+{
+	if ((c->options = o) == NULL)
+		return;
+	c->max_tokens = o->max_tokens;
+	c->temperature = o->temperature;
+	c->top_p = o->top_p;
+}
+
 void
 chat_prompt(struct session *s, const struct m_c_prompt *m)
 {
+	struct options *o = options_take(s, m->req);
 	struct m_sv_read rd = { .from = 1 };
 	struct req *r;
 	struct chat *c;
 
-	if (!acceptable(s, m) || (r = req_new(s, m->req, REQ_CHAT)) == NULL)
+	if (s->sign_req != m->req)
+		buf_reset(&s->sign);
+	if (!acceptable(s, m, o) ||
+	    (r = req_new(s, m->req, REQ_CHAT)) == NULL) {
+		buf_reset(&s->sign);
+		options_free(o);
 		return;
+	}
 	c = r->chat = chat_new(m->model, m->text);
+	take_options(c, o);
+	buf_put(&c->proof, s->sign.p, s->sign.n);
+	if (c->proof.err)
+		fatalx("no memory");
+	buf_reset(&s->sign);
 	memcpy(c->conv, m->conv, sizeof(c->conv));
+	memcpy(c->mac, appconn_mac_in(s->app), sizeof(c->mac));
 	c->nostore = (m->flags & FLAG_NOSTORE) != 0;
 	rd.req = r->rid;
 	shaping_begin(s, r);
@@ -263,8 +318,30 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 	}
 	chat_find_model(s, r, c->asked);
 	if (!c->nostore)
-		put(s, r, KIND_USER, appconn_mac_in(s->app));
+		store(s, r);
 	chat_start(s, r);
+}
+
+void
+chat_sign(struct session *s, const struct m_c_sign *m)
+{
+	buf_reset(&s->sign);
+	buf_put(&s->sign, m->proof.p, m->proof.n);
+	s->sign_req = m->req;
+	if (s->sign.err)
+		fatalx("no memory");
+}
+
+bool
+chat_busy(const struct session *s, const uint8_t conv[CONV_LEN])
+{
+	const struct req *r;
+
+	TAILQ_FOREACH(r, &s->reqs, link)
+		if (r->chat != NULL && !r->chat->nostore &&
+		    memcmp(r->chat->conv, conv, CONV_LEN) == 0)
+			return true;
+	return false;
 }
 
 void
@@ -308,30 +385,21 @@ chat_history(struct session *s, struct req *r)
 {
 	const struct m_vs_msg *h = &r->head;
 	struct chat *c = r->chat;
-	struct past *p;
 
-	if (c->ended || r->text.n == 0 || h->finish == FINISH_ERROR) {
+	if (c->ended || h->finish == FINISH_ERROR) {
 		buf_reset(&r->text);
 		return;
 	}
-	if (h->kind != KIND_USER && h->kind != KIND_ASSISTANT) {
+	if (h->kind < KIND_USER || h->kind > KIND_WITHDRAWN) {
 		session_violation(s, "vault: kind of message");
 		return;
 	}
-	c->history_bytes += r->text.n;
-	if (c->history_bytes + c->prompt.n > HISTORY_MAX_BYTES) {
-		free_history(c);
+	history_take(&c->history, h->kind, &r->text);
+	if (c->history.bytes + c->prompt.n > HISTORY_MAX_BYTES) {
+		history_free(&c->history);
 		chat_fail(s, r, ERR_LIMIT, "the conversation is too long",
 		    "start a new one");
-		return;
 	}
-	if ((p = calloc(1, sizeof(*p))) == NULL)
-		fatal("calloc");
-	p->kind = h->kind;
-	p->text = r->text;		/* moved, not copied */
-	buf_init(&r->text, TEXT_MAX_BYTES);
-	STAILQ_INSERT_TAIL(&c->history, p, link);
-	c->messages++;
 }
 
 void
@@ -354,10 +422,17 @@ chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m)
 		session_violation(s, "vault: stored what was not given");
 		return;
 	}
+	memcpy(c->conv, m->conv, sizeof(c->conv));
+	if (c->waits) {
+		c->waits = false;
+		put(s, r, KIND_USER);
+		if (c->started && !fallback_waits(c))
+			buf_free(&c->prompt);
+		return;
+	}
 	if (!c->stored) {
 		c->stored = true;
 		c->question = m->number;
-		memcpy(c->conv, m->conv, sizeof(c->conv));
 		memcpy(out.conv, m->conv, sizeof(out.conv));
 		io_send(s, MSG_s_stored, &out);
 	} else
@@ -442,8 +517,9 @@ chat_said(struct chat *c)
 	if (c->some)
 		return;
 	c->some = true;
-	free_history(c);
-	buf_free(&c->prompt);
+	history_free(&c->history);
+	if (!c->waits)
+		buf_free(&c->prompt);
 }
 
 int

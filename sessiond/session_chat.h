@@ -4,15 +4,10 @@
 #ifndef SESSIOND_SESSION_CHAT_H
 #define SESSIOND_SESSION_CHAT_H
 
+#include "history.h"
 #include "session_local.h"
 
 #define TEXT_ERROR_MAX	512		/* bytes of an error's text */
-
-struct past {
-	STAILQ_ENTRY(past)	 link;
-	uint8_t			 kind;
-	struct buf		 text;
-};
 
 struct chat {
 	uint8_t			 conv[CONV_LEN];	/* zeros: new */
@@ -21,10 +16,11 @@ struct chat {
 	bool			 tools;			/* it has some */
 	char			 asked[NAME_MAX_BYTES + 1];
 	uint32_t		 max_tokens, temperature, top_p; /* 0: not set */
+	struct options		*options;	/* NULL: none */
 	struct buf		 prompt;
-	STAILQ_HEAD(, past)	 history;
-	uint32_t		 messages;
-	size_t			 history_bytes;
+	uint8_t			 mac[HASH_LEN];	/* of its message */
+	struct buf		 proof;		/* its signature, or empty */
+	struct history		 history;
 	bool			 history_done;
 	struct llm		*llm;			/* NULL: not there yet */
 	char			 model[NAME_MAX_BYTES + 1];
@@ -32,6 +28,7 @@ struct chat {
 	bool			 some;			/* it said something */
 	bool			 fell_back;		/* to another model */
 	bool			 cancelled;
+	bool			 waits;		/* the question, for the system prompt */
 	bool			 stored;		/* the question */
 	uint64_t		 question;
 	struct buf		 answer;

@@ -63,6 +63,26 @@ edit_import(struct session *s, const struct m_c_import *m)
 }
 
 void
+edit_withdraw(struct session *s, const struct m_c_withdraw *m)
+{
+	struct m_sv_withdraw v = { .last = m->last };
+	struct req *r;
+
+	/* Its answer would stand behind the withdrawal. */
+	if (chat_busy(s, m->conv)) {
+		session_error(s, m->req, ERR_BUSY, "an answer in this "
+		    "conversation is under way", "wait for it or cancel it");
+		return;
+	}
+	if ((r = req_new(s, m->req, REQ_WITHDRAW)) == NULL)
+		return;
+	v.req = r->rid;
+	memcpy(v.conv, m->conv, sizeof(v.conv));
+	memcpy(v.mac, appconn_mac_in(s->app), sizeof(v.mac));
+	session_vault(s, MSG_sv_withdraw, &v);
+}
+
+void
 edit_cancel(struct session *s, struct req *r)
 {
 	struct m_sv_cancel v = { .req = r->rid };
@@ -109,7 +129,8 @@ found(struct session *s, const struct req *r, const struct m_vs_found *m)
 void
 edit_answer(struct session *s, struct req *r, const struct msg *m)
 {
-	if (m->type == MSG_vs_stored && r->kind == REQ_IMPORT)
+	if (m->type == MSG_vs_stored && (r->kind == REQ_IMPORT ||
+	    r->kind == REQ_WITHDRAW))
 		stored(s, r, &m->u.vs_stored);
 	else if (m->type == MSG_vs_deleted && r->kind == REQ_DELETE)
 		deleted(s, r, &m->u.vs_deleted);

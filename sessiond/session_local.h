@@ -7,11 +7,13 @@
  *	session_chat.c	c_prompt, c_chat and c_cancel
  *	session_whole.c	a conversation that the client keeps
  *	session_fallback.c	another model in place of one that failed
+ *	session_opts.c	c_options
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
  *	session_gate.c	enrolment, passwords, the user's own keys
  *	session_self.c	what concerns the session itself: c_ticket, c_suspend
- *	session_edit.c	c_delete, c_rename, c_search, c_import
+ *	session_edit.c	c_delete, c_rename, c_search, c_import, c_withdraw
+ *	history.c	what the model is to see of a conversation
  */
 #ifndef SESSIOND_SESSION_LOCAL_H
 #define SESSIOND_SESSION_LOCAL_H
@@ -23,6 +25,7 @@
 #include "codes.h"
 #include "loop.h"
 #include "password.h"
+#include "proof.h"
 #include "shape.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
@@ -34,11 +37,20 @@
 
 enum req_kind {
 	REQ_CHAT, REQ_LIST, REQ_SHOW, REQ_MODELS, REQ_DELETE, REQ_RENAME,
-	REQ_SEARCH, REQ_IMPORT, REQ_TICKET, REQ_GATE
+	REQ_SEARCH, REQ_IMPORT, REQ_WITHDRAW, REQ_TICKET, REQ_GATE
 };
 
 struct chat;
 struct session;
+
+/* What goes with a prompt. */
+struct options {
+	uint32_t	 req;		/* the client's number */
+	uint8_t		 flags;
+	uint32_t	 max_tokens, temperature, top_p;
+	struct buf	 system;	/* with OPTIONS_SYSTEM */
+	uint8_t		 mac[HASH_LEN];	/* of the message that brought it */
+};
 
 /* The channel to the llmproxy that serves one model. */
 struct llm {
@@ -63,6 +75,7 @@ struct req {
 	struct m_vs_msg		 head;		/* head.model is model[] */
 	char			 model[NAME_MAX_BYTES + 1];
 	struct buf		 text;
+	struct buf		 proof;		/* of the message in head */
 	struct chat		*chat;		/* REQ_CHAT */
 	enum msg_type		 asked;		/* REQ_GATE: by this */
 };
@@ -72,6 +85,7 @@ struct session {
 	struct loop		*loop;
 	struct loop_timer	*timer;		/* birth, then idle, then end */
 	struct loop_timer	*life;		/* its time is over */
+	struct loop_timer	*fresh;		/* its keys are old */
 	int			 status;
 
 	struct chan		*vault;		/* NULL: gone */
@@ -86,6 +100,7 @@ struct session {
 	char			 user[NAME_MAX_BYTES + 1];
 	uint32_t		 idle_timeout_s;
 	uint32_t		 lifetime_s;	/* 0: no limit */
+	uint32_t		 rekey_interval_s;	/* 0: only in tests */
 	uint32_t		 max_prompt;
 
 	int			 fd;		/* the client, or -1 */
@@ -104,6 +119,10 @@ struct session {
 	uint64_t		 stop_end_ms;
 	struct loop_timer	*stop_timer;
 
+	uint32_t		 sign_req;	/* c_prompt that sign is for */
+	struct buf		 sign;		/* c_sign's proof, or empty */
+
+	struct options		*options;	/* for the next prompt, or NULL */
 	uint32_t		 last_rid;
 	TAILQ_HEAD(, req)	 reqs;
 	unsigned		 nreqs;
@@ -186,6 +205,8 @@ void shaping_stop(struct session *s);
 
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
+/* c_sign: kept for the prompt that it names. */
+void chat_sign(struct session *s, const struct m_c_sign *m);
 void chat_whole(struct session *s, const struct m_c_chat *m);
 void chat_cancel(struct session *s, struct req *r);
 /* The service cannot wait: what there is of the answer is stored as truncated. */
@@ -201,6 +222,8 @@ bool chat_reading(const struct req *r);
 void chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m);
 /* The vault refused a step. */
 void chat_refused(struct session *s, struct req *r);
+/* Whether an answer for that conversation is under way. */
+bool chat_busy(const struct session *s, const uint8_t conv[CONV_LEN]);
 /* Whether the prompt named no model. */
 bool chat_wants_default(const struct req *r);
 /* The channel for the model is there, or has ended. */
@@ -215,6 +238,20 @@ int chat_end(struct session *s, struct req *r, const struct llm *llm,
     const struct m_ls_end *m);
 int chat_error(struct session *s, struct req *r, const struct llm *llm,
     const struct m_ls_error *m);
+
+/* ---- session_opts.c ---- */
+/* c_options: keep it, in place of an earlier one. */
+void options_keep(struct session *s, const struct m_c_options *m);
+/*
+ * The prompt of that number is here: its options, which the caller frees, or NULL.
+ * Those of another number are thrown away.
+ */
+struct options *options_take(struct session *s, uint32_t req);
+/* Free and forget; NULL is allowed. */
+void options_free(struct options *o);
+/* What is wrong with them, or NULL. */
+const char *options_bad(const struct options *o);
+const char *params_bad(uint32_t temperature, uint32_t top_p);
 
 /* ---- session_llm.c ---- */
 /* The channel for a model that was asked for by this name, or NULL. */
@@ -240,10 +277,14 @@ void read_answer(struct session *s, struct req *r, const struct msg *m);
 void edit_delete(struct session *s, const struct m_c_delete *m);
 void edit_rename(struct session *s, const struct m_c_rename *m);
 void edit_search(struct session *s, const struct m_c_search *m);
+void edit_withdraw(struct session *s, const struct m_c_withdraw *m);
 void edit_import(struct session *s, const struct m_c_import *m);
 /* A search is to end: it is over at once. */
 void edit_cancel(struct session *s, struct req *r);
-/* vs_deleted, vs_found, vs_stored of an import, for a request that is not over. */
+/*
+ * vs_deleted, vs_found, vs_stored of an import or a withdrawal, for a request that
+ * is not over.
+ */
 void edit_answer(struct session *s, struct req *r, const struct msg *m);
 
 #endif

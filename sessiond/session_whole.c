@@ -58,19 +58,14 @@ take_messages(struct chat *c, struct bytes messages)
 	struct rd in = rd_of(messages);
 	struct bytes content;
 	struct item it;
-	struct past *p;
+	struct buf copy;
 
 	while (in.n > 0 && next_message(&in, &it, &content)) {
-		if ((p = calloc(1, sizeof(*p))) == NULL)
-			fatal("calloc");
-		p->kind = it.kind;
-		buf_init(&p->text, TEXT_MAX_BYTES);
-		buf_put(&p->text, content.p, content.n);
-		if (p->text.err)
+		buf_init(&copy, TEXT_MAX_BYTES);
+		buf_put(&copy, content.p, content.n);
+		if (copy.err)
 			fatalx("no memory");
-		STAILQ_INSERT_TAIL(&c->history, p, link);
-		c->history_bytes += content.n;
-		c->messages++;
+		history_append(&c->history, it.kind, &copy);
 		c->tools |= it.kind == ITEM_TOOL;
 	}
 }
@@ -78,10 +73,12 @@ take_messages(struct chat *c, struct bytes messages)
 void
 chat_whole(struct session *s, const struct m_c_chat *m)
 {
-	const char *why = check_messages(m->messages);
+	const char *why = params_bad(m->temperature, m->top_p);
 	struct req *r;
 	struct chat *c;
 
+	if (why == NULL)
+		why = check_messages(m->messages);
 	if (why != NULL) {
 		session_error(s, m->req, ERR_BAD, why, "");
 		return;

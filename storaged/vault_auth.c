@@ -39,6 +39,10 @@ vault_on_keyd(struct chan *c, struct msg *m, void *arg)
 		v->signatures++;
 		return;
 	}
+	if (m->type == MSG_kv_receipt) {
+		proof_on_keyd(v, c, &m->u.kv_receipt);
+		return;
+	}
 	v->nonces++;
 	/*
 	 * A worker that is gone already has no use for it.  Its session worker
@@ -97,16 +101,21 @@ limit_default(const struct vault *v, enum limit l)
 	switch (l) {
 	case LIMIT_SESSIONS:
 		return v->max_sessions_per_user;
+	case LIMIT_CONVERSATIONS:
+		return v->max_conversations;
+	case LIMIT_MESSAGES:
+		return v->max_messages;
+	case LIMIT_RETENTION:
+		return v->retention_days;
 	case LIMIT_REQUESTS:
 		return v->budget.requests_minute;
 	case LIMIT_TOKENS_DAY:
 		return v->budget.tokens_day;
 	case LIMIT_TOKENS_MONTH:
 		return v->budget.tokens_month;
-	case LIMITS:
-		break;
+	default:
+		return 0;
 	}
-	return 0;
 }
 
 uint64_t

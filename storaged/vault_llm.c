@@ -145,13 +145,16 @@ model_revoke(struct vault *v, const struct user *u, const struct model *mo)
 }
 
 static void
-usage(struct vault *v, const struct asked *a, const struct m_lv_usage *m)
+usage(struct vault *v, const struct llm_ask *a, const struct m_lv_usage *m)
 {
+	struct worker *w = worker_find(v, a->n);
 	struct user *u = user_by_uid(v, a->uid);
 	char sent[65], answer[65];
 
 	hex_encode(sent, m->sent_hash, sizeof(m->sent_hash));
 	hex_encode(answer, m->answer_hash, sizeof(m->answer_hash));
+	if (w != NULL)
+		proof_usage(w, m);
 	v->answers++;
 	v->prompt_tokens += m->prompt_tokens;
 	v->completion_tokens += m->completion_tokens;
@@ -174,10 +177,10 @@ llm_index(const struct vault *v, const struct chan *c)
 	fatalx("a link of no llmproxy");
 }
 
-static struct asked *
+static struct llm_ask *
 asked_find(struct vault *v, int i, uint64_t id)
 {
-	struct asked *a;
+	struct llm_ask *a;
 
 	LIST_FOREACH(a, &v->asked[i], link)
 		if (a->id == id)
@@ -186,7 +189,7 @@ asked_find(struct vault *v, int i, uint64_t id)
 }
 
 static void
-asked_free(struct vault *v, int i, struct asked *a)
+asked_free(struct vault *v, int i, struct llm_ask *a)
 {
 	LIST_REMOVE(a, link);
 	v->nasked[i]--;
@@ -196,7 +199,7 @@ asked_free(struct vault *v, int i, struct asked *a)
 static void
 forget_asked(struct vault *v, int i)
 {
-	struct asked *a;
+	struct llm_ask *a;
 
 	while ((a = LIST_FIRST(&v->asked[i])) != NULL)
 		asked_free(v, i, a);
@@ -225,7 +228,7 @@ has_grant(struct vault *v, int i, uint64_t n)
 
 /* Whether this request may be made; what is wrong with it else. */
 static uint16_t
-may(struct vault *v, int i, struct asked *a, struct refusal *why)
+may(struct vault *v, int i, struct llm_ask *a, struct refusal *why)
 {
 	struct worker *w = worker_find(v, a->n);
 	const struct model *m = model_find(v, bytes_str(a->model));
@@ -256,7 +259,7 @@ ask(struct vault *v, int i, const struct m_lv_ask *m)
 {
 	struct m_vl_may answer = { .id = m->id };
 	struct refusal why = { "", "" };
-	struct asked *a;
+	struct llm_ask *a;
 
 	if (!has_grant(v, i, m->n))
 		return "a question of a session that it was not granted";
@@ -285,7 +288,7 @@ ask(struct vault *v, int i, const struct m_lv_ask *m)
 static const char *
 take_usage(struct vault *v, int i, const struct m_lv_usage *m)
 {
-	struct asked *a = asked_find(v, i, m->id);
+	struct llm_ask *a = asked_find(v, i, m->id);
 
 	if (a == NULL || a->n != m->n)
 		return "usage of a request that it did not ask about";
@@ -309,6 +312,9 @@ vault_on_llm(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_lv_usage:
 		why = take_usage(v, i, &m->u.lv_usage);
+		break;
+	case MSG_lv_health:
+		health_take(&v->health[i], &m->u.lv_health);
 		break;
 	default:
 		/* Grants and questions of its predecessor ended with it. */

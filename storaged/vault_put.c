@@ -32,6 +32,7 @@ static void
 put_free(struct put *p)
 {
 	buf_free(&p->text);
+	buf_free(&p->proof);
 	wb_free(&p->change.commit.ops);
 	freezero(p, sizeof(*p));
 }
@@ -51,7 +52,11 @@ put_error(struct put *p, uint16_t code)
 {
 	struct worker *w = p->change.sreq.w;
 
-	if (w != NULL)
+	if (w != NULL && code == ERR_LIMIT)
+		sess_say(w, p->change.sreq.req, code, "you have as many "
+		    "conversations or messages as this server stores for a "
+		    "user", "delete some");
+	else if (w != NULL)
 		sess_error(w, p->change.sreq.req, code);
 	sreq_end(&p->change.sreq);
 	put_free(p);
@@ -62,6 +67,25 @@ emit(void *arg, struct bytes key, struct bytes value)
 {
 	wb_put(arg, KV_ABSENT, 0, key, value);
 	return 0;
+}
+
+/* Whether it is a question or an answer. */
+static bool
+is_text(const struct put *p)
+{
+	return p->entry.kind == KIND_USER || p->entry.kind == KIND_ASSISTANT;
+}
+
+/*
+ * The conversation's title afterwards: one that began with a system prompt gets
+ * its own from the first question.
+ */
+static const char *
+put_title(const struct put *p)
+{
+	const struct conv *c = p->change.conv;
+
+	return c->title[0] == '\0' && is_text(p) ? p->title : c->title;
 }
 
 /* Seal the message, and the head that it leads to. */
@@ -75,6 +99,11 @@ put_seal(struct change *ch)
 	uint64_t now = wall_us();
 	int rv;
 
+	/* Another session was faster: what was signed is not so any more. */
+	if (p->number != 0 && p->number != at.number)
+		return ERR_SIGNATURE;
+	if (p->after != 0 && p->after != c->last)
+		return ERR_CHANGED;
 	/* Time of a conversation rises, whatever the clock does. */
 	if (now <= c->updated_us)
 		now = c->updated_us + 1;
@@ -83,6 +112,7 @@ put_seal(struct change *ch)
 	if (!p->imported)
 		p->entry.time_us = now;
 	p->entry.text = buf_bytes(&p->text);
+	p->entry.proof = buf_bytes(&p->proof);
 	rv = entry_seal(&v->keys->bundle, dk_find(v, c), &at, MSG_VERSION,
 	    c->chain, &p->entry, emit, &ch->commit.ops);
 	if (rv == 0) {
@@ -91,10 +121,10 @@ put_seal(struct change *ch)
 		ch->head.updated_us = now;
 		if (c->version == 0)
 			ch->head.created_us = now;
-		rv = change_seal_meta(ch, c->title,
+		rv = change_seal_meta(ch, put_title(p),
 		    p->entry.model[0] != '\0' ? p->entry.model : c->model);
 	}
-	p->entry.text = bytes_of(NULL, 0);
+	p->entry.text = p->entry.proof = bytes_of(NULL, 0);
 	buf_free(&p->text);
 	return rv;
 }
@@ -107,9 +137,19 @@ put_done(struct change *ch, uint16_t code)
 	struct m_vs_stored m = { .req = ch->sreq.req,
 	    .number = ch->head.last, .time_us = ch->head.updated_us };
 
+	if (p->number != 0 && ch->sreq.w != NULL)
+		proof_stored(ch->sreq.w, ch->sreq.req, code == 0 ? c->id : NULL,
+		    ch->head.last);
 	if (code != 0) {
 		put_error(p, code);
 		return;
+	}
+	if (c->version != 0 && c->user != NULL)
+		c->user->nmessages++;	/* of a new one: conv_insert() */
+	if (put_title(p) != c->title) {
+		free(c->title);
+		if ((c->title = strdup(p->title)) == NULL)
+			fatal("strdup");
 	}
 	conv_set_head(c, &ch->head);
 	if (p->entry.model[0] != '\0')
@@ -155,7 +195,10 @@ put_complete(struct put *p)
 	if (p->refuse == 0 && (p->text.err || !bytes_utf8(text) ||
 	    (p->entry.kind == KIND_USER && text.n == 0)))
 		p->refuse = ERR_BAD;
-	if (p->title[0] == '\0')
+	if (p->refuse == 0 && p->proof.n > 0)
+		p->refuse = proof_check(w, buf_bytes(&p->proof), text,
+		    &p->number);
+	if (p->title[0] == '\0' && is_text(p))
 		make_title(p->title, text);
 	if (p->refuse == 0 && ch->conv == NULL &&
 	    (ch->conv = conv_create(ch->v, w->user, p->title)) == NULL)
@@ -165,7 +208,34 @@ put_complete(struct put *p)
 		return;
 	}
 	p->complete = true;
+	if (p->entry.kind == KIND_USER && p->proof.n > 0)
+		proof_asked(w, ch->sreq.req, buf_bytes(&p->proof));
+	else if (p->entry.kind == KIND_ASSISTANT && !p->imported)
+		switch (proof_receipt(w, p)) {
+		case 0:
+			return;
+		case -1:
+			put_error(p, ERR_BAD);
+			worker_violation(w, "an answer that is not the one "
+			    "that the llmproxy gave");
+			return;
+		default:
+			break;
+		}
 	change_add(ch);
+}
+
+void
+put_receipted(struct put *p)
+{
+	struct vault *v = p->change.v;
+	struct conv *c = p->change.conv;
+
+	/* Its conversation may be deleted by now, and has no user then. */
+	if (p->change.user != NULL)
+		p->change.user->nchanges--;
+	change_add(&p->change);
+	conv_unpin(v, c);
 }
 
 static struct put *
@@ -179,6 +249,19 @@ find_receiving(struct worker *w, uint32_t req)
 	return p;
 }
 
+/* Whether there is room for one more; an answer has it in any case. */
+static bool
+within_quota(const struct worker *w, const struct put *p, bool is_new)
+{
+	uint64_t convs = user_limit(w->v, w->user, LIMIT_CONVERSATIONS);
+	uint64_t messages = user_limit(w->v, w->user, LIMIT_MESSAGES);
+
+	if (!p->imported && p->entry.kind == KIND_ASSISTANT)
+		return true;
+	return (!is_new || convs == 0 || w->user->nconvs < convs) &&
+	    (messages == 0 || w->user->nmessages < messages);
+}
+
 /* What is wrong with a put, as an error code; *c is its conversation. */
 static unsigned
 check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
@@ -190,18 +273,25 @@ check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
 	uint16_t code;
 
 	*c = NULL;
-	if ((e->kind != KIND_USER && e->kind != KIND_ASSISTANT) ||
+	if (e->kind < KIND_USER || e->kind > KIND_SYSTEM ||
 	    e->finish > FINISH_FILTER)
 		return ERR_BAD;
 	if (w->nreqs >= VAULT_REQS_MAX)
 		return ERR_BUSY;
 	/* Nobody will answer it. */
-	if (!p->imported && e->kind == KIND_USER &&
+	if (!p->imported && e->kind != KIND_ASSISTANT &&
 	    (code = model_for(w->v, w->user, model, &mo)) != 0)
 		return code;
-	if (memcmp(conv, zeros, sizeof(zeros)) == 0)
-		return p->imported || e->kind == KIND_USER ? 0 : ERR_BAD;
-	return (*c = sess_conv(w, conv)) == NULL ? ERR_NO_CONV : 0;
+	if (memcmp(conv, zeros, sizeof(zeros)) == 0) {
+		if (!p->imported && e->kind == KIND_ASSISTANT)
+			return ERR_BAD;
+		return within_quota(w, p, true) ? 0 : ERR_LIMIT;
+	}
+	if ((*c = sess_conv(w, conv)) == NULL)
+		return ERR_NO_CONV;
+	if (conv_refused(*c, w->n))
+		return ERR_STORAGE;
+	return within_quota(w, p, false) ? 0 : ERR_LIMIT;
 }
 
 /* A put of len bytes, or NULL: then the worker was not within its limits. */
@@ -222,6 +312,7 @@ put_new(struct worker *w, uint32_t req, uint32_t len)
 	p->change.done = put_done;
 	p->left = len;
 	buf_init(&p->text, ENTRY_TEXT_MAX);
+	buf_init(&p->proof, PROOF_MAX);
 	return p;
 }
 
@@ -249,7 +340,10 @@ put_begin(struct worker *w, const struct m_sv_put *m)
 	p->entry.completion_tokens = m->completion_tokens;
 	(void)msg_text(p->entry.model, sizeof(p->entry.model), m->model);
 	memcpy(p->entry.mac, m->mac, sizeof(p->entry.mac));
+	buf_put(&p->proof, m->proof.p, m->proof.n);
 	p->refuse = check(w, p, m->conv, m->model, &p->change.conv);
+	if (p->refuse == 0 && p->proof.n > 0 && m->kind != KIND_USER)
+		p->refuse = ERR_BAD;
 	put_receive(p, w, m->req);
 }
 
@@ -270,6 +364,25 @@ import_begin(struct worker *w, const struct m_sv_import *m)
 	clean_title(p->title, m->title);
 	memcpy(p->entry.mac, m->mac, sizeof(p->entry.mac));
 	p->refuse = check(w, p, m->conv, m->model, &p->change.conv);
+	put_receive(p, w, m->req);
+}
+
+void
+withdraw_begin(struct worker *w, const struct m_sv_withdraw *m)
+{
+	struct put *p;
+
+	if ((p = put_new(w, m->req, 0)) == NULL)
+		return;
+	p->entry.kind = KIND_WITHDRAWN;
+	p->after = m->last;
+	memcpy(p->entry.mac, m->mac, sizeof(p->entry.mac));
+	if (w->nreqs >= VAULT_REQS_MAX)
+		p->refuse = ERR_BUSY;
+	else if ((p->change.conv = sess_conv(w, m->conv)) == NULL)
+		p->refuse = ERR_NO_CONV;
+	else if (m->last == 0)
+		p->refuse = ERR_BAD;
 	put_receive(p, w, m->req);
 }
 

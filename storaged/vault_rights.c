@@ -250,12 +250,17 @@ used(const struct user *u, enum limit l)
 	switch (l) {
 	case LIMIT_SESSIONS:
 		return u->live;
+	case LIMIT_CONVERSATIONS:
+		return u->nconvs;
+	case LIMIT_MESSAGES:
+		return u->nmessages;
 	case LIMIT_REQUESTS:
 		return budget_requests(u);
 	case LIMIT_TOKENS_DAY:
 		return day;
 	case LIMIT_TOKENS_MONTH:
 		return month;
+	case LIMIT_RETENTION:
 	case LIMITS:
 		break;
 	}

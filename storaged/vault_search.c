@@ -14,12 +14,22 @@
 #define PAGE_ROWS	16	/* conversations taken from the list at once */
 #define WAIT_MS		20	/* until a slow worker is looked at again */
 #define FOUND_MAX	1000
+#define HITS_MAX	(2 * FOUND_MAX)	/* kept of one conversation */
 
 /* A conversation whose turn comes, with its L record. */
 struct item {
 	struct conv	*conv;		/* pinned; NULL: the scan has it */
 	struct rec_key	 key;
 	struct buf	 value;
+};
+
+/* A message that was found, told once it is known to stand. */
+struct hit {
+	STAILQ_ENTRY(hit)	 link;
+	uint64_t		 number;
+	uint64_t		 time_us;
+	uint8_t			 kind;
+	struct buf		 excerpt;
 };
 
 struct search {
@@ -37,6 +47,11 @@ struct search {
 	size_t			 next;		/* item */
 	bool			 titled;	/* its title was looked at */
 	char			 title[REC_TITLE_MAX + 1];
+	STAILQ_HEAD(, hit)	 hits;		/* of this conversation */
+	size_t			 nhits;
+	uint64_t		*asked;		/* numbers of the questions that stand */
+	size_t			 nasked;
+	bool			 withdrawn;	/* no question came since */
 	struct loop_timer	*timer;
 };
 
@@ -53,9 +68,33 @@ drop_items(struct search *s)
 	s->nitems = s->next = 0;
 }
 
+/* Forget hits from that message on. */
+static void
+drop_hits(struct search *s, uint64_t from)
+{
+	STAILQ_HEAD(, hit) old = STAILQ_HEAD_INITIALIZER(old);
+	struct hit *h;
+
+	STAILQ_CONCAT(&old, &s->hits);
+	s->nhits = 0;
+	while ((h = STAILQ_FIRST(&old)) != NULL) {
+		STAILQ_REMOVE_HEAD(&old, link);
+		/* System prompts are not withdrawn. */
+		if (h->number < from || (from > 0 && h->kind == KIND_SYSTEM)) {
+			STAILQ_INSERT_TAIL(&s->hits, h, link);
+			s->nhits++;
+			continue;
+		}
+		buf_free(&h->excerpt);
+		free(h);
+	}
+}
+
 static void
 search_free(struct search *s)
 {
+	drop_hits(s, 0);
+	free(s->asked);
 	loop_timer_free(s->timer);
 	scan_free(&s->scan);
 	drop_items(s);
@@ -93,8 +132,8 @@ search_end(struct search *s, uint16_t code)
 }
 
 static void
-tell(struct search *s, uint64_t number, uint8_t kind, uint64_t time_us,
-    struct bytes excerpt)
+tell(struct search *s, const struct conv *c, uint64_t number, uint8_t kind,
+    uint64_t time_us, struct bytes excerpt)
 {
 	struct m_vs_found m = {
 		.req = s->sreq.req, .number = number, .kind = kind,
@@ -102,26 +141,72 @@ tell(struct search *s, uint64_t number, uint8_t kind, uint64_t time_us,
 		.excerpt = excerpt
 	};
 
-	memcpy(m.conv, s->scan.conv->id, sizeof(m.conv));
+	memcpy(m.conv, c->id, sizeof(m.conv));
 	sreq_send(&s->sreq, MSG_vs_found, &m);
 	s->found++;
+}
+
+/* Only the conversation that is damaged is left out, and not in silence. */
+static void
+tell_damaged(struct search *s, const struct conv *c)
+{
+	tell(s, c, 0, 0, c->updated_us, bytes_str("(not searched: the storage "
+	    "failed or does not verify)"));
+}
+
+/* What was found in the conversation that is over, as much as is wanted. */
+static void
+tell_hits(struct search *s)
+{
+	struct hit *h;
+
+	STAILQ_FOREACH(h, &s->hits, link)
+		if (s->found < s->limit)
+			tell(s, s->scan.conv, h->number, h->kind, h->time_us,
+			    buf_bytes(&h->excerpt));
+	drop_hits(s, 0);
+}
+
+/* A question stands until it is withdrawn. */
+static void
+add_question(struct search *s)
+{
+	/* Doubled when full. */
+	if ((s->nasked & (s->nasked - 1)) == 0 && (s->asked =
+	    reallocarray(s->asked, s->nasked == 0 ? 1 : s->nasked * 2,
+	    sizeof(*s->asked))) == NULL)
+		fatal("reallocarray");
+	s->asked[s->nasked++] = s->scan.number;
+	s->withdrawn = false;
 }
 
 static uint16_t
 on_entry(void *arg, const struct entry *e)
 {
 	struct search *s = arg;
-	struct buf excerpt = BUF_INIT(MATCH_EXCERPT_MAX);
+	struct hit *h;
 	size_t at = 0;
 
-	if (s->found < s->limit && match_text(&s->match, e->text, &at)) {
-		match_excerpt(&excerpt, e->text, at);
-		tell(s, s->scan.number, e->kind, e->time_us,
-		    buf_bytes(&excerpt));
-		buf_free(&excerpt);
+	if (e->kind == KIND_WITHDRAWN) {
+		if (s->nasked > 0)
+			drop_hits(s, s->asked[--s->nasked]);
+		s->withdrawn = true;
+		return 0;
 	}
-	if (s->found >= s->limit)
-		s->scan.stop = true;
+	if (e->kind == KIND_USER)
+		add_question(s);
+	if ((e->kind == KIND_ASSISTANT && s->withdrawn) ||
+	    s->nhits >= HITS_MAX || !match_text(&s->match, e->text, &at))
+		return 0;
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		fatal("calloc");
+	h->number = s->scan.number;
+	h->time_us = e->time_us;
+	h->kind = e->kind;
+	buf_init(&h->excerpt, MATCH_EXCERPT_MAX);
+	match_excerpt(&h->excerpt, e->text, at);
+	STAILQ_INSERT_TAIL(&s->hits, h, link);
+	s->nhits++;
 	return 0;
 }
 
@@ -144,7 +229,7 @@ look_at_title(struct search *s)
 		    "verify");
 	(void)strlcpy(s->title, l.title, sizeof(s->title));
 	if (match_text(&s->match, bytes_str(l.title), &at))
-		tell(s, 0, 0, l.updated_us, bytes_of(NULL, 0));
+		tell(s, s->scan.conv, 0, 0, l.updated_us, bytes_of(NULL, 0));
 	OPENSSL_cleanse(&l, sizeof(l));
 	return 0;
 }
@@ -162,8 +247,6 @@ on_timer(void *arg)
 static void
 on_page(void *arg, bool over)
 {
-	static const char damaged[] = "(not searched: the storage failed or "
-	    "does not verify)";
 	struct search *s = arg;
 
 	if (s->sreq.w == NULL) {
@@ -172,9 +255,10 @@ on_page(void *arg, bool over)
 	}
 	if (!over && !s->titled && (s->scan.code = look_at_title(s)) != 0)
 		over = true;
-	/* Only the conversation that is damaged is left out, and not in silence. */
+	if (over)
+		tell_hits(s);
 	if (over && s->scan.code != 0 && s->scan.code != ERR_NO_CONV)
-		tell(s, 0, 0, s->scan.conv->updated_us, bytes_str(damaged));
+		tell_damaged(s, s->scan.conv);
 	if (s->found >= s->limit)
 		search_end(s, 0);
 	else if (over)
@@ -185,8 +269,8 @@ on_page(void *arg, bool over)
 		scan_page(&s->scan);
 }
 
-/* Keep an L record, as the list does: 0 or a code. */
-static uint16_t
+/* Keep an L record, as the list does. */
+static void
 keep(struct search *s, const struct kv_row *row)
 {
 	uint8_t uid[REC_ID], id[REC_ID];
@@ -198,10 +282,10 @@ keep(struct search *s, const struct kv_row *row)
 	    (c = conv_find(s->v, id)) == NULL || c->user != s->sreq.w->user) {
 		audit(EV_storage_tamper, s->sreq.w->n, s->sreq.w->user->name,
 		    "a conversation in the list that does not exist");
-		return ERR_STORAGE;
+		return;
 	}
 	if (c->deleting)
-		return 0;
+		return;
 	it = &s->item[s->nitems++];
 	it->conv = c;
 	conv_pin(c);
@@ -210,7 +294,7 @@ keep(struct search *s, const struct kv_row *row)
 	if (seal_version(row->value) == c->version &&
 	    updated_us == c->updated_us)
 		buf_put(&it->value, row->value.p, row->value.n);
-	return 0;	/* one that is not the newest does not open */
+	/* One that is not the newest does not open. */
 }
 
 static void
@@ -222,7 +306,7 @@ on_rows(void *arg, const struct engine_reply *r)
 		s->scan.code = ERR_STORAGE;
 	for (size_t i = 0; i < r->n && s->sreq.w != NULL &&
 	    s->scan.code == 0; i++) {
-		s->scan.code = keep(s, &r->row[i]);
+		keep(s, &r->row[i]);
 		s->at = engine_after(r->row[i].key);
 	}
 	if (!r->last)
@@ -245,10 +329,15 @@ next_item(struct search *s)
 	scan_end(&s->scan, true);
 	while (s->next < s->nitems) {
 		c = s->item[s->next++].conv;
-		if (c->gone || c->deleting || c->last == 0)
+		if (c->gone || c->deleting)
 			continue;
-		s->titled = false;
 		s->title[0] = '\0';
+		if (conv_refused(c, s->sreq.w->n))
+			tell_damaged(s, c);
+		if (c->refused != NULL || c->last == 0)
+			continue;
+		s->titled = s->withdrawn = false;
+		s->nasked = 0;
 		scan_begin(&s->scan, c, 1, c->last);
 		conv_unpin(s->v, c);
 		s->item[s->next - 1].conv = NULL;
@@ -263,6 +352,7 @@ next_item(struct search *s)
 		search_end(s, 0);
 		return;
 	}
+	s->scan.code = 0;	/* what ended the last conversation's scan */
 	engine_scan(s->v->engine, &s->at, &s->hi, PAGE_ROWS, on_rows, s);
 }
 
@@ -284,6 +374,7 @@ search_begin(struct worker *w, const struct m_sv_search *m)
 		sess_error(w, m->req, ERR_BAD);
 		return;
 	}
+	STAILQ_INIT(&s->hits);
 	s->v = w->v;
 	s->limit = m->limit == 0 || m->limit > FOUND_MAX ? FOUND_MAX : m->limit;
 	scan_init(&s->scan, w->v, w->n);

@@ -28,6 +28,11 @@ static const struct {
 	{ ERR_KEY, "there is no such key, or it was revoked", "`cloister keys' "
 	    "shows yours; a revoked key stays so, `cloister keygen' makes new "
 	    "ones" },
+	{ ERR_SIGNATURE, "the signature of this message is not taken: it is of "
+	    "another key than the enrolled one, or the conversation went on "
+	    "elsewhere", "ask again; without a signature: sign = off" },
+	{ ERR_CHANGED, "the conversation has gone on meanwhile",
+	    "look at it before you try again" },
 	{ ERR_NO_TICKET, "this session cannot be resumed",
 	    "the next one begins with a whole handshake" },
 };
@@ -107,6 +112,7 @@ session_begin(struct worker *w)
 	struct vault *v = w->v;
 	struct m_vs_user m = {
 		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
+		.rekey_interval_s = v->rekey_interval_s,
 		.max_prompt_bytes = v->max_prompt_bytes,
 		.shaping = v->shaping,
 		.user = bytes_str(w->user->name)
@@ -295,6 +301,9 @@ vault_on_session(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_sv_rename:
 		rename_begin(w, &m->u.sv_rename);
+		break;
+	case MSG_sv_withdraw:
+		withdraw_begin(w, &m->u.sv_withdraw);
 		break;
 	case MSG_sv_search:
 		search_begin(w, &m->u.sv_search);

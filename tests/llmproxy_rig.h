@@ -53,6 +53,8 @@ static struct fixture {
 	bool		 tls, ca;
 	uint32_t	 first_byte_s, idle_s;
 	bool		 serving;		/* the vault does its work */
+	uint16_t	 health;		/* what the last lv_health said */
+	char		 health_text[161];
 } fx;
 
 /* ---- processes ----------------------------------------------------------- */
@@ -122,6 +124,13 @@ vault_serve(void)
 		if (m.type == MSG_lv_usage) {
 			assert_true(nheard < 256);
 			heard[nheard++] = m.u.lv_usage;
+			continue;
+		}
+		/* What it hears of each attempt is looked at afterwards. */
+		if (m.type == MSG_lv_health) {
+			fx.health = m.u.lv_health.code;
+			assert_int_equal(msg_text(fx.health_text,
+			    sizeof(fx.health_text), m.u.lv_health.text), 0);
 			continue;
 		}
 		assert_int_equal(m.type, MSG_lv_ask);

@@ -93,6 +93,41 @@ test_server(void **state)
 }
 
 static void
+test_templates(void **state)
+{
+	static const char *const bad[] = {
+		"template { }", "template '' { }", "template a { model = '' }",
+		"template a { system = '' }", "template a { heat = 1 }",
+		"template a { temperature = 2.1 }",
+		"template a { max_tokens = 0 }",
+		"template a { }\ntemplate a { }",
+	};
+	const struct cconf_template *t;
+	struct cconf c;
+
+	(void)state;
+	assert_int_equal(load(&c, "history = no\ntemplate one {\n"
+	    "model = fast\nsystem = \"be\nbrief\"\ntemperature = 0.5\n"
+	    "top_p = 1\nmax_tokens = 20\n}\ntemplate 'two words' {\n}\n"), 0);
+	assert_false(c.keep_history);
+	assert_int_equal(c.ntmpl, 2);
+	assert_non_null(t = cconf_template(&c, "one"));
+	assert_string_equal(t->model, "fast");
+	assert_string_equal(t->system, "be\nbrief");
+	assert_int_equal(t->params.temperature, 501);
+	assert_int_equal(t->params.top_p, 1001);
+	assert_int_equal(t->params.max_tokens, 20);
+	assert_non_null(t = cconf_template(&c, "two words"));
+	assert_null(t->model);
+	assert_false(params_any(&t->params));
+	assert_null(cconf_template(&c, "three"));
+	cconf_free(&c);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (load(&c, bad[i]) != -1)
+			fail_msg("accepted: %s", bad[i]);
+}
+
+static void
 test_config(void **state)
 {
 	struct cconf c;
@@ -109,6 +144,8 @@ test_config(void **state)
 	assert_string_equal(c.last, in_dir("last"));
 	assert_null(c.model);
 	assert_null(c.keyd);
+	assert_int_equal(c.ntmpl, 0);
+	assert_true(c.keep_history);
 	assert_int_equal(c.first_contact, CCONF_FIRST_ASK);
 	cconf_free(&c);
 	assert_int_equal(load(&c, "server = 'Host:99'\nkey = '/k/id'\n"
@@ -318,6 +355,78 @@ test_known(void **state)
 	cconf_free(&c);
 }
 
+/* A name that is hashed: by a known answer, and by none other than itself. */
+static void
+test_hashed(void **state)
+{
+#define SALT	"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define MAC	"d5YcKVdJUy80g41OQBqfKzdtW5sdVAYwesjja2iRhLE="
+	/* HMAC-SHA-256(00 01 .. 1f, "chat.example:7464") */
+	static const char name[] = "|1|" SALT "|" MAC;
+	static const char *const bad[] = { "|1|" SALT, "|1|" SALT "|",
+	    "|2|" SALT "|" MAC, "|1|" SALT " " MAC, "|1|" SALT "|" MAC "=",
+	    "|1|A" SALT "|" MAC, "|1||" MAC, "||" SALT "|" MAC,
+	    /* two bits too many in the last digit */
+	    "|1|AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=|" MAC };
+	char line[512], other[sizeof(name)], kept[2][512];
+	struct cconf c;
+	FILE *fp;
+	int suite;
+
+	(void)state;
+	assert_int_equal(load(&c, "hash_known_servers = yes\n"), 0);
+	snprintf(line, sizeof(line), "%s %s suite2\n", name, FP0);
+	put_file("known_servers", line, strlen(line), 0600);
+	assert_int_equal(lookup(&c, "chat.example", 0, &suite), CCONF_MATCH);
+	assert_int_equal(suite, 2);
+	assert_int_equal(lookup(&c, "CHAT.example:7464", 0, &suite),
+	    CCONF_MATCH);
+	assert_int_equal(lookup(&c, "chat.example", 1, &suite), CCONF_CHANGED);
+	assert_int_equal(lookup(&c, "chat.example:7465", 0, &suite),
+	    CCONF_UNKNOWN);
+	assert_int_equal(lookup(&c, "chat.exampl", 0, &suite), CCONF_UNKNOWN);
+	/* Another digit of salt or MAC is another name, or none. */
+	for (size_t i = 3; i < sizeof(name) - 1; i++) {
+		memcpy(other, name, sizeof(name));
+		other[i] = name[i] == 'A' ? 'B' : 'A';
+		snprintf(line, sizeof(line), "%s %s\n", other, FP0);
+		put_file("known_servers", line, strlen(line), 0600);
+		assert_int_not_equal(lookup(&c, "chat.example", 0, &suite),
+		    CCONF_MATCH);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "%s %s\n", bad[i], FP0);
+		put_file("known_servers", line, strlen(line), 0600);
+		if (lookup(&c, "chat.example", 0, &suite) != -1)
+			fail_msg("accepted: %s", bad[i]);
+	}
+	/* What we write hides the name, each time behind another salt. */
+	for (int i = 0; i < 2; i++) {
+		unlink(c.known_servers);
+		add(&c, "chat.example", 5, 1);
+		assert_int_equal(lookup(&c, "chat.example", 5, &suite),
+		    CCONF_MATCH);
+		assert_non_null(fp = fopen(c.known_servers, "r"));
+		assert_non_null(fgets(kept[i], sizeof(kept[i]), fp));
+		fclose(fp);
+		assert_memory_equal(kept[i], "|1|", 3);
+		assert_null(strstr(kept[i], "chat"));
+	}
+	assert_memory_not_equal(kept[0], kept[1], 3 + 44);
+	/* A name that stood there in clear is hashed where it stands. */
+	snprintf(line, sizeof(line), "# of chat.example\nchat.example:7464 %s\n",
+	    FP0);
+	put_file("known_servers", line, strlen(line), 0600);
+	assert_int_equal(cconf_known_hash(&c, err, sizeof(err)), 1);
+	assert_int_equal(lookup(&c, "chat.example", 0, &suite), CCONF_MATCH);
+	assert_non_null(fp = fopen(c.known_servers, "r"));
+	while (fgets(line, sizeof(line), fp) != NULL)
+		assert_null(strstr(line, "chat"));
+	fclose(fp);
+	unlink(c.known_servers);
+	cconf_free(&c);
+}
+
 static void
 test_last(void **state)
 {
@@ -406,9 +515,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_templates),
 		cmocka_unit_test(test_config_mistakes),
 		cmocka_unit_test(test_permissions),
 		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_hashed),
 		cmocka_unit_test(test_last),
 		cmocka_unit_test(test_hostile),
 	};

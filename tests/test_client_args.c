@@ -68,8 +68,50 @@ test_output(void **state)
 	assert_int_equal(PARSE(&a, "ask", "-x", "--json", "w"), -1);
 	assert_int_equal(PARSE(&a, "chat", "-x"), -1);
 	assert_int_equal(PARSE(&a, "chat", "--json"), -1);
-	assert_int_equal(PARSE(&a, "chat", "-f", "x"), -1);
+	assert_int_equal(PARSE(&a, "chat", "-f", "x"), 0);
 	assert_int_equal(PARSE(&a, "ask", "-f"), -1);
+}
+
+static void
+test_asked_with(void **state)
+{
+	static const char *const bad[] = { "", "=", "temperature", "heat=1",
+	    "temperature=", "temperature=2.001", "temperature=-1",
+	    "temperature=nan", "temperature=1e0", "temperature=0x1",
+	    "temperature=1.2.3", "temperature=.", "temperature=1 ",
+	    "top_p=1.001", "max_tokens=0", "max_tokens=-1", "max_tokens=1.5",
+	    "max_tokens=4294967296", "Temperature=1" };
+	struct args a;
+	char *big;
+
+	(void)state;
+	assert_int_equal(PARSE(&a, "ask", "w"), 0);
+	assert_false(params_any(&a.params));
+	assert_null(a.system);
+	assert_int_equal(PARSE(&a, "chat", "-s", "be brief", "-t", "code",
+	    "-o", "temperature=0", "-o", "top_p=.25", "--option",
+	    "max_tokens=4294967295"), 0);
+	assert_string_equal(a.system, "be brief");
+	assert_string_equal(a.tmpl, "code");
+	assert_int_equal(a.params.temperature, 1);
+	assert_int_equal(a.params.top_p, 251);
+	assert_true(a.params.max_tokens == UINT32_MAX);
+	assert_int_equal(PARSE(&a, "ask", "-o", "temperature=2", "-o",
+	    "temperature=0.7", "-o", "top_p=1", "w"), 0);
+	assert_int_equal(a.params.temperature, 701);
+	assert_int_equal(a.params.top_p, 1001);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (PARSE(&a, "ask", "-o", bad[i], "w") != -1)
+			fail_msg("accepted: %s", bad[i]);
+	assert_int_equal(PARSE(&a, "list", "-s", "x"), -1);
+	assert_int_equal(PARSE(&a, "ask", "-s", "\xff", "w"), -1);
+	assert_non_null(big = malloc(65538));
+	memset(big, 'a', 65537);
+	big[65537] = '\0';
+	assert_int_equal(PARSE(&a, "ask", "-s", big, "w"), -1);
+	big[65536] = '\0';
+	assert_int_equal(PARSE(&a, "ask", "-s", big, "w"), 0);
+	free(big);
 }
 
 static void
@@ -175,6 +217,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ask),
 		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_asked_with),
 		cmocka_unit_test(test_options_after_words),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_errors),

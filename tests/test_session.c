@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "appconn.h"
+#include "hs.h"
 #include "chan.h"
 #include "codes.h"
 #include "role.h"
@@ -42,12 +43,13 @@ struct run {
 };
 
 static uint32_t limit_s;		/* lifetime of the next session */
+static uint32_t rekey_s;		/* and when its keys are old */
 
 static void
 give_user(struct run *r, uint64_t n, uint32_t idle_s)
 {
 	struct m_vs_user u = {
-		.n = n, .idle_timeout_s = idle_s, .lifetime_s = limit_s,
+		.n = n, .idle_timeout_s = idle_s, .lifetime_s = limit_s, .rekey_interval_s = rekey_s,
 		.max_prompt_bytes = 1048576,
 		.shaping = r->shaping, .user = bytes_str("alice")
 	};
@@ -71,7 +73,7 @@ give_keys(struct run *r)
 	assert_int_equal(chan_send(r->twin, MSG_twin_secrets, &t, sv[1]), 0);
 	close(sv[1]);
 	r->sock = sv[0];
-	r->app = appconn_new(END_A, c_ap, s_ap, mm);
+	r->app = appconn_new(END_A, HS_SUITE_X25519, c_ap, s_ap, mm);
 }
 
 static void
@@ -162,6 +164,7 @@ client_next(struct run *r)
 	ssize_t n;
 
 	while ((v = appconn_next(r->app, &r->m)) == APPCONN_AGAIN) {
+		write_out(r);
 		p = appconn_room(r->app, &room);
 		assert_true((n = read(r->sock, p, room)) > 0);
 		appconn_arrived(r->app, (size_t)n);
@@ -284,7 +287,8 @@ vs_msg(struct run *r, uint32_t rid, uint64_t number, uint8_t kind,
 	struct m_vs_msg m = {
 		.req = rid, .number = number, .kind = kind,
 		.finish = finish_state, .model = bytes_str("m"),
-		.len = (uint32_t)strlen(text)
+		.len = (uint32_t)strlen(text),
+		.proof = bytes_str(number == 5 ? "a proof" : "")
 	};
 	struct m_vs_data d = { .req = rid };
 
@@ -342,8 +346,10 @@ list_show_models(void **state)
 	assert_int_equal(r.m.u.s_msg.req, 2);
 	assert_int_equal(r.m.u.s_msg.number, 5);
 	assert_true(bytes_eq(r.m.u.s_msg.text, bytes_str("question")));
+	assert_true(bytes_eq(r.m.u.s_msg.proof, bytes_str("a proof")));
 	client_recv(&r, MSG_s_msg);
 	assert_int_equal(r.m.u.s_msg.text.n, 0);
+	assert_int_equal(r.m.u.s_msg.proof.n, 0);
 	client_recv(&r, MSG_s_done);
 	assert_int_equal(r.m.u.s_done.req, 2);
 	assert_true(bytes_eq(r.m.u.s_done.token, bytes_str("next")));
@@ -596,6 +602,42 @@ new_conversation(void **state)
 	end(&r);
 }
 
+/* A signature goes with the prompt that it names, and with no other. */
+static void
+signed_question(void **state)
+{
+	struct m_c_sign sign = { .req = 40, .proof = bytes_str("the proof") };
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	for (int other = 0; other < 3; other++) {
+		begin(&r, 0);
+		client_send(&r, MSG_c_sign, &sign);
+		prompt(&r, other == 1 ? 41 : 40, NULL, other == 2 ? 1 : 0, "",
+		    "hi");
+		if (other == 2) {
+			client_recv(&r, MSG_s_error);
+			assert_int_equal(r.m.u.s_error.code, ERR_BAD);
+			prompt(&r, 40, NULL, 0, "", "hi");
+		}
+		from_vault_chan(&r, MSG_sv_open_model);
+		rid = r.m.u.sv_open_model.req;
+		from_vault_chan(&r, MSG_sv_put);
+		assert_int_equal(r.m.u.sv_put.req, rid);
+		assert_true(bytes_eq(r.m.u.sv_put.proof, other == 0 ?
+		    sign.proof : bytes_of(NULL, 0)));
+		assert_int_equal(appconn_close(r.app), 0);
+		write_out(&r);
+		from_vault_chan(&r, MSG_sv_data);
+		stored(&r, rid, 1);
+		client_recv(&r, MSG_s_stored);
+		client_recv(&r, MSG_s_end);
+		assert_int_equal(client_next(&r), APPCONN_CLOSED);
+		assert_int_equal(finish(&r), 0);
+	}
+}
+
 /* An answer that is over before its question is stored waits for it. */
 static void
 slow_commit(void **state)
@@ -813,6 +855,160 @@ whole_conversation(void **state)
 		assert_int_equal(r.m.u.s_error.req, q.req);
 		assert_int_equal(r.m.u.s_error.code, ERR_BAD);
 	}
+	end(&r);
+}
+
+static void
+options(struct run *r, uint32_t req, uint8_t flags, uint32_t temperature,
+    const char *system)
+{
+	struct m_c_options o = { .req = req, .flags = flags, .max_tokens = 9,
+	    .temperature = temperature, .top_p = 501,
+	    .system = bytes_str(system) };
+
+	client_send(r, MSG_c_options, &o);
+}
+
+/* A prompt with a system prompt: this is stored first, and goes first. */
+static void
+with_options(void **state)
+{
+	uint8_t mac[HASH_LEN];
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	options(&r, 8, 0, 0, "");		/* the later one counts */
+	options(&r, 7, 1, 701, "be brief");
+	memcpy(mac, appconn_mac_out(r.app), HASH_LEN);
+	prompt(&r, 7, NULL, 0, "", "hi");
+	from_vault_chan(&r, MSG_sv_open_model);
+	rid = r.m.u.sv_open_model.req;
+	expect_put(&r, rid, 3, 0, "be brief", mac);
+	memcpy(mac, appconn_mac_out(r.app), HASH_LEN);
+	open_model(&r, rid, "m1");
+	from_llm_chan(&r, MSG_sl_chat);
+	assert_int_equal(r.m.u.sl_chat.messages, 2);
+	assert_int_equal(r.m.u.sl_chat.max_tokens, 9);
+	assert_int_equal(r.m.u.sl_chat.temperature, 701);
+	assert_int_equal(r.m.u.sl_chat.top_p, 501);
+	expect_text(&r, rid, 3, "be brief");
+	expect_text(&r, rid, 1, "hi");
+	stored(&r, rid, 1);
+	from_vault_chan(&r, MSG_sv_put);
+	assert_int_equal(r.m.u.sv_put.kind, 1);
+	assert_memory_equal(r.m.u.sv_put.conv, conv1, 16);
+	assert_memory_equal(r.m.u.sv_put.mac, mac, HASH_LEN);
+	from_vault_chan(&r, MSG_sv_data);
+	assert_true(bytes_eq(r.m.u.sv_data.data, bytes_str("hi")));
+	stored(&r, rid, 2);
+	client_recv(&r, MSG_s_stored);
+	assert_true(r.m.u.s_stored.number == 2);
+	llm_end(&r, rid, 1);
+	expect_put(&r, rid, 2, 1, "", zeros);
+	stored(&r, rid, 3);
+	client_recv(&r, MSG_s_end);
+	assert_true(r.m.u.s_end.question == 2 && r.m.u.s_end.answer == 3);
+	/* They were that prompt's alone, and others' are thrown away. */
+	options(&r, 20, 1, 0, "not yours");
+	prompt(&r, 9, NULL, 1, "", "plain");
+	from_llm_chan(&r, MSG_sl_chat);
+	rid = r.m.u.sl_chat.req;
+	assert_int_equal(r.m.u.sl_chat.messages, 1);
+	assert_int_equal(r.m.u.sl_chat.top_p, 0);
+	expect_text(&r, rid, 1, "plain");
+	llm_end(&r, rid, 1);
+	client_recv(&r, MSG_s_end);
+	/* What makes no sense refuses the prompt. */
+	options(&r, 10, 0, 2002, "");
+	prompt(&r, 10, NULL, 1, "", "hi");
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, ERR_BAD);
+	options(&r, 11, 2, 0, "");
+	prompt(&r, 11, NULL, 1, "", "hi");
+	client_recv(&r, MSG_s_error);
+	options(&r, 12, 0, 0, "does not count");
+	prompt(&r, 12, NULL, 1, "", "hi");
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, ERR_BAD);
+	end(&r);
+}
+
+/* What the model sees of a conversation with all kinds of messages. */
+static void
+what_stands(void **state)
+{
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	prompt(&r, 1, conv1, 1, "m2", "now");
+	from_vault_chan(&r, MSG_sv_read);
+	rid = r.m.u.sv_read.req;
+	from_vault_chan(&r, MSG_sv_open_model);
+	open_model(&r, rid, "m2");
+	vs_msg(&r, rid, 1, 4, 0, "");		/* nothing stands */
+	vs_msg(&r, rid, 2, 3, 0, "old rule");
+	vs_msg(&r, rid, 3, 1, 0, "one");
+	vs_msg(&r, rid, 4, 2, 1, "first");
+	vs_msg(&r, rid, 5, 1, 0, "two");
+	vs_msg(&r, rid, 6, 3, 0, "new rule");
+	vs_msg(&r, rid, 7, 1, 0, "three");
+	vs_msg(&r, rid, 8, 2, 1, "third");
+	vs_msg(&r, rid, 9, 4, 0, "");
+	vs_msg(&r, rid, 10, 2, 1, "too late");
+	vs_msg(&r, rid, 11, 4, 0, "");
+	vs_done(&r, rid, "");
+	from_llm_chan(&r, MSG_sl_chat);
+	assert_int_equal(r.m.u.sl_chat.messages, 4);
+	expect_text(&r, rid, 3, "new rule");
+	expect_text(&r, rid, 1, "one");
+	expect_text(&r, rid, 2, "first");
+	expect_text(&r, rid, 1, "now");
+	llm_end(&r, rid, 1);
+	client_recv(&r, MSG_s_end);
+	end(&r);
+}
+
+static void
+withdraws(void **state)
+{
+	struct m_c_withdraw w = { .req = 5, .last = 2 };
+	struct m_vs_error e = { .code = ERR_CHANGED, .text = bytes_str("no") };
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	memcpy(w.conv, conv1, 16);
+	client_send(&r, MSG_c_withdraw, &w);
+	from_vault_chan(&r, MSG_sv_withdraw);
+	assert_true(r.m.u.sv_withdraw.last == 2);
+	assert_memory_equal(r.m.u.sv_withdraw.conv, conv1, 16);
+	assert_memory_equal(r.m.u.sv_withdraw.mac, appconn_mac_out(r.app),
+	    HASH_LEN);
+	stored(&r, r.m.u.sv_withdraw.req, 3);
+	client_recv(&r, MSG_s_stored);
+	assert_true(r.m.u.s_stored.req == 5 && r.m.u.s_stored.number == 3);
+	client_send(&r, MSG_c_withdraw, &w);
+	from_vault_chan(&r, MSG_sv_withdraw);
+	e.req = r.m.u.sv_withdraw.req;
+	assert_int_equal(chan_send(r.vault, MSG_vs_error, &e, -1), 0);
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, ERR_CHANGED);
+	/* Not under an answer. */
+	rid = new_chat(&r, 6, "hi");
+	stored(&r, rid, 1);
+	client_recv(&r, MSG_s_stored);
+	client_send(&r, MSG_c_withdraw, &w);
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, ERR_BUSY);
+	llm_end(&r, rid, 1);
+	expect_put(&r, rid, 2, 1, "", zeros);
+	stored(&r, rid, 2);
+	client_recv(&r, MSG_s_end);
 	end(&r);
 }
 
@@ -1377,8 +1573,8 @@ not_an_answer_to_chat(void **state)
 			vs_done(&r, rid, "");
 			vs_done(&r, rid, "");
 			break;
-		case 2:		/* neither question nor answer */
-			vs_msg(&r, rid, 1, 3, 0, "system");
+		case 2:		/* of no kind that there is */
+			vs_msg(&r, rid, 1, 5, 0, "system");
 			break;
 		case 3:		/* twice, the answer not being there yet */
 			stored(&r, rid, 1);
@@ -1731,6 +1927,61 @@ in_one_bucket(void **state)
 	end(&r);
 }
 
+/* Old keys give way to fresh ones, again and again. */
+static void
+fresh_keys(void **state)
+{
+	struct m_c_ping ping = { .req = 4 };
+	struct run r;
+
+	(void)state;
+	rekey_s = 1;
+	begin(&r, 0);
+	rekey_s = 0;
+	while (appconn_freshened(r.app) < 2) {
+		client_send(&r, MSG_c_ping, &ping);
+		client_recv(&r, MSG_s_pong);
+		poll(NULL, 0, 20);
+	}
+	from_vault_chan(&r, MSG_sv_log);
+	assert_true(bytes_eq(r.m.u.sv_log.text,
+	    bytes_str("fresh keys are offered; 0 times so far")));
+	from_vault_chan(&r, MSG_sv_log);
+	assert_true(bytes_eq(r.m.u.sv_log.text,
+	    bytes_str("fresh keys are offered; 1 times so far")));
+	end(&r);
+}
+
+/* Who goes on under old keys is put out, and may come back. */
+static void
+old_keys(void **state)
+{
+	struct m_c_ping ping = { .req = 4 };
+	enum appconn_result v;
+	struct run r;
+	uint8_t *p;
+	size_t room;
+	ssize_t n;
+
+	(void)state;
+	rekey_s = 1;
+	begin(&r, 0);
+	rekey_s = 0;
+	client_send(&r, MSG_c_ping, &ping);
+	while ((v = appconn_next(r.app, &r.m)) == APPCONN_AGAIN ||
+	    v == APPCONN_MESSAGE) {
+		if (v == APPCONN_MESSAGE)
+			continue;
+		p = appconn_room(r.app, &room);
+		assert_true((n = read(r.sock, p, room)) > 0);
+		appconn_arrived(r.app, (size_t)n);
+	}
+	assert_int_equal(v, APPCONN_CLOSED);
+	assert_int_equal(appconn_freshened(r.app), 0);
+	from_vault_chan(&r, MSG_sv_suspend);
+	assert_int_equal(finish(&r), 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1744,10 +1995,14 @@ main(int argc, char **argv)
 		cmocka_unit_test(show_error),
 		cmocka_unit_test(vault_violations),
 		cmocka_unit_test(new_conversation),
+		cmocka_unit_test(signed_question),
 		cmocka_unit_test(slow_commit),
 		cmocka_unit_test(with_history),
 		cmocka_unit_test(falls_back),
 		cmocka_unit_test(whole_conversation),
+		cmocka_unit_test(with_options),
+		cmocka_unit_test(what_stands),
+		cmocka_unit_test(withdraws),
 		cmocka_unit_test(cancel),
 		cmocka_unit_test(cancel_before_start),
 		cmocka_unit_test(upstream_fails),
@@ -1776,6 +2031,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(cancelled_twice),
 		cmocka_unit_test(first_model_stays),
 		cmocka_unit_test(lengths),
+		cmocka_unit_test(fresh_keys),
+		cmocka_unit_test(old_keys),
 	};
 
 	setproctitle_init(argc, argv, environ);

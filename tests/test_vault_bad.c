@@ -142,6 +142,7 @@ static void
 anothers_conversation(void **state)
 {
 	uint8_t conv[16], none[16] = { 1 };
+	struct m_sv_withdraw wd = { .last = 1 };
 	struct pair p;
 	struct rig r;
 
@@ -165,11 +166,17 @@ anothers_conversation(void **state)
 	expect_error(&r, &p, 6, ERR_BAD);
 	put_send(&p, 7, zero_conv, 1, bytes_of("a\0b", 3));
 	expect_error(&r, &p, 7, ERR_BAD);
-	put_send(&p, 8, zero_conv, 3, bytes_str("system"));
+	put_send(&p, 8, zero_conv, 4, bytes_str("withdrawn"));
 	expect_error(&r, &p, 8, ERR_BAD);
+	wd.req = 10;
+	memcpy(wd.conv, conv, 16);
+	assert_int_equal(chan_send(p.sess, MSG_sv_withdraw, &wd, -1), 0);
+	expect_error(&r, &p, 10, ERR_NO_CONV);
 	/* A question to a model that is not there is not stored. */
 	r.v->nmodels = 0;
 	put_send(&p, 9, zero_conv, 1, bytes_str("question"));
+	expect_error(&r, &p, 9, ERR_NO_MODEL);
+	put_send(&p, 9, zero_conv, 3, bytes_str("system"));
 	expect_error(&r, &p, 9, ERR_NO_MODEL);
 	assert_int_equal(r.v->nconvs, 1);
 	pair_close(&p);
@@ -312,8 +319,9 @@ tampered_records(void **state)
 			expect_error(&r, &p, 2, ERR_STORAGE);
 			assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1),
 			    0);
-			expect(&r, p.sess, MSG_vs_conv, &m);
-			expect_error(&r, &p, 4, ERR_STORAGE);
+			expect_conv(&r, &p, other, false);
+			expect_conv(&r, &p, conv, true);
+			expect(&r, p.sess, MSG_vs_done, &m);
 		}
 		if (kinds[i] != REC_LIST) {
 			read_send(&p, 3, conv, 0, 0);
@@ -366,6 +374,7 @@ hidden_conversation(void **state)
 	struct row *row;
 	struct pair p;
 	struct rig r;
+	struct msg m;
 
 	(void)state;
 	two_users(&r, conv);
@@ -375,8 +384,9 @@ hidden_conversation(void **state)
 	pthread_mutex_unlock(&r.store->lock);
 	login(&r, &p, &alice, "alice");
 	assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1), 0);
-	expect_error(&r, &p, 4, ERR_STORAGE);
-	assert_non_null(strstr(logged, "conversations are missing"));
+	expect_conv(&r, &p, conv, true);
+	expect(&r, p.sess, MSG_vs_done, &m);
+	assert_non_null(strstr(logged, "its entry in the list is missing"));
 	pair_close(&p);
 	rig_stop(&r, true);
 	rig_free(&r);
@@ -463,6 +473,7 @@ administration(void **state)
 	assert_int_equal(chan_send(r.ctl, MSG_ctl_status_end, &end, -1), 0);
 	expect(&r, c, MSG_va_role, &m);
 	assert_int_equal(m.u.va_role.pid, 7);
+	expect(&r, c, MSG_va_upstream, &m);
 	for (; infos < 10; infos++)
 		expect(&r, c, MSG_va_info, &m);
 	expect(&r, c, MSG_va_done, &m);

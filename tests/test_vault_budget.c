@@ -44,7 +44,7 @@ may(struct rig *r, uint64_t n, const char *model)
 static bool
 is_asked(struct rig *r, uint64_t id)
 {
-	const struct asked *a;
+	const struct llm_ask *a;
 
 	LIST_FOREACH(a, &r->v->asked[0], link)
 		if (a->id == id)

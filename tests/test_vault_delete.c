@@ -255,12 +255,116 @@ imports(void **state)
 	expect(&r, p.sess, MSG_vs_data, &m);
 	expect(&r, p.sess, MSG_vs_done, &m);
 	/* No kind that a chat could not go on with. */
-	for (unsigned kind = 0; kind < 5; kind++) {
-		im.kind = kind == 1 || kind == 2 ? 3 : (uint8_t)kind;
+	for (unsigned kind = 0; kind < 6; kind++) {
+		im.kind = kind == 0 || kind > 4 ? (uint8_t)kind : 4;
 		assert_int_equal(chan_send(p.sess, MSG_sv_import, &im, -1), 0);
 		assert_int_equal(chan_send(p.sess, MSG_sv_data, &d, -1), 0);
 		expect_error(&r, &p, 5, ERR_BAD);
 	}
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+static void
+stored_as(struct rig *r, struct pair *p, uint64_t number, uint8_t conv[16])
+{
+	struct msg m;
+
+	expect(r, p->sess, MSG_vs_stored, &m);
+	assert_true(m.u.vs_stored.number == number);
+	memcpy(conv, m.u.vs_stored.conv, 16);
+}
+
+/* A system prompt begins a conversation; the question gives it its title. */
+static void
+system_prompts(void **state)
+{
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_new(&r);
+	user_new(&r, "alice", &alice);
+	login(&r, &p, &alice, "alice");
+	put_send(&p, 1, zero_conv, 3, bytes_str("be brief"));
+	stored_as(&r, &p, 1, conv);
+	list_titles(&r, &p, (const char *[]){ "" }, 1);
+	put_send(&p, 2, conv, 1, bytes_str("a question"));
+	stored_as(&r, &p, 2, conv);
+	list_titles(&r, &p, (const char *[]){ "a question" }, 1);
+	put_send(&p, 3, conv, 3, bytes_str(""));
+	stored_as(&r, &p, 3, conv);
+	put_send(&p, 4, conv, 1, bytes_str("another question"));
+	stored_as(&r, &p, 4, conv);
+	list_titles(&r, &p, (const char *[]){ "a question" }, 1);
+	pair_close(&p);
+	rig_stop(&r, true);
+	/* It is so after a start, too. */
+	assert_int_equal(rig_start(&r, false), 0);
+	login(&r, &p, &alice, "alice");
+	list_titles(&r, &p, (const char *[]){ "a question" }, 1);
+	read_send(&p, 7, conv, 1, 1);
+	expect(&r, p.sess, MSG_vs_msg, &m);
+	assert_int_equal(m.u.vs_msg.kind, 3);
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
+static void
+withdraw_send(struct pair *p, uint32_t req, const uint8_t conv[16],
+    uint64_t last)
+{
+	struct m_sv_withdraw m = { .req = req, .last = last };
+
+	memcpy(m.conv, conv, 16);
+	memset(m.mac, 9, sizeof(m.mac));
+	assert_int_equal(chan_send(p->sess, MSG_sv_withdraw, &m, -1), 0);
+}
+
+/* An exchange is withdrawn by one more message, and only by who knows the last. */
+static void
+withdrawals(void **state)
+{
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_new(&r);
+	user_new(&r, "alice", &alice);
+	login(&r, &p, &alice, "alice");
+	put_send(&p, 1, zero_conv, 1, bytes_str("a question"));
+	stored_as(&r, &p, 1, conv);
+	put_send(&p, 2, conv, 2, bytes_str("an answer"));
+	stored_as(&r, &p, 2, conv);
+	withdraw_send(&p, 3, conv, 1);
+	expect_error(&r, &p, 3, ERR_CHANGED);
+	withdraw_send(&p, 3, conv, 3);
+	expect_error(&r, &p, 3, ERR_CHANGED);
+	withdraw_send(&p, 3, conv, 0);
+	expect_error(&r, &p, 3, ERR_BAD);
+	withdraw_send(&p, 3, conv, 2);
+	stored_as(&r, &p, 3, conv);
+	/* Of two at once, one is too late. */
+	put_send(&p, 4, conv, 1, bytes_str("meanwhile"));
+	withdraw_send(&p, 5, conv, 3);
+	stored_as(&r, &p, 4, conv);
+	expect_error(&r, &p, 5, ERR_CHANGED);
+	pair_close(&p);
+	rig_stop(&r, true);
+	assert_int_equal(rig_start(&r, false), 0);
+	login(&r, &p, &alice, "alice");
+	read_send(&p, 7, conv, 3, 1);
+	expect(&r, p.sess, MSG_vs_msg, &m);
+	assert_int_equal(m.u.vs_msg.kind, 4);
+	assert_int_equal(m.u.vs_msg.len, 0);
+	expect(&r, p.sess, MSG_vs_done, &m);
+	list_titles(&r, &p, (const char *[]){ "a question" }, 1);
 	pair_close(&p);
 	rig_stop(&r, true);
 	rig_free(&r);
@@ -278,6 +382,47 @@ found(struct rig *r, struct pair *p, const uint8_t conv[16], uint64_t number,
 	if (!bytes_eq(m.u.vs_found.excerpt, bytes_str(excerpt)))
 		fail_msg("%.*s", (int)m.u.vs_found.excerpt.n,
 		    (const char *)m.u.vs_found.excerpt.p);
+}
+
+/* What was withdrawn is not found, whatever of it would be. */
+static void
+searches_what_stands(void **state)
+{
+	struct m_sv_search q = { .req = 6, .words = bytes_str("word") };
+	uint8_t conv[16];
+	struct pair p;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_new(&r);
+	user_new(&r, "alice", &alice);
+	login(&r, &p, &alice, "alice");
+	memset(conv, 0, sizeof(conv));
+	(void)put_text(&r, &p, conv, 1, "title");
+	(void)put_text(&r, &p, conv, 2, "word one");
+	(void)put_text(&r, &p, conv, 1, "word two");
+	(void)put_text(&r, &p, conv, 3, "word three");
+	(void)put_text(&r, &p, conv, 2, "word four");
+	withdraw_send(&p, 3, conv, 5);
+	stored_as(&r, &p, 6, conv);
+	(void)put_text(&r, &p, conv, 2, "word seven, too late");
+	(void)put_text(&r, &p, conv, 1, "word eight");
+	assert_int_equal(chan_send(p.sess, MSG_sv_search, &q, -1), 0);
+	found(&r, &p, conv, 2, "word one");
+	found(&r, &p, conv, 4, "word three");
+	found(&r, &p, conv, 8, "word eight");
+	expect(&r, p.sess, MSG_vs_done, &m);
+	for (uint64_t last = 8; last < 11; last++) {
+		withdraw_send(&p, 3, conv, last);
+		stored_as(&r, &p, last + 1, conv);
+	}
+	assert_int_equal(chan_send(p.sess, MSG_sv_search, &q, -1), 0);
+	found(&r, &p, conv, 4, "word three");
+	expect(&r, p.sess, MSG_vs_done, &m);
+	pair_close(&p);
+	rig_stop(&r, true);
+	rig_free(&r);
 }
 
 static void
@@ -622,7 +767,10 @@ main(void)
 		cmocka_unit_test(deletes_in_turn),
 		cmocka_unit_test(renames),
 		cmocka_unit_test(imports),
+		cmocka_unit_test(system_prompts),
+		cmocka_unit_test(withdrawals),
 		cmocka_unit_test(searches),
+		cmocka_unit_test(searches_what_stands),
 		cmocka_unit_test(turns_resume),
 		cmocka_unit_test(rotates),
 		cmocka_unit_test(rotations_resume),

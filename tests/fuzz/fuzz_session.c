@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "appconn.h"
+#include "hs.h"
 #include "session.h"
 
 #define N	77
@@ -106,10 +107,27 @@ fuzz_seeds(void)
 	say(&b, S_VAULT, MSG_vs_done, "4 :");
 	buf_put(&b, (uint8_t[]){ S_END, 0, S_END, 2, S_WAIT }, 5);
 	fuzz_seed(&birth, 1, buf_bytes(&b));
+	buf_reset(&b);
+	say(&b, S_CLIENT, MSG_c_options, "1 1 2 3 4 :brief");
+	say(&b, S_CLIENT, MSG_c_prompt, "1 1 0 :m :more");
+	say(&b, S_VAULT, MSG_vs_msg, "1 1 3 0 9 0 0 : 2");
+	say(&b, S_VAULT, MSG_vs_data, "1 :hi");
+	say(&b, S_VAULT, MSG_vs_msg, "1 2 1 0 9 0 0 : 2");
+	say(&b, S_VAULT, MSG_vs_data, "1 :hi");
+	say(&b, S_VAULT, MSG_vs_msg, "1 3 4 0 9 0 0 : 0");
+	say(&b, S_VAULT, MSG_vs_done, "1 :");
+	say(&b, S_VAULT, MSG_vs_open_model, "1 :m");
+	say(&b, S_VAULT, MSG_vs_stored, "1 1 4 9");
+	say(&b, S_VAULT, MSG_vs_stored, "1 1 5 9");
+	say(&b, S_LLM, MSG_ls_end, "1 1 3 4");
+	say(&b, S_VAULT, MSG_vs_stored, "1 1 6 9");
+	say(&b, S_CLIENT, MSG_c_withdraw, "2 1 6");
+	say(&b, S_VAULT, MSG_vs_stored, "2 1 7 9");
+	fuzz_seed(&birth, 1, buf_bytes(&b));
 	birth = 0;
 	buf_reset(&b);
 	say(&b, S_TWIN, MSG_twin_secrets, "1 2 2 2 2 2");
-	say(&b, S_VAULT, MSG_vs_user, "77 0 100 :alice");
+	say(&b, S_VAULT, MSG_vs_user, "77 0 0 0 100 0 :alice");
 	fuzz_seed(&birth, 1, buf_bytes(&b));
 	buf_free(&b);
 }
@@ -137,7 +155,7 @@ new_client(void)
 	need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0);
 	if (r.app == NULL) {
 		r.client = sv[0];
-		r.app = appconn_new(END_A, c_ap, s_ap, mm);
+		r.app = appconn_new(END_A, HS_SUITE_X25519, c_ap, s_ap, mm);
 	} else
 		close(sv[0]);
 	return sv[1];

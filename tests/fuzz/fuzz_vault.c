@@ -88,6 +88,13 @@ fuzz_seeds(void)
 	say(&b, V_SESS, MSG_sv_read, "4 1 1 0");
 	fuzz_seed(NULL, 0, buf_bytes(&b));
 	buf_reset(&b);
+	say(&b, V_SESS, MSG_sv_put, "1 0 3 0 0 0 7 : 5");
+	say(&b, V_SESS, MSG_sv_data, "1 :brief");
+	say(&b, V_SESS, MSG_sv_withdraw, "2 1 1 7");
+	say(&b, V_SESS, MSG_sv_withdraw, "3 1 2 7");
+	say(&b, V_SESS, MSG_sv_read, "4 1 1 0");
+	fuzz_seed(NULL, 0, buf_bytes(&b));
+	buf_reset(&b);
 	say(&b, V_SESS, MSG_sv_search, "1 0 :hello");
 	say(&b, V_SESS, MSG_sv_rename, "2 1 :title");
 	say(&b, V_SESS, MSG_sv_import, "3 0 1 0 5 0 0 7 : :title 2");
@@ -124,6 +131,8 @@ fuzz_seeds(void)
 	say(&b, V_ADMIN, MSG_av_model_list, ":alice");
 	say(&b, V_ADMIN, MSG_av_user_limit, ":alice :aaaaaaaaa");
 	say(&b, V_ADMIN, MSG_av_user_show, ":alice");
+	say(&b, V_LLM, MSG_lv_health, "4 :unreachable");
+	say(&b, V_ADMIN, MSG_av_metrics, "");
 	fuzz_seed(NULL, 0, buf_bytes(&b));
 	buf_reset(&b);
 	say(&b, V_KEX, MSG_xv_log, ":text");
@@ -281,7 +290,7 @@ say_ask(struct m_lv_ask *q)
 static void
 say_usage(struct m_lv_usage *u)
 {
-	const struct asked *a = LIST_FIRST(&rig.v->asked[0]);
+	const struct llm_ask *a = LIST_FIRST(&rig.v->asked[0]);
 
 	if (a == NULL)
 		return;
@@ -320,6 +329,9 @@ step(struct rd *in)
 			say_ask(&m.u.lv_ask);
 		else if (m.type == MSG_lv_usage)
 			say_usage(&m.u.lv_usage);
+		else if (m.type == MSG_lv_health)
+			fz_tell(chan_fd(rig.llm), MSG_lv_health,
+			    &m.u.lv_health, -1);
 		break;
 	case V_TAMPER:
 		for (int i = 0; i < WAIT_TRIES && !commit_idle(rig.v); i++)
