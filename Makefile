@@ -12,6 +12,7 @@
 #   make attacks      the numbered list of attacks alone, with its results
 #   make deb          the packages cloister-server and cloister
 #   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
+#   make check-sdk    cloister serve with OpenAI's own SDK, from npm
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
 #   make bench-history   ... of a long history
@@ -305,6 +306,10 @@ check-cross: deps
 	@sh regress/deps.sh mmdebstrap bubblewrap
 	@B=$(B) sh regress/cross13.sh $(B)/debian13
 
+check-sdk: deps
+	@$(MAKE) -s all helpers
+	@B=$(B) sh regress/sdk.sh
+
 check-debian13:
 	@sh regress/deps.sh mmdebstrap bubblewrap
 	@sh regress/debian13.sh $(B)/debian13
@@ -368,7 +373,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks prove check check-cross check-long check-debian13 fuzz bench bench-history classify mutants install clean
+.PHONY: deb check-systemd check-sdk all unit helpers hostile benchmarks fuzzers completions deps demo attacks prove check check-cross check-long check-debian13 fuzz bench bench-history classify mutants install clean
 -include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
     -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

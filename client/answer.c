@@ -100,6 +100,14 @@ delta(struct answer *a, const struct m_s_delta *d)
 	return rc == RC_OK ? -1 : rc;
 }
 
+static void
+fallback(const struct m_s_fallback *f)
+{
+	ui_err("model %.*s failed (%.*s): %.*s answers instead",
+	    (int)f->from.n, (const char *)f->from.p, (int)f->text.n,
+	    (const char *)f->text.p, (int)f->to.n, (const char *)f->to.p);
+}
+
 static int
 failed(struct answer *a, const struct m_s_error *e)
 {
@@ -135,6 +143,11 @@ take(struct answer *a, const struct msg *m)
 		a->answered = m->u.s_end.answer;
 		rc = printed(a, output_end(a->out, &m->u.s_end));
 		return rc == RC_OK ? finish(a, &m->u.s_end) : rc;
+	}
+	if (m->type == MSG_s_fallback && m->u.s_fallback.req == a->req) {
+		fallback(&m->u.s_fallback);
+		spinner_start();
+		return -1;
 	}
 	if (m->type == MSG_s_error && m->u.s_error.req == a->req)
 		return failed(a, &m->u.s_error);

@@ -5,7 +5,8 @@
  *	cmd_serve.c	the address, the token, the loop
  *	serve_http.c	HTTP, through libmicrohttpd: who may ask what
  *	serve_call.c	a call's way to the server and back
- *	serve_json.c	requests and answers as text
+ *	serve_ask.c	requests, from JSON
+ *	serve_json.c	answers, as JSON
  *
  * A call waits on its HTTP connection until the server has said something about
  * it; then its answer streams, or is sent when it is whole.
@@ -53,7 +54,7 @@ struct call {
 	bool		 failed;	/* error says why */
 	struct serve_error error;
 	struct buf	 out;		/* not handed to http yet */
-	struct buf	 text, reasoning; /* of an answer that is not streamed */
+	struct serve_whole whole;	/* an answer that is not streamed */
 	size_t		 nmodels;
 };
 TAILQ_HEAD(calls, call);

@@ -21,8 +21,7 @@ call_new(struct serve *s, struct MHD_Connection *http)
 	c->hup_fd = -1;
 	buf_init(&c->body, SERVE_BODY_MAX);
 	buf_init(&c->out, SERVE_OUT_MAX);
-	buf_init(&c->text, SERVE_OUT_MAX);
-	buf_init(&c->reasoning, SERVE_OUT_MAX);
+	serve_whole_init(&c->whole, SERVE_OUT_MAX);
 	TAILQ_INSERT_TAIL(&s->calls, c, link);
 	s->ncalls++;
 	return c;
@@ -35,8 +34,7 @@ call_free(struct call *c)
 	c->s->ncalls--;
 	buf_free(&c->body);
 	buf_free(&c->out);
-	buf_free(&c->text);
-	buf_free(&c->reasoning);
+	serve_whole_free(&c->whole);
 	serve_chat_free(&c->chat);
 	freezero(c, sizeof(*c));
 }
@@ -151,26 +149,58 @@ call_pump(struct serve *s)
 	}
 }
 
+/* Something was added to what c has to say; too_much: it does not fit. */
+static void
+added(struct call *c, bool too_much)
+{
+	struct m_c_cancel q = { .req = c->req };
+
+	if (too_much || c->out.err || c->whole.text.err ||
+	    c->whole.reasoning.err) {
+		/* Its reader does not read. */
+		(void)conn_send(c->s->cl->conn, MSG_c_cancel, &q);
+		buf_reset(&c->out);
+		c->out.err = false;
+		serve_whole_free(&c->whole);
+		serve_whole_init(&c->whole, SERVE_OUT_MAX);
+	}
+	if (c->chat.stream)
+		http_wake(c);
+}
+
+/* The first chunk of a stream says who speaks. */
+static void
+begin_stream(struct call *c)
+{
+	if (!c->answering && c->out.n == 0)
+		serve_put_role(&c->out, &c->who);
+}
+
 static void
 take_delta(struct call *c, const struct m_s_delta *d)
 {
 	if (c->chat.stream) {
-		if (!c->answering && c->out.n == 0)
-			serve_put_role(&c->out, &c->who);
+		begin_stream(c);
 		serve_put_delta(&c->out, &c->who, d->kind, d->text);
 	} else
-		buf_put(d->kind == DELTA_ANSWER ? &c->text : &c->reasoning,
-		    d->text.p, d->text.n);
-	if (c->out.err || c->text.err || c->reasoning.err) {
-		/* Its reader does not read. */
-		struct m_c_cancel q = { .req = c->req };
+		buf_put(d->kind == DELTA_ANSWER ? &c->whole.text :
+		    &c->whole.reasoning, d->text.p, d->text.n);
+	added(c, false);
+}
 
-		(void)conn_send(c->s->cl->conn, MSG_c_cancel, &q);
-		buf_reset(&c->out);
-		c->out.err = c->text.err = c->reasoning.err = false;
-	}
-	if (c->chat.stream)
-		http_wake(c);
+static void
+take_tool(struct call *c, const struct m_s_tool *t)
+{
+	bool too_much = false;
+
+	if (c->chat.stream) {
+		begin_stream(c);
+		serve_put_call(&c->out, &c->who, t->index, t->id, t->name,
+		    t->args);
+	} else
+		too_much = serve_whole_call(&c->whole, t->index, t->id,
+		    t->name, t->args) == -1;
+	added(c, too_much);
 }
 
 static void
@@ -178,21 +208,19 @@ take_end(struct call *c, const struct m_s_end *e)
 {
 	if (e->model.n <= SERVE_MODEL_MAX)
 		(void)msg_text(c->who.model, sizeof(c->who.model), e->model);
-	if (serve_finish(e->finish) == NULL) {
+	if (serve_finish(e->finish, c->chat.tools) == NULL) {
 		serve_refuse(&c->error, 502, "server_error", "incomplete",
 		    "the answer is not complete");
 		fail(c);
 		return;
 	}
 	if (c->chat.stream) {
-		if (!c->answering && c->out.n == 0)
-			serve_put_role(&c->out, &c->who);
+		begin_stream(c);
 		serve_put_end(&c->out, &c->who, e->finish, c->chat.usage,
 		    e->prompt_tokens, e->completion_tokens);
 	} else
-		serve_put_whole(&c->out, &c->who, buf_bytes(&c->text),
-		    buf_bytes(&c->reasoning), e->finish, e->prompt_tokens,
-		    e->completion_tokens);
+		serve_put_whole(&c->out, &c->who, &c->whole, e->finish,
+		    e->prompt_tokens, e->completion_tokens);
 	over(c);
 }
 
@@ -233,6 +261,10 @@ call_message(struct serve *s, const struct msg *m)
 		c = find(s, m->u.s_delta.req);
 	else if (m->type == MSG_s_end)
 		c = find(s, m->u.s_end.req);
+	else if (m->type == MSG_s_fallback)
+		c = find(s, m->u.s_fallback.req);
+	else if (m->type == MSG_s_tool)
+		c = find(s, m->u.s_tool.req);
 	else if (m->type == MSG_s_error)
 		c = find(s, m->u.s_error.req);
 	else if (m->type == MSG_s_model)
@@ -240,14 +272,18 @@ call_message(struct serve *s, const struct msg *m)
 	else if (m->type == MSG_s_done)
 		c = find(s, m->u.s_done.req);
 	if (c == NULL || (c->models ? m->type == MSG_s_delta ||
-	    m->type == MSG_s_end : m->type == MSG_s_model ||
+	    m->type == MSG_s_end || m->type == MSG_s_fallback ||
+	    m->type == MSG_s_tool : m->type == MSG_s_model ||
 	    m->type == MSG_s_done))
 		return conn_violation(s->cl->conn, m);
 	if (m->type == MSG_s_error) {
 		serve_refuse_code(&c->error, m->u.s_error.code,
 		    m->u.s_error.text, m->u.s_error.hint);
 		fail(c);
-	} else if (m->type == MSG_s_end)
+	} else if (m->type == MSG_s_fallback)	/* each chunk names it */
+		(void)msg_text(c->who.model, sizeof(c->who.model),
+		    m->u.s_fallback.to);
+	else if (m->type == MSG_s_end)
 		take_end(c, &m->u.s_end);
 	else if (m->type == MSG_s_done)
 		take_models_end(c);
@@ -255,6 +291,8 @@ call_message(struct serve *s, const struct msg *m)
 		;		/* nobody hears it any more */
 	else if (m->type == MSG_s_delta)
 		take_delta(c, &m->u.s_delta);
+	else if (m->type == MSG_s_tool)
+		take_tool(c, &m->u.s_tool);
 	else
 		take_model(c, &m->u.s_model);
 	return RC_OK;

@@ -10,6 +10,7 @@
 
 #include "bytes.h"
 #include "codes.h"
+#include "item.h"
 
 #define SERVE_BODY_MAX	(4u << 20)	/* bytes of a request's body */
 #define SERVE_MODEL_MAX	64		/* bytes of a model's name */
@@ -29,6 +30,7 @@ struct serve_chat {
 	char		 model[SERVE_MODEL_MAX + 1];
 	bool		 stream;
 	bool		 usage;		/* stream_options.include_usage */
+	bool		 tools;		/* there are some */
 	uint32_t	 max_tokens;	/* 0: not set */
 	uint32_t	 temperature, top_p;	/* thousandths + 1; 0: not set */
 	struct buf	 messages;	/* as c_chat has them */
@@ -62,6 +64,9 @@ struct serve_answer {
 void serve_put_role(struct buf *out, const struct serve_answer *a);
 void serve_put_delta(struct buf *out, const struct serve_answer *a,
     enum delta kind, struct bytes text);
+/* A tool is called, or more of its arguments came (s_tool). */
+void serve_put_call(struct buf *out, const struct serve_answer *a,
+    unsigned index, struct bytes id, struct bytes name, struct bytes args);
 /*
  * The end of a stream: why, the usage if it was asked for, and [DONE].  finish is
  * one of those that serve_finish() names.
@@ -69,12 +74,31 @@ void serve_put_delta(struct buf *out, const struct serve_answer *a,
 void serve_put_end(struct buf *out, const struct serve_answer *a,
     enum finish finish, bool usage, uint32_t prompt_tokens,
     uint32_t completion_tokens);
-/* An answer that is not streamed. */
+
+/* An answer that is gathered because it is not streamed. */
+struct serve_whole {
+	size_t		 max;		/* bytes of each text, and of all calls */
+	struct buf	 text, reasoning;
+	struct serve_call {
+		struct buf id, name, args;
+	}		*call;
+	size_t		 ncalls;
+	size_t		 bytes;		/* of arguments */
+};
+
+void serve_whole_init(struct serve_whole *w, size_t max);
+void serve_whole_free(struct serve_whole *w);
+/* As serve_put_call().  0, or -1 when it is too much or makes no sense. */
+int serve_whole_call(struct serve_whole *w, unsigned index, struct bytes id,
+    struct bytes name, struct bytes args);
 void serve_put_whole(struct buf *out, const struct serve_answer *a,
-    struct bytes text, struct bytes reasoning, enum finish finish,
-    uint32_t prompt_tokens, uint32_t completion_tokens);
-/* OpenAI's name of a reason to finish; NULL when the answer is not complete. */
-const char *serve_finish(enum finish finish);
+    const struct serve_whole *w, enum finish finish, uint32_t prompt_tokens,
+    uint32_t completion_tokens);
+/*
+ * OpenAI's name of a reason to finish; NULL when the answer is not complete: for
+ * calls of tools, where there are none.
+ */
+const char *serve_finish(enum finish finish, bool tools);
 
 /* The list of models: begin, one each, end. */
 void serve_put_models(struct buf *out);

@@ -198,6 +198,7 @@ on_ctl(struct chan *c, struct msg *m, void *arg)
 	case MSG_ctl_limits:
 	case MSG_ctl_upstream:
 	case MSG_ctl_model:
+	case MSG_ctl_budget:
 	case MSG_ctl_audit:
 	case MSG_ctl_certs:
 		if (r->on_conf != NULL)

@@ -181,7 +181,8 @@ show_limit(const struct msg *m)
 	out_begin("limit");
 	out_text("name", "limit", 16, l->name);
 	out_num("value", NULL, 10, own ? l->value : l->deflt);
-	out_bool("own", "own", "default", 0, own);
+	out_bool("own", "own", "default", 9, own);
+	out_num("used", "used", 0, l->used);
 	out_end();
 }
 

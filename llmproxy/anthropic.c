@@ -14,42 +14,165 @@ static const struct wire_reason reasons[] = {
 	{ "refusal", WIRE_F_CONTENT_FILTER },
 };
 
+/* ---- what is asked ------------------------------------------------------- */
+
+static json_t *
+text_block(struct bytes text)
+{
+	return json_pack("{s:s, s:o}", "type", "text", "text",
+	    wire_string(text));
+}
+
 /* One text, or each a block. */
 static json_t *
-system_of(const struct wire_req *req, size_t n)
+system_of(const struct wire_req *req)
 {
-	json_t *list;
+	json_t *list = json_array(), *one;
 
-	if (n == 1)
-		return wire_string(req->msgs[0].text);
-	list = json_array();
-	for (size_t i = 0; i < n; i++)
-		if (json_array_append_new(list, json_pack("{s:s, s:o}", "type",
-		    "text", "text", wire_string(req->msgs[i].text))) == -1) {
+	for (size_t i = 0; i < req->nitems; i++)
+		if (req->items[i].kind == KIND_SYSTEM &&
+		    json_array_append_new(list,
+		    text_block(req->items[i].text)) == -1) {
 			json_decref(list);
 			return NULL;
 		}
+	if (json_array_size(list) != 1)
+		return list;
+	one = json_incref(json_object_get(json_array_get(list, 0), "text"));
+	json_decref(list);
+	return one;
+}
+
+static json_t *
+block(const struct item *it)
+{
+	switch (it->kind) {
+	case ITEM_IMAGE:
+		return json_pack("{s:s, s:{s:s, s:s, s:o}}", "type", "image",
+		    "source", "type", "base64", "media_type",
+		    item_media_type(it->how), "data",
+		    wire_base64("", it->text));
+	case ITEM_CALL:
+		return json_pack("{s:s, s:o, s:o, s:o}", "type", "tool_use",
+		    "id", wire_string(it->id), "name", wire_string(it->name),
+		    "input", wire_object(it->text));
+	case ITEM_RESULT:
+		return json_pack("{s:s, s:o, s:o}", "type", "tool_result",
+		    "tool_use_id", wire_string(it->id), "content",
+		    wire_string(it->text));
+	default:
+		return text_block(it->text);
+	}
+}
+
+/* Empty texts are no blocks. */
+static json_t *
+blocks(const struct item *it, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		if (it[i].text.n == 0 && (it[i].kind == KIND_USER ||
+		    it[i].kind == KIND_ASSISTANT || it[i].kind == ITEM_PART))
+			continue;
+		if (json_array_append_new(list, block(&it[i])) == -1) {
+			json_decref(list);
+			return NULL;
+		}
+	}
 	return list;
+}
+
+/* What a tool gave is said by the user. */
+static json_t *
+message(const struct wire_req *req, const struct item *it, size_t n)
+{
+	(void)req;
+	return json_pack("{s:s, s:o}", "role", it->kind == KIND_ASSISTANT ?
+	    "assistant" : "user", "content", n == 1 &&
+	    it->kind != ITEM_RESULT ? wire_string(it->text) : blocks(it, n));
+}
+
+/* A schema must say that it is one of an object. */
+static json_t *
+tool(const struct item *it)
+{
+	json_t *schema = wire_object(it->text), *t;
+
+	if (schema != NULL && json_object_get(schema, "type") == NULL &&
+	    json_object_set_new(schema, "type", json_string("object")) == -1) {
+		json_decref(schema);
+		return NULL;
+	}
+	t = json_pack("{s:o, s:o}", "name", wire_string(it->name),
+	    "input_schema", schema);
+	if (it->about.n > 0 && json_object_set_new(t, "description",
+	    wire_string(it->about)) == -1) {
+		json_decref(t);
+		return NULL;
+	}
+	return t;
+}
+
+static json_t *
+choice(const struct item *c)
+{
+	static const char *const words[] = { [ITEM_AUTO] = "auto",
+	    [ITEM_NONE] = "none", [ITEM_REQUIRED] = "any",
+	    [ITEM_NAMED] = "tool" };
+	json_t *v = json_pack("{s:s}", "type", words[c->how]);
+
+	if (c->how == ITEM_NAMED && json_object_set_new(v, "name",
+	    wire_string(c->name)) == -1)
+		goto fail;
+	if (c->how != ITEM_NONE && c->several != ITEM_UNSET &&
+	    json_object_set_new(v, "disable_parallel_tool_use",
+	    json_boolean(c->several == ITEM_NO)) == -1)
+		goto fail;
+	return v;
+fail:
+	json_decref(v);
+	return NULL;
+}
+
+static int
+set_tools(json_t *root, const struct wire_req *req, const char **why)
+{
+	const struct item *c = wire_find(req, ITEM_CHOICE);
+	json_t *list;
+
+	if (wire_find(req, ITEM_TOOL) == NULL)
+		return 0;
+	list = json_array();
+	for (size_t i = 0; i < req->nitems; i++)
+		if (req->items[i].kind == ITEM_TOOL &&
+		    json_array_append_new(list, tool(&req->items[i])) == -1) {
+			*why = wire_bad_schema;
+			json_decref(list);
+			return -1;
+		}
+	if (json_object_set_new(root, "tools", list) == -1)
+		return -1;
+	return c == NULL ? 0 : json_object_set_new(root, "tool_choice",
+	    choice(c));
 }
 
 /* The system prompt has a member of its own; a limit of tokens must be there. */
 static json_t *
-request(const struct wire_req *req)
+request(const struct wire_req *req, const char **why)
 {
 	json_t *list, *root;
-	size_t first = 0;
 
-	while (first < req->nmsgs && req->msgs[first].role == WIRE_SYSTEM)
-		first++;
-	if ((list = wire_messages(req, first)) == NULL)
+	if ((list = wire_messages(req, true, message)) == NULL)
 		return NULL;
 	root = json_pack("{s:s, s:I, s:o, s:b}", "model", req->model,
 	    "max_tokens", (json_int_t)(req->max_tokens > 0 ? req->max_tokens :
 	    WIRE_MAX_TOKENS), "messages", list, "stream", 1);
 	if (root == NULL)
 		return NULL;
-	if ((first > 0 && json_object_set_new(root, "system",
-	    system_of(req, first)) == -1) ||
+	if ((wire_find(req, KIND_SYSTEM) != NULL && json_object_set_new(root,
+	    "system", system_of(req)) == -1) ||
+	    set_tools(root, req, why) == -1 ||
 	    wire_set(root, "temperature", req->temperature) == -1 ||
 	    wire_set(root, "top_p", req->top_p) == -1) {
 		json_decref(root);
@@ -58,9 +181,40 @@ request(const struct wire_req *req)
 	return root;
 }
 
+/* ---- what is answered ---------------------------------------------------- */
+
+/* Blocks come one after the other: the newest call is the one that goes on. */
+static int
+take_call(struct wire *w, const json_t *block, bool whole)
+{
+	struct buf args = BUF_INIT(WIRE_BODY_MAX);
+	int rv;
+
+	if (whole && wire_dump(&args, json_object_get(block, "input")) == -1)
+		rv = wire_fail(w, "a call of a tool is too long");
+	else
+		rv = wire_tool(w, w->ncalls++, json_object_get(block, "id"),
+		    json_object_get(block, "name"), buf_bytes(&args));
+	buf_free(&args);
+	return rv;
+}
+
+static int
+take_input(struct wire *w, const json_t *delta)
+{
+	const json_t *part = json_object_get(delta, "partial_json");
+
+	if (w->ncalls == 0 || !wire_text_or_none(part))
+		return wire_fail(w,
+		    "the model's server sent a malformed call of a tool");
+	if (jsonin_text(part).n == 0)
+		return 0;
+	return wire_tool(w, w->ncalls - 1, NULL, NULL, jsonin_text(part));
+}
+
 /* A block's text, or a piece of it; blocks of unknown types are passed over. */
 static int
-take_block(struct wire *w, const json_t *block)
+take_block(struct wire *w, const json_t *block, bool whole)
 {
 	const json_t *type = json_object_get(block, "type");
 	const json_t *text = json_object_get(block, "text");
@@ -76,7 +230,9 @@ take_block(struct wire *w, const json_t *block)
 	    jsonin_is(type, "thinking_delta"))
 		wire_reasoning(w, jsonin_text(thinking));
 	else if (jsonin_is(type, "tool_use"))
-		w->tool_calls = true;
+		return take_call(w, block, whole);
+	else if (jsonin_is(type, "input_json_delta"))
+		return take_input(w, block);
 	return 0;
 }
 
@@ -111,14 +267,14 @@ take_reason(struct wire *w, const json_t *v)
 
 /* A message that is not streamed, or the one with which a stream begins. */
 static int
-take_message(struct wire *w, const json_t *m)
+take_message(struct wire *w, const json_t *m, bool whole)
 {
 	const json_t *content = json_object_get(m, "content");
 
 	if (!json_is_object(m) || !json_is_array(content))
 		return wire_fail(w, "the model's server sent a malformed answer");
 	for (size_t i = 0; i < json_array_size(content); i++)
-		if (take_block(w, json_array_get(content, i)) == -1)
+		if (take_block(w, json_array_get(content, i), whole) == -1)
 			return -1;
 	take_usage(w, json_object_get(m, "usage"));
 	return take_reason(w, json_object_get(m, "stop_reason"));
@@ -133,13 +289,15 @@ take(struct wire *w, const json_t *root, bool whole)
 	if (!json_is_object(root) || !json_is_string(type))
 		return wire_fail(w, "the model's server sent a malformed answer");
 	if (whole)
-		return take_message(w, root);
+		return take_message(w, root, true);
 	if (jsonin_is(type, "message_start"))
-		return take_message(w, json_object_get(root, "message"));
+		return take_message(w, json_object_get(root, "message"),
+		    false);
 	if (jsonin_is(type, "content_block_start"))
-		return take_block(w, json_object_get(root, "content_block"));
+		return take_block(w, json_object_get(root, "content_block"),
+		    false);
 	if (jsonin_is(type, "content_block_delta"))
-		return take_block(w, d);
+		return take_block(w, d, false);
 	if (jsonin_is(type, "message_delta")) {
 		take_usage(w, json_object_get(root, "usage"));
 		return take_reason(w, json_object_get(d, "stop_reason"));

@@ -157,15 +157,11 @@ on_msg(struct grant *g, const struct m_sl_msg *m)
 		violation(g, "a message that was not announced");
 		return;
 	}
-	if (m->kind < KIND_USER || m->kind > KIND_SYSTEM) {
-		violation(g, "a message of an unknown kind");
+	if ((why = item_next(&r->order, m->kind)) != NULL) {
+		violation(g, why);
 		return;
 	}
-	if (m->kind == KIND_SYSTEM && r->talk) {
-		violation(g, "a system prompt behind other messages");
-		return;
-	}
-	r->talk = m->kind != KIND_SYSTEM;
+	r->tools |= m->kind == ITEM_TOOL;
 	if (r->state == R_FILLING && (why = no_room(r, m->len)) != NULL)
 		request_refuse(r, why);
 	r->left = m->len;
@@ -295,6 +291,8 @@ grant_on_vault(struct chan *c, struct msg *m, void *arg)
 		on_grant(lp, m);
 	else if (m->type == MSG_vl_revoke)
 		on_revoke(lp, m->u.vl_revoke.n);
+	else if (m->type == MSG_vl_may)
+		request_may(lp, &m->u.vl_may);
 	else if (m->type == MSG_vl_welcome && m->u.vl_welcome.generation !=
 	    lp->generation)
 		chan_drop_until(c, MSG_vl_welcome);	/* a predecessor's */

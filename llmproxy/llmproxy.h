@@ -25,6 +25,7 @@
 #include "bytes.h"
 #include "chan.h"
 #include "codes.h"
+#include "item.h"
 #include "kdf.h"
 #include "loop.h"
 #include "wire.h"
@@ -95,6 +96,7 @@ struct llmproxy {
 	X509_STORE	*system_store;	/* NULL: no system bundle */
 	bool		 welcome;	/* the connector knows us */
 	uint64_t	 connect_id;	/* of the newest lc_connect */
+	uint64_t	 ask_id;	/* of the newest lv_ask */
 	struct loop_timer *hello;	/* said again while unanswered */
 	struct loop_timer *curl_timer;
 	LIST_HEAD(, sock) socks;	/* what libcurl has open */
@@ -132,13 +134,14 @@ struct outcome {
 enum request_state {
 	R_FILLING,	/* its messages arrive */
 	R_REFUSED,	/* the same, but they are thrown away */
+	R_ASKING,	/* whether the vault lets it */
 	R_CONNECTING,	/* waits for a socket from the connector */
 	R_RUNNING,	/* in libcurl's hands */
 	R_BACKOFF	/* waits before another attempt */
 };
 
 struct request_msg {
-	uint8_t		 kind;		/* enum kind */
+	uint8_t		 kind;		/* enum kind or item_kind */
 	size_t		 off, len;	/* in text */
 };
 
@@ -155,12 +158,15 @@ struct request {
 	uint32_t	 temperature, top_p; /* thousandths + 1; 0: the model's */
 	uint32_t	 nmsgs;		/* begun */
 	uint32_t	 left;		/* bytes of the last one to come */
-	bool		 talk;		/* one that is no system prompt */
+	struct item_order order;	/* of the messages */
+	bool		 tools;		/* it has some: calls are passed on */
 	size_t		 announced;	/* bytes of all so far */
 	struct request_msg *msg;
 	struct buf	 text;
 	struct buf	 body;		/* JSON, once started */
 	EVP_MD_CTX	*sent;		/* hash of what was asked */
+	size_t		 sent_bytes;	/* of its text */
+	uint64_t	 ask_id;	/* once it was put to the vault */
 	/* the attempt */
 	int		 attempt;	/* from 1 */
 	uint64_t	 waited_ms;	/* between attempts */
@@ -175,16 +181,20 @@ struct request {
 	struct wire	 answer;
 	struct buf	 error_body;	/* with another status than 200 */
 	/* what was answered */
-	uint8_t		 out_kind;
+	uint8_t		 out_kind;	/* enum delta, or OUT_CALL */
+	unsigned	 out_call;	/* whose arguments they are */
+	bool		 called[ITEM_CALLS_MAX];	/* have an id */
 	struct buf	 out;		/* the delta being gathered */
 	EVP_MD_CTX	*answered;
+	uint64_t	 answered_bytes;	/* of text, reasoning too */
+	bool		 reached;	/* the provider, maybe: it may cost */
 	uint64_t	 started_ms, deadline_ms, total_ms;
 	struct loop_timer *timer;	/* back-off, or paused */
 };
 
 /* ---- grant.c ------------------------------------------------------------- */
 
-/* Handle vl_grant (taking m's descriptor) and vl_revoke. */
+/* Handle vl_grant (taking m's descriptor), vl_revoke and vl_may. */
 void grant_on_vault(struct chan *c, struct msg *m, void *lp);
 /* Close a grant and everything in flight on it. */
 void grant_close(struct grant *g);
@@ -193,9 +203,11 @@ void grant_close(struct grant *g);
 
 /* A new request in state R_FILLING on g, of so many messages. */
 struct request *request_new(struct grant *g, uint32_t req, uint32_t messages);
-/* All text is there: build the body and make the first attempt.  r may be gone
- * when this returns. */
+/* All text is there: build the body, ask the vault, and when it lets, make the
+ * first attempt.  r may be gone when this returns. */
 void request_start(struct request *r);
+/* The vault's answer to what request_start() asked. */
+void request_may(struct llmproxy *lp, const struct m_vl_may *m);
 /* A limit is exceeded: say so, and throw away what was gathered; the rest is read
  * and dropped (R_REFUSED). */
 void request_refuse(struct request *r, const char *why);

@@ -6,32 +6,163 @@
 #include "jsonin.h"
 #include "wire_local.h"
 
+/* ---- what is asked ------------------------------------------------------- */
+
+/* All texts are one; images stand beside it. */
+static json_t *
+user(const struct item *it, size_t n)
+{
+	json_t *images = json_array(), *m = NULL;
+	struct buf text = BUF_INIT(SIZE_MAX / 2);
+
+	for (size_t i = 0; i < n; i++)
+		if (it[i].kind != ITEM_IMAGE)
+			buf_put(&text, it[i].text.p, it[i].text.n);
+		else if (json_array_append_new(images, wire_base64("",
+		    it[i].text)) == -1)
+			goto out;
+	if (text.err)
+		goto out;
+	m = json_pack("{s:s, s:o}", "role", "user", "content",
+	    wire_string(buf_bytes(&text)));
+	if (json_array_size(images) > 0 &&
+	    json_object_set(m, "images", images) == -1) {
+		json_decref(m);
+		m = NULL;
+	}
+out:
+	json_decref(images);
+	buf_free(&text);
+	return m;
+}
+
+static json_t *
+assistant(const struct item *it, size_t n)
+{
+	json_t *m = json_pack("{s:s, s:o}", "role", "assistant", "content",
+	    wire_string(it->text)), *list;
+
+	if (n == 1)
+		return m;
+	list = json_array();
+	for (size_t i = 1; i < n; i++)
+		if (json_array_append_new(list, json_pack("{s:{s:o, s:o}}",
+		    "function", "name", wire_string(it[i].name), "arguments",
+		    wire_object(it[i].text))) == -1) {
+			json_decref(list);
+			list = NULL;
+			break;
+		}
+	if (json_object_set_new(m, "tool_calls", list) == -1) {
+		json_decref(m);
+		return NULL;
+	}
+	return m;
+}
+
+/* Calls have no ids here, but results name the tool. */
+static json_t *
+result(const struct wire_req *req, const struct item *it)
+{
+	const struct item *c;
+	struct bytes name = { NULL, 0 };
+
+	for (c = req->items; c < it; c++)
+		if (c->kind == ITEM_CALL && bytes_eq(c->id, it->id))
+			name = c->name;
+	return json_pack("{s:s, s:o, s:o}", "role", "tool", "content",
+	    wire_string(it->text), "tool_name", wire_string(name));
+}
+
+static json_t *
+message(const struct wire_req *req, const struct item *it, size_t n)
+{
+	switch (it->kind) {
+	case KIND_SYSTEM:
+		return json_pack("{s:s, s:o}", "role", "system", "content",
+		    wire_string(it->text));
+	case KIND_ASSISTANT:
+		return assistant(it, n);
+	case ITEM_RESULT:
+		return result(req, it);
+	default:
+		return user(it, n);
+	}
+}
+
+static int
+set_tools(json_t *root, const struct wire_req *req, const char **why)
+{
+	const struct item *c = wire_find(req, ITEM_CHOICE);
+	json_t *list;
+
+	if (wire_find(req, ITEM_TOOL) == NULL)
+		return 0;
+	if (c != NULL && (c->how == ITEM_REQUIRED || c->how == ITEM_NAMED ||
+	    c->several == ITEM_NO)) {
+		*why = "this provider (Ollama) cannot be told which tools to "
+		    "call, nor how many";
+		return -1;
+	}
+	if (c != NULL && c->how == ITEM_NONE)
+		return 0;
+	if ((list = wire_tools(req, why)) == NULL)
+		return -1;
+	return json_object_set_new(root, "tools", list);
+}
+
 /*
  * truncate and shift: Ollama would else leave out the oldest messages, or the
  * beginning of the answer, without a word when they do not fit.
  */
 static json_t *
-request(const struct wire_req *req)
+request(const struct wire_req *req, const char **why)
 {
-	json_t *list = wire_messages(req, 0), *root, *options = json_object();
+	json_t *list = wire_messages(req, false, message), *root = NULL;
+	json_t *options = json_object();
 
 	if (list == NULL || options == NULL)
-		goto fail;
+		goto out;
 	if (wire_set_int(options, "num_predict", req->max_tokens) == -1 ||
 	    wire_set_int(options, "num_ctx", req->context) == -1 ||
 	    wire_set(options, "temperature", req->temperature) == -1 ||
 	    wire_set(options, "top_p", req->top_p) == -1)
-		goto fail;
+		goto out;
 	root = json_pack("{s:s, s:O, s:b, s:b, s:b, s:O}", "model", req->model,
 	    "messages", list, "stream", 1, "truncate", 0, "shift", 0,
 	    "options", options);
+	if (root != NULL && set_tools(root, req, why) == -1) {
+		json_decref(root);
+		root = NULL;
+	}
+out:
 	json_decref(list);
 	json_decref(options);
 	return root;
-fail:
-	json_decref(list);
-	json_decref(options);
-	return NULL;
+}
+
+/* ---- what is answered ---------------------------------------------------- */
+
+/* Each is whole when it comes, and has neither a number nor, mostly, an id. */
+static int
+take_calls(struct wire *w, const json_t *list)
+{
+	struct buf args = BUF_INIT(WIRE_BODY_MAX);
+	const json_t *c, *f;
+	int rv = 0;
+
+	for (size_t i = 0; i < json_array_size(list) && rv == 0; i++) {
+		c = json_array_get(list, i);
+		f = json_object_get(c, "function");
+		buf_reset(&args);
+		if (wire_dump(&args, json_object_get(f, "arguments")) == -1)
+			rv = wire_fail(w, "a call of a tool is too long");
+		else
+			rv = wire_tool(w, w->ncalls++, json_object_get(c, "id"),
+			    json_object_get(f, "name"), buf_bytes(&args));
+	}
+	buf_free(&args);
+	return rv;
 }
 
 static int
@@ -54,8 +185,8 @@ take(struct wire *w, const json_t *root, bool whole)
 		    "the model's server sent a text in an unknown form");
 	wire_reasoning(w, jsonin_text(thinking));
 	wire_text(w, jsonin_text(content));
-	if (json_array_size(json_object_get(m, "tool_calls")) > 0)
-		w->tool_calls = true;
+	if (take_calls(w, json_object_get(m, "tool_calls")) == -1)
+		return -1;
 	if (!json_is_true(done))
 		return 0;
 	wire_count(&w->prompt_tokens,
@@ -64,6 +195,9 @@ take(struct wire *w, const json_t *root, bool whole)
 	if (wire_take_finish(w, json_object_get(root, "done_reason"), reasons,
 	    sizeof(reasons) / sizeof(reasons[0])) == -1)
 		return -1;
+	/* It stopped, in its words, to have them called. */
+	if (w->finish == WIRE_F_STOP && w->tool_calls)
+		w->finish = WIRE_F_TOOL_CALLS;
 	w->done = true;
 	return 1;
 }

@@ -2,13 +2,104 @@
  * OpenAI's chat completions: an event stream of chunks that ends in [DONE], or
  * one completion.
  */
+#include <stdio.h>
+
 #include "jsonin.h"
 #include "wire_local.h"
 
+/* ---- what is asked ------------------------------------------------------- */
+
+/* The text and images of a user's message, which may be many. */
 static json_t *
-request(const struct wire_req *req)
+parts(const struct item *it, size_t n)
 {
-	json_t *list = wire_messages(req, 0), *root;
+	json_t *list, *part;
+	char before[40];
+
+	if (n == 1)
+		return wire_string(it->text);
+	list = json_array();
+	for (size_t i = 0; i < n; i++) {
+		if (it[i].kind != ITEM_IMAGE && it[i].text.n == 0)
+			continue;
+		(void)snprintf(before, sizeof(before), "data:%s;base64,",
+		    it[i].kind == ITEM_IMAGE ? item_media_type(it[i].how) : "");
+		part = it[i].kind == ITEM_IMAGE ?
+		    json_pack("{s:s, s:{s:o}}", "type", "image_url", "image_url",
+		    "url", wire_base64(before, it[i].text)) :
+		    json_pack("{s:s, s:o}", "type", "text", "text",
+		    wire_string(it[i].text));
+		if (json_array_append_new(list, part) == -1) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *
+calls(const struct item *it, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(list, json_pack(
+		    "{s:o, s:s, s:{s:o, s:o}}", "id", wire_string(it[i].id),
+		    "type", "function", "function", "name",
+		    wire_string(it[i].name), "arguments",
+		    wire_string(it[i].text))) == -1) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+static json_t *
+message(const struct wire_req *req, const struct item *it, size_t n)
+{
+	(void)req;
+	switch (it->kind) {
+	case KIND_SYSTEM:
+		return json_pack("{s:s, s:o}", "role", "system", "content",
+		    wire_string(it->text));
+	case KIND_ASSISTANT:
+		if (n == 1)
+			return json_pack("{s:s, s:o}", "role", "assistant",
+			    "content", wire_string(it->text));
+		return json_pack("{s:s, s:o, s:o}", "role", "assistant",
+		    "content", it->text.n > 0 ? wire_string(it->text) :
+		    json_null(), "tool_calls", calls(it + 1, n - 1));
+	case ITEM_RESULT:
+		return json_pack("{s:s, s:o, s:o}", "role", "tool",
+		    "tool_call_id", wire_string(it->id), "content",
+		    wire_string(it->text));
+	default:
+		return json_pack("{s:s, s:o}", "role", "user", "content",
+		    parts(it, n));
+	}
+}
+
+/* Which tool is to be called, and whether several may be at once. */
+static int
+set_choice(json_t *root, const struct item *c)
+{
+	static const char *const words[] = { [ITEM_AUTO] = "auto",
+	    [ITEM_NONE] = "none", [ITEM_REQUIRED] = "required" };
+
+	if (c == NULL)
+		return 0;
+	if (json_object_set_new(root, "tool_choice", c->how != ITEM_NAMED ?
+	    json_string(words[c->how]) : json_pack("{s:s, s:{s:o}}", "type",
+	    "function", "function", "name", wire_string(c->name))) == -1)
+		return -1;
+	return c->several == ITEM_UNSET ? 0 : json_object_set_new(root,
+	    "parallel_tool_calls", json_boolean(c->several == ITEM_YES));
+}
+
+static json_t *
+request(const struct wire_req *req, const char **why)
+{
+	json_t *list = wire_messages(req, false, message), *root, *tools;
 
 	if (list == NULL)
 		return NULL;
@@ -16,13 +107,43 @@ request(const struct wire_req *req)
 	    "messages", list, "stream", 1, "stream_options", "include_usage", 1);
 	if (root == NULL)
 		return NULL;
+	if (wire_find(req, ITEM_TOOL) != NULL &&
+	    ((tools = wire_tools(req, why)) == NULL ||
+	    json_object_set_new(root, "tools", tools) == -1 ||
+	    set_choice(root, wire_find(req, ITEM_CHOICE)) == -1))
+		goto fail;
 	if (wire_set_int(root, "max_tokens", req->max_tokens) == -1 ||
 	    wire_set(root, "temperature", req->temperature) == -1 ||
-	    wire_set(root, "top_p", req->top_p) == -1) {
-		json_decref(root);
-		return NULL;
-	}
+	    wire_set(root, "top_p", req->top_p) == -1)
+		goto fail;
 	return root;
+fail:
+	json_decref(root);
+	return NULL;
+}
+
+/* ---- what is answered ---------------------------------------------------- */
+
+/* A message that is not streamed has no numbers in its list. */
+static int
+take_calls(struct wire *w, const json_t *list)
+{
+	const json_t *c, *f, *index;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		c = json_array_get(list, i);
+		f = json_object_get(c, "function");
+		index = json_object_get(c, "index");
+		if (!wire_text_or_none(json_object_get(f, "arguments")))
+			return wire_fail(w, "the model's server sent a "
+			    "malformed call of a tool");
+		if (wire_tool(w, json_is_integer(index) ?
+		    json_integer_value(index) : (json_int_t)i,
+		    json_object_get(c, "id"), json_object_get(f, "name"),
+		    jsonin_text(json_object_get(f, "arguments"))) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -42,10 +163,10 @@ take_delta(struct wire *w, const json_t *d)
 	wire_reasoning(w, jsonin_text(reason));
 	wire_text(w, jsonin_text(content));
 	wire_text(w, jsonin_text(refusal));
-	if (json_array_size(json_object_get(d, "tool_calls")) > 0 ||
-	    json_is_object(json_object_get(d, "function_call")))
+	/* The older way, which nobody asked for. */
+	if (json_is_object(json_object_get(d, "function_call")))
 		w->tool_calls = true;
-	return 0;
+	return take_calls(w, json_object_get(d, "tool_calls"));
 }
 
 static int

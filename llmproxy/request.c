@@ -9,13 +9,16 @@
 #define TICK_MS		500	/* deadlines are in seconds */
 #define PAUSE_MS	20
 #define ENDED_MS	2000	/* from [DONE] to the end of the body */
+#define OUT_CALL	2	/* beside enum delta */
 #define BACKOFF_MS	1000	/* before the second attempt; then doubled */
 
 static void on_text(void *, struct bytes);
 static void on_reasoning(void *, struct bytes);
+static void on_tool(void *, unsigned, struct bytes, struct bytes,
+    struct bytes);
 static void attempt(struct request *, bool);
 
-static const struct wire_cb answer_cb = { on_text, on_reasoning };
+static const struct wire_cb answer_cb = { on_text, on_reasoning, on_tool };
 
 /* ---- birth and death ----------------------------------------------------- */
 
@@ -98,15 +101,17 @@ request_free(struct request *r)
 /* ---- what the worker and the vault are told ------------------------------ */
 
 static void
-send_error(struct request *r, enum err code, const char *text)
+send_error(struct request *r, enum err code, const char *text,
+    const char *hint)
 {
 	char h[LLM_HINT_MAX + 1];
 	struct m_ls_error m = {
 		.req = r->req, .code = (uint16_t)code, .text = bytes_str(text)
 	};
 
-	judge_hint(r, code, h);
-	m.hint = bytes_str(h);
+	if (hint == NULL)
+		judge_hint(r, code, h);
+	m.hint = bytes_str(hint != NULL ? hint : h);
 	(void)chan_send(r->grant->chan, MSG_ls_error, &m, -1);
 }
 
@@ -114,6 +119,27 @@ static uint32_t
 tokens(int64_t n)
 {
 	return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+/*
+ * What a request came to when the provider does not say: of four bytes a token.
+ * One that was cut off before the provider counted has cost something, too.
+ */
+static void
+estimate(const struct request *r, struct m_lv_usage *m)
+{
+	uint64_t n;
+
+	if (r->answer.prompt_tokens < 0) {
+		m->estimated = 1;
+		m->prompt_tokens = (uint32_t)((r->sent_bytes + 3) / 4);
+	}
+	n = (r->answered_bytes + 3) / 4;
+	if (r->answer.completion_tokens < 0 && n > 0) {
+		m->estimated = 1;
+		m->completion_tokens = n > UINT32_MAX ? UINT32_MAX :
+		    (uint32_t)n;
+	}
 }
 
 /* The vault's own account of what was asked and answered, and the log's. */
@@ -124,12 +150,14 @@ report(struct request *r, enum finish finish)
 	    "cancelled", "truncated", "error", "tool_calls",
 	    "content_filter" };
 	struct m_lv_usage m = {
-		.n = r->grant->n, .req = r->req, .finish = (uint8_t)finish,
+		.id = r->ask_id, .n = r->grant->n, .req = r->req, .finish = (uint8_t)finish,
 		.prompt_tokens = tokens(r->answer.prompt_tokens),
 		.completion_tokens = tokens(r->answer.completion_tokens),
 		.model = bytes_str(r->grant->model->alias)
 	};
 
+	if (r->reached && (finish != FINISH_ERROR || r->answered_bytes > 0))
+		estimate(r, &m);
 	if (EVP_DigestFinal_ex(r->sent, m.sent_hash, NULL) != 1 ||
 	    EVP_DigestFinal_ex(r->answered, m.answer_hash, NULL) != 1)
 		crypto_fatalx("SHA-256");
@@ -162,6 +190,16 @@ report_health(struct request *r, const struct outcome *o)
 }
 
 static void
+send_tool(struct request *r, unsigned index, struct bytes id,
+    struct bytes name, struct bytes args)
+{
+	struct m_ls_tool m = { .req = r->req, .index = (uint16_t)index,
+	    .id = id, .name = name, .args = args };
+
+	(void)chan_send(r->grant->chan, MSG_ls_tool, &m, -1);
+}
+
+static void
 flush(struct request *r)
 {
 	struct m_ls_delta m = {
@@ -170,6 +208,12 @@ flush(struct request *r)
 
 	if (r->out.n == 0)
 		return;
+	if (r->out_kind == OUT_CALL) {
+		send_tool(r, r->out_call, bytes_of(NULL, 0), bytes_of(NULL, 0),
+		    buf_bytes(&r->out));
+		buf_reset(&r->out);
+		return;
+	}
 	if (r->out_kind == 0 && EVP_DigestUpdate(r->answered, r->out.p,
 	    r->out.n) != 1)
 		crypto_fatalx("SHA-256");
@@ -197,6 +241,7 @@ gather(struct request *r, uint8_t kind, struct bytes t)
 	if (kind != r->out_kind)
 		flush(r);
 	r->out_kind = kind;
+	r->answered_bytes += t.n;
 	while (t.n > 0) {
 		if ((n = fitting(t, LLM_DELTA_MAX - r->out.n)) == 0) {
 			flush(r);
@@ -221,6 +266,34 @@ on_reasoning(void *arg, struct bytes t)
 	gather(arg, 1, t);
 }
 
+/* What calls a tool needs an id, also of a server that gives none. */
+static void
+on_tool(void *arg, unsigned index, struct bytes id, struct bytes name,
+    struct bytes args)
+{
+	struct request *r = arg;
+	char own[5 + 2 * 12 + 1] = "call_";
+	uint8_t random[12];
+
+	if (!r->tools)
+		return;		/* it makes tools up */
+	if (!r->called[index] && id.n == 0) {
+		crypto_random(random, sizeof(random));
+		hex_encode(own + 5, random, sizeof(random));
+		id = bytes_str(own);
+	} else if (r->called[index])
+		id.n = 0;
+	if (!r->called[index] || name.n > 0) {
+		flush(r);
+		send_tool(r, index, id, name, bytes_of(NULL, 0));
+	}
+	r->called[index] = true;
+	if (r->out_kind == OUT_CALL && r->out_call != index)
+		flush(r);
+	r->out_call = index;
+	gather(r, OUT_CALL, args);
+}
+
 /* The end of a request that was started. */
 static void
 conclude(struct request *r, const struct outcome *o)
@@ -237,14 +310,14 @@ conclude(struct request *r, const struct outcome *o)
 	if (o->code == 0)
 		(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
 	else
-		send_error(r, o->code, o->text);
+		send_error(r, o->code, o->text, NULL);
 	request_free(r);
 }
 
 void
 request_refuse(struct request *r, const char *why)
 {
-	send_error(r, ERR_LIMIT, why);
+	send_error(r, ERR_LIMIT, why, NULL);
 	forget_text(r);
 	free(r->msg);
 	r->msg = NULL;
@@ -356,39 +429,45 @@ least(uint32_t a, uint32_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* The JSON body: the model's own system prompt, then what the worker sent. */
+/* The model's own system prompt, then what the worker sent; 0 or -1. */
 static int
-build(struct request *r)
+take_items(const struct request *r, struct item *items, size_t *n)
 {
 	const struct llm_model *model = r->grant->model;
-	static const enum wire_role roles[] = { [KIND_USER] = WIRE_USER,
-	    [KIND_ASSISTANT] = WIRE_ASSISTANT, [KIND_SYSTEM] = WIRE_SYSTEM };
-	uint32_t temperature = r->temperature > 0 ? r->temperature :
-	    model->temperature;
+
+	*n = 0;
+	if (model->system[0] != '\0')
+		items[(*n)++] = (struct item){ .kind = KIND_SYSTEM,
+		    .text = bytes_str(model->system) };
+	for (uint32_t i = 0; i < r->nmsgs; i++)
+		if (item_parse(&items[(*n)++], r->msg[i].kind,
+		    r->msg[i].len == 0 ? bytes_of(NULL, 0) :
+		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len)) == -1)
+			return -1;
+	return r->text.err ? -1 : 0;
+}
+
+/* The JSON body; on failure *why may say what is wrong with it. */
+static int
+build(struct request *r, const char **why)
+{
+	const struct llm_model *model = r->grant->model;
 	struct wire_req req = {
 		.model = model->upstream, .context = model->context,
 		.max_tokens = least(model->max_tokens, r->max_tokens),
-		.temperature = temperature, .top_p = r->top_p
+		.temperature = r->temperature > 0 ? r->temperature :
+		    model->temperature, .top_p = r->top_p
 	};
-	struct wire_msg *msgs;
-	size_t n = 0;
-	int rc;
+	struct item *items;
+	int rc = -1;
 
-	if ((msgs = calloc((size_t)r->nmsgs + 1, sizeof(*msgs))) == NULL)
+	*why = NULL;
+	if ((items = calloc((size_t)r->nmsgs + 1, sizeof(*items))) == NULL)
 		fatal("calloc");
-	if (model->system[0] != '\0')
-		msgs[n++] = (struct wire_msg){ WIRE_SYSTEM,
-		    bytes_str(model->system) };
-	for (uint32_t i = 0; i < r->nmsgs; i++)
-		msgs[n++] = (struct wire_msg){
-		    roles[r->msg[i].kind],
-		    r->msg[i].len == 0 ? bytes_of(NULL, 0) :
-		    bytes_of(r->text.p + r->msg[i].off, r->msg[i].len) };
-	req.msgs = msgs;
-	req.nmsgs = n;
-	rc = r->text.err ? -1 : wire_request(&r->body, r->lp->up.type,
-	    &req);
-	free(msgs);
+	req.items = items;
+	if (take_items(r, items, &req.nitems) == 0)
+		rc = wire_request(&r->body, r->lp->up.type, &req, why);
+	free(items);
 	buf_free(&r->text);
 	return rc;
 }
@@ -404,7 +483,7 @@ within(struct request *r)
 		return true;
 	(void)snprintf(text, sizeof(text), "max_tokens is %u, and this model "
 	    "gives %u at most", r->max_tokens, max);
-	send_error(r, ERR_BAD, text);
+	send_error(r, ERR_BAD, text, NULL);
 	request_free(r);
 	return false;
 }
@@ -413,16 +492,21 @@ void
 request_start(struct request *r)
 {
 	struct llmproxy *lp = r->lp;
+	struct m_lv_ask m = { .id = lp->ask_id + 1, .n = r->grant->n,
+	    .model = bytes_str(r->grant->model->alias) };
+	const char *why;
 
+	r->sent_bytes = r->text.n;
 	if (!within(r))
 		return;
-	if (lp->nflying >= LLM_REQUESTS_MAX || build(r) == -1) {
+	if (lp->nflying >= LLM_REQUESTS_MAX || build(r, &why) == -1) {
 		if (lp->nflying >= LLM_REQUESTS_MAX)
 			send_error(r, ERR_LIMIT, "too many questions at once "
-			    "for this provider");
+			    "for this provider", NULL);
 		else
-			send_error(r, ERR_BAD, "the text cannot be sent: "
-			    "it is not UTF-8, holds a NUL or is too long");
+			send_error(r, ERR_BAD, why != NULL ? why : "the text "
+			    "cannot be sent: it is not UTF-8, holds a NUL or is "
+			    "too long", NULL);
 		request_free(r);
 		return;
 	}
@@ -431,14 +515,37 @@ request_start(struct request *r)
 		lp->tick = loop_timer_new(lp->loop, TICK_MS, on_tick, lp);
 	r->started_ms = mono_ms();
 	r->total_ms = r->started_ms + (uint64_t)lp->up.total_s * 1000;
-	attempt(r, false);
+	r->deadline_ms = r->total_ms;
+	r->state = R_ASKING;
+	r->ask_id = ++lp->ask_id;
+	(void)chan_send(lp->vault, MSG_lv_ask, &m, -1);
+}
+
+void
+request_may(struct llmproxy *lp, const struct m_vl_may *m)
+{
+	char text[LLM_ERROR_TEXT_MAX + 1], hint[LLM_HINT_MAX + 1];
+	struct request *r;
+
+	LIST_FOREACH(r, &lp->flying, flight)
+		if (r->state == R_ASKING && r->ask_id == m->id)
+			break;
+	if (r == NULL)
+		return;		/* it was given up meanwhile */
+	if (m->code == 0) {
+		attempt(r, false);
+		return;
+	}
+	(void)msg_text(text, sizeof(text), m->text);
+	(void)msg_text(hint, sizeof(hint), m->hint);
+	send_error(r, m->code, text, hint);
+	report(r, FINISH_ERROR);
+	request_free(r);
 }
 
 static void
 attempt(struct request *r, bool fresh)
 {
-	const struct upstream *up = &r->lp->up;
-
 	if (!fresh)
 		r->attempt++;
 	r->head_bytes = r->body_bytes = 0;
@@ -446,7 +553,7 @@ attempt(struct request *r, bool fresh)
 	buf_reset(&r->error_body);
 	wire_free(&r->answer);
 	wire_init(&r->answer, r->lp->up.type, &answer_cb, r);
-	set_deadline(r, ((uint64_t)up->connect_s + up->first_byte_s) * 1000);
+	memset(r->called, 0, sizeof(r->called));
 	transport_begin(r, fresh);
 }
 

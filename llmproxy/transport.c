@@ -337,9 +337,14 @@ set_request(CURL *e, const struct request *r)
 static void
 run(struct request *r)
 {
+	const struct upstream *up = &r->lp->up;
 	CURLcode rc;
 
 	r->state = R_RUNNING;
+	r->reached = true;
+	/* The connection stands; TLS has as long as it may have taken. */
+	r->deadline_ms = mono_ms() + ((uint64_t)up->first_byte_s +
+	    (up->tls ? up->connect_s : 0)) * 1000;
 	r->no_fd = false;
 	r->curl_error[0] = '\0';
 	if ((r->easy = curl_easy_init()) == NULL)

@@ -5,12 +5,6 @@
 #include "jsonin.h"
 #include "wire_local.h"
 
-static const char *const roles[] = {
-	[WIRE_SYSTEM] = "system",
-	[WIRE_USER] = "user",
-	[WIRE_ASSISTANT] = "assistant",
-};
-
 static const char *const finishes[] = {
 	[WIRE_F_NONE] = "none",
 	[WIRE_F_STOP] = "stop",
@@ -61,42 +55,18 @@ wire_set_int(json_t *object, const char *name, uint32_t n)
 	return n == 0 ? 0 : json_object_set_new(object, name, json_integer(n));
 }
 
-json_t *
-wire_messages(const struct wire_req *req, size_t first)
-{
-	json_t *list = json_array();
-
-	for (size_t i = first; i < req->nmsgs; i++) {
-		const struct wire_msg *m = &req->msgs[i];
-
-		if (json_array_append_new(list, json_pack("{s:s, s:o}", "role",
-		    roles[m->role], "content", wire_string(m->text))) == -1) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-static int
-write_json(const char *p, size_t n, void *out)
-{
-	buf_put(out, p, n);
-	return ((struct buf *)out)->err ? -1 : 0;
-}
-
 int
 wire_request(struct buf *out, enum provider_type type,
-    const struct wire_req *req)
+    const struct wire_req *req, const char **why)
 {
 	size_t before = out->n;
 	json_t *root;
 	int rc;
 
-	if ((root = protocols[type]->request(req)) == NULL)
+	*why = NULL;
+	if ((root = protocols[type]->request(req, why)) == NULL)
 		return -1;
-	rc = json_dump_callback(root, write_json, out,
-	    JSON_COMPACT | JSON_REAL_PRECISION(6));
+	rc = wire_dump(out, root);
 	if (rc == -1 && out->n > before) {
 		OPENSSL_cleanse(out->p + before, out->n - before);
 		out->n = before;
@@ -143,6 +113,32 @@ void
 wire_reasoning(struct wire *w, struct bytes t)
 {
 	emit(w, w->cb->reasoning, t);
+}
+
+int
+wire_tool(struct wire *w, json_int_t index, const json_t *id,
+    const json_t *name, struct bytes args)
+{
+	struct bytes i = jsonin_text(id), n = jsonin_text(name);
+	struct bytes piece = { NULL, 0 };
+
+	if (index < 0 || index >= ITEM_CALLS_MAX || i.n > ITEM_ID_MAX ||
+	    n.n > ITEM_NAME_MAX || !wire_text_or_none(id) ||
+	    !wire_text_or_none(name) || !bytes_utf8(i) || !bytes_utf8(n) ||
+	    !bytes_utf8(args))
+		return wire_fail(w,
+		    "the model's server sent a malformed call of a tool");
+	w->tool_calls = w->delivered = true;
+	do {
+		piece = bytes_of(args.p, args.n < WIRE_DELTA_MAX ? args.n :
+		    WIRE_DELTA_MAX);
+		while (piece.n < args.n && (args.p[piece.n] & 0xc0) == 0x80)
+			piece.n--;
+		w->cb->tool(w->arg, (unsigned)index, i, n, piece);
+		args = bytes_of(args.p + piece.n, args.n - piece.n);
+		i = n = bytes_of(NULL, 0);
+	} while (args.n > 0);
+	return 0;
 }
 
 int

@@ -26,6 +26,7 @@
 
 #include "bytes.h"
 #include "codes.h"
+#include "item.h"
 #include "sse.h"
 #include "wire_error.h"
 
@@ -35,21 +36,10 @@
  * number. */
 #define WIRE_MAX_TOKENS	8192
 
-enum wire_role {
-	WIRE_SYSTEM,
-	WIRE_USER,
-	WIRE_ASSISTANT
-};
-
-struct wire_msg {
-	enum wire_role	 role;
-	struct bytes	 text;		/* UTF-8 without NUL */
-};
-
 struct wire_req {
 	const char	*model;
-	const struct wire_msg *msgs;	/* WIRE_SYSTEM before all others */
-	size_t		 nmsgs;
+	const struct item *items;	/* in the order of item_next() */
+	size_t		 nitems;
 	uint32_t	 max_tokens;	/* 0: not sent where that can be */
 	uint32_t	 context;	/* Ollama: tokens of context; 0: not sent */
 	uint32_t	 temperature;	/* thousandths + 1; 0: not sent */
@@ -58,11 +48,12 @@ struct wire_req {
 
 /*
  * Append the JSON body of a streaming request that asks for usage to out.
- * Returns 0, or -1 when a text or the model is not UTF-8 without NUL, or out is
- * full; out->n is then as before.
+ * Returns 0, or -1 when a text or the model is not UTF-8 without NUL, out is
+ * full, or something cannot be said to such a provider; out->n is then as before,
+ * and *why says what it is, or NULL.
  */
 int wire_request(struct buf *out, enum provider_type type,
-    const struct wire_req *req);
+    const struct wire_req *req, const char **why);
 /* What stands behind the provider's path in the request's address. */
 const char *wire_path(enum provider_type type);
 
@@ -89,6 +80,13 @@ enum wire_verdict {
 struct wire_cb {
 	void	(*text)(void *arg, struct bytes t);
 	void	(*reasoning)(void *arg, struct bytes t);
+	/*
+	 * A tool is called, or more of its arguments came: index is below
+	 * ITEM_CALLS_MAX, id and name are within their bounds (item.h), each of
+	 * the three may be empty, args are like t.
+	 */
+	void	(*tool)(void *arg, unsigned index, struct bytes id,
+		    struct bytes name, struct bytes args);
 };
 
 enum wire_mode { WIRE_M_START, WIRE_M_SSE, WIRE_M_JSON, WIRE_M_LINES };
@@ -98,7 +96,7 @@ struct wire {
 	/* results */
 	enum wire_finish finish;
 	bool		 delivered;	/* a callback was called: never retry now */
-	bool		 tool_calls;	/* the model tried to call tools; ignored */
+	bool		 tool_calls;	/* the model calls tools */
 	bool		 done;		/* the protocol's own last word was seen */
 	int64_t		 prompt_tokens;	/* -1: not reported */
 	int64_t		 completion_tokens;
@@ -106,6 +104,7 @@ struct wire {
 	/* private */
 	enum provider_type type;
 	enum wire_mode	 mode;
+	unsigned	 ncalls;	/* of tools, where they have no numbers */
 	struct sse	 sse;
 	struct buf	 body;		/* WIRE_M_JSON; a line of WIRE_M_LINES */
 	const struct wire_cb *cb;

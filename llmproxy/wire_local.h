@@ -8,8 +8,12 @@
 struct wire_protocol {
 	const char	*path;
 	bool		 lines;		/* JSON by the line; else events */
-	/* The request as a new object, or NULL when it cannot be made. */
-	json_t		*(*request)(const struct wire_req *req);
+	/*
+	 * The request as a new object, or NULL when it cannot be made; *why may
+	 * say what of it.
+	 */
+	json_t		*(*request)(const struct wire_req *req,
+			    const char **why);
 	/*
 	 * A value of the stream, or with `whole` the body of an answer that is
 	 * not streamed: no error by its shape.  0, 1 after the last word, or -1
@@ -22,8 +26,29 @@ extern const struct wire_protocol wire_openai;
 extern const struct wire_protocol wire_anthropic;
 extern const struct wire_protocol wire_ollama;
 
-/* req's messages from the first-th on as role and content, or NULL. */
-json_t *wire_messages(const struct wire_req *req, size_t first);
+/*
+ * The message that begins at the i-th item: how many items it has, those that
+ * belong to it with it.
+ */
+size_t wire_group(const struct wire_req *req, size_t i);
+/*
+ * The messages, each from make() of its items, as a new list, or NULL.  Tools, the
+ * choice and, with no_system, system prompts are left out.
+ */
+json_t *wire_messages(const struct wire_req *req, bool no_system,
+    json_t *(*make)(const struct wire_req *, const struct item *, size_t n));
+/* The only item of that kind, or NULL. */
+const struct item *wire_find(const struct wire_req *req, uint8_t kind);
+/* The tools as OpenAI has them, a new list, or NULL; empty without any. */
+json_t *wire_tools(const struct wire_req *req, const char **why);
+/* What is wrong with a tool of which wire_object() says NULL. */
+extern const char wire_bad_schema[];
+/* Append a value as compact JSON; NULL is nothing.  0 or -1: out is full. */
+int wire_dump(struct buf *out, const json_t *v);
+/* A schema or arguments as an object, {} for "", or NULL when they are none. */
+json_t *wire_object(struct bytes text);
+/* Bytes in base64 with something before them, as a string, or NULL. */
+json_t *wire_base64(const char *before, struct bytes b);
 /*
  * Set a number that is given in thousandths + 1, or, without one (0), nothing.
  * 0 or -1.
@@ -37,6 +62,12 @@ json_t *wire_string(struct bytes t);
 /* Hand text out, whatever its length. */
 void wire_text(struct wire *w, struct bytes t);
 void wire_reasoning(struct wire *w, struct bytes t);
+/*
+ * A call, or more of one; v are text, null or absent.  0, or -1 after
+ * wire_fail().
+ */
+int wire_tool(struct wire *w, json_int_t index, const json_t *id,
+    const json_t *name, struct bytes args);
 /* The server broke the protocol: sets w->error and returns -1. */
 int wire_fail(struct wire *w, const char *message);
 /*

@@ -19,6 +19,7 @@
 
 #define MAX_SECONDS	(7 * 24 * 3600)
 #define MAX_TICKET_SECONDS (24 * 3600)
+#define MAX_TOKENS	1000000000000	/* a day or month */
 #define MAX_REKEY_SECONDS	3600
 
 static const char *const role_names[CONFIG_ROLES] = {
@@ -69,6 +70,10 @@ static cfg_opt_t model_opts[] = {
 	CFG_INT("context", 0, CFGF_NONE),
 	CFG_FLOAT("temperature", -1.0, CFGF_NONE),
 	CFG_BOOL("default", cfg_false, CFGF_NONE),
+	CFG_STR("fallback", NULL, CFGF_NONE),
+	CFG_INT("requests_per_minute", 0, CFGF_NONE),
+	CFG_INT("tokens_per_day", 0, CFGF_NONE),
+	CFG_INT("tokens_per_month", 0, CFGF_NONE),
 	CFG_END()
 };
 
@@ -89,6 +94,9 @@ static cfg_opt_t limit_opts[] = {
 	CFG_INT("max_conversations_per_user", 0, CFGF_NONE),
 	CFG_INT("max_messages_per_user", 0, CFGF_NONE),
 	CFG_INT("password_delay", 1, CFGF_NONE),
+	CFG_INT("requests_per_minute", 0, CFGF_NONE),
+	CFG_INT("tokens_per_day", 0, CFGF_NONE),
+	CFG_INT("tokens_per_month", 0, CFGF_NONE),
 	CFG_END()
 };
 
@@ -443,6 +451,30 @@ load_certificates(struct conf *c, struct server_config *cfg)
 }
 
 static int
+get_tokens(struct conf *c, cfg_t *sec, const char *name, uint64_t *out)
+{
+	long v = cfg_getint(sec, name);
+
+	if (v < 0 || v > MAX_TOKENS)
+		return conf_fail(c, sec, name, "%s must be 0 to %lld", name,
+		    (long long)MAX_TOKENS);
+	*out = (uint64_t)v;
+	return 0;
+}
+
+/* What each user may ask, in limits { } of all models, in model { } of one. */
+static int
+load_budget(struct conf *c, cfg_t *sec, struct config_budget *b)
+{
+	if (get_u32(c, sec, "requests_per_minute", 0, 1000000,
+	    &b->requests_minute) == -1 ||
+	    get_tokens(c, sec, "tokens_per_day", &b->tokens_day) == -1 ||
+	    get_tokens(c, sec, "tokens_per_month", &b->tokens_month) == -1)
+		return -1;
+	return 0;
+}
+
+static int
 load_limits(struct conf *c, struct config_limits *l)
 {
 	cfg_t *sec = cfg_getsec(c->cfg, "limits");
@@ -639,7 +671,9 @@ load_model(struct conf *c, struct server_config *cfg, unsigned int i)
 	    get_text(c, sec, "system", 16384, &m->system) == -1 ||
 	    get_u32(c, sec, "max_tokens", 0, INT32_MAX, &m->max_tokens) == -1 ||
 	    get_u32(c, sec, "context", 0, INT32_MAX, &m->context) == -1 ||
-	    load_temperature(c, sec, m) == -1)
+	    get_text(c, sec, "fallback", 64, &m->fallback) == -1 ||
+	    load_temperature(c, sec, m) == -1 ||
+	    load_budget(c, sec, &m->budget) == -1)
 		return -1;
 	if (m->context > 0 &&
 	    cfg->providers[m->provider].type != PROVIDER_OLLAMA)
@@ -670,6 +704,18 @@ load_models(struct conf *c, struct server_config *cfg)
 			    NULL, "more than %d models", CONFIG_MAX_MODELS);
 		if (load_model(c, cfg, i) == -1)
 			return -1;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		const struct config_model *m = &cfg->models[i], *f;
+
+		if (m->fallback == NULL)
+			continue;
+		f = m->fallback[0] == '\0' ? NULL :
+		    config_model_find(cfg, m->fallback);
+		if (f == NULL || f == m)
+			return conf_fail(c, cfg_getnsec(c->cfg, "model", i),
+			    "fallback", "model %s: fallback must name another "
+			    "model", m->alias);
 	}
 	if (config_model_find(cfg, "") == NULL)
 		cfg->models[0].is_default = true;
@@ -740,6 +786,7 @@ load(const char *path, struct server_config *cfg, bool init, char *err,
 	    load_shaping(&c, cfg) == -1 || load_policy(&c, cfg) == -1 ||
 	    load_certificates(&c, cfg) == -1 ||
 	    load_limits(&c, &cfg->limits) == -1 ||
+	    load_budget(&c, cfg_getsec(c.cfg, "limits"), &cfg->budget) == -1 ||
 	    load_argon2(&c, &cfg->argon2) == -1 || load_roles(&c, cfg) == -1)
 		goto out;
 	if (!init && (load_providers(&c, cfg) == -1 ||
@@ -783,6 +830,7 @@ config_free(struct server_config *cfg)
 		free(cfg->models[i].alias);
 		free(cfg->models[i].upstream);
 		free(cfg->models[i].system);
+		free(cfg->models[i].fallback);
 	}
 	free(cfg->state_dir);
 	free(cfg->control_socket);

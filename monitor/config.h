@@ -77,6 +77,13 @@ struct config_provider {
 	uint32_t		 total_timeout;
 };
 
+/* What each user may ask; 0: no limit. */
+struct config_budget {
+	uint32_t	requests_minute;
+	uint64_t	tokens_day;
+	uint64_t	tokens_month;
+};
+
 struct config_model {
 	char		*alias;		/* what clients ask for */
 	size_t		 provider;	/* index into providers */
@@ -86,6 +93,8 @@ struct config_model {
 	uint32_t	 context;	/* tokens; 0 is the provider's choice */
 	uint32_t	 temperature;	/* thousandths + 1; 0 is not set */
 	bool		 is_default;	/* true for exactly one */
+	char		*fallback;	/* alias that answers for it, or NULL */
+	struct config_budget budget;	/* of this model */
 };
 
 struct config_limits {
@@ -146,6 +155,7 @@ struct server_config {
 	struct config_model	 models[CONFIG_MAX_MODELS];
 	size_t			 nmodels;
 	struct config_limits	 limits;
+	struct config_budget	 budget;	/* of all models together */
 	struct config_audit	 audit;
 	uint8_t			 sha256[32];	/* of the file */
 };

@@ -67,9 +67,23 @@ send_model(const struct monitor *mon, struct proc *p,
 		.provider_name =
 		    bytes_str(mon->cfg.providers[mo->provider].name),
 		.system = bytes_str(mo->system != NULL ? mo->system : ""),
+		.fallback = bytes_str(mo->fallback != NULL ? mo->fallback : ""),
 	};
 
 	(void)chan_send(p->ctl, MSG_ctl_model, &m, -1);
+}
+
+/* To the vault alone: it counts. */
+static void
+send_budget(struct proc *p, const char *model, const struct config_budget *b)
+{
+	struct m_ctl_budget m = {
+		.model = bytes_str(model),
+		.requests_minute = b->requests_minute,
+		.tokens_day = b->tokens_day, .tokens_month = b->tokens_month,
+	};
+
+	(void)chan_send(p->ctl, MSG_ctl_budget, &m, -1);
 }
 
 static void
@@ -115,9 +129,16 @@ configure(struct monitor *m, struct proc *p)
 		for (int i = 0; i < m->providers; i++)
 			if (!llm || i == p->instance)
 				send_upstream(m, p, i);
+	if (p->role == ROLE_VAULT)
+		send_budget(p, "", &m->cfg.budget);
 	if (p->role == ROLE_VAULT || llm)
-		for (size_t i = 0; i < m->cfg.nmodels; i++)
-			if (!llm || m->cfg.models[i].provider ==
-			    (size_t)p->instance)
-				send_model(m, p, &m->cfg.models[i]);
+		for (size_t i = 0; i < m->cfg.nmodels; i++) {
+			const struct config_model *mo = &m->cfg.models[i];
+
+			if (llm && mo->provider != (size_t)p->instance)
+				continue;
+			send_model(m, p, mo);
+			if (!llm)
+				send_budget(p, mo->alias, &mo->budget);
+		}
 }

@@ -60,6 +60,8 @@ void wire_open(struct conn *c, bool chunked);
 /* A piece of text, which may be NULL for null. */
 void wire_piece(struct conn *c, bool reasoning, const char *text);
 /* The proper end, by "stop", "length" or "tool_calls"; closes. */
+/* Call a tool, whose arguments come in two pieces where they can. */
+void wire_call(struct conn *c, const char *name, const char *args);
 void wire_finish(struct conn *c, const char *reason, int prompt, int completion);
 /* An error in the middle of the stream; closes. */
 void wire_error(struct conn *c, const char *type, const char *message);

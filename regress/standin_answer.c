@@ -220,6 +220,80 @@ do_tools(struct conn *c)
 	wire_finish(c, "tool_calls", 5, 1);
 }
 
+/* What a tool gave, as the last message of the request, or NULL. */
+static const char *
+tool_result(const struct conn *c)
+{
+	const json_t *msgs = json_object_get(c->req, "messages");
+	const json_t *m = json_array_get(msgs, json_array_size(msgs) - 1);
+	const json_t *content = json_object_get(m, "content");
+	const char *role = json_string_value(json_object_get(m, "role"));
+
+	if (c->wire == PROVIDER_ANTHROPIC)
+		return json_string_value(json_object_get(json_array_get(content,
+		    0), "content"));
+	return role != NULL && strcmp(role, "tool") == 0 ?
+	    json_string_value(content) : NULL;
+}
+
+/* Call the first tool with the question, or say what it gave. */
+static void
+do_call(struct conn *c)
+{
+	const json_t *tool = json_array_get(json_object_get(c->req, "tools"), 0);
+	const char *result = tool_result(c), *name;
+	char text[512];
+	json_t *v;
+	char *args;
+
+	if (c->wire != PROVIDER_ANTHROPIC)
+		tool = json_object_get(tool, "function");
+	name = json_string_value(json_object_get(tool, "name"));
+	if (result != NULL || name == NULL) {
+		(void)snprintf(text, sizeof(text), "The tool said: %s",
+		    result != NULL ? result : "nothing, there is none");
+		reply(c, text);
+		return;
+	}
+	v = json_pack("{s:s}", "text", c->last);
+	if ((args = json_dumps(v, JSON_COMPACT)) == NULL)
+		fatalx("json");
+	wire_open(c, true);
+	wire_call(c, name, args);
+	wire_finish(c, "tool_calls", (int)c->nmsgs, 1);
+	free(args);
+	json_decref(v);
+}
+
+/* How much of images there is, in base64, in the last message. */
+static void
+do_look(struct conn *c)
+{
+	const json_t *msgs = json_object_get(c->req, "messages"), *v, *part;
+	const json_t *m = json_array_get(msgs, json_array_size(msgs) - 1);
+	const char *url = NULL;
+	char text[512];
+	size_t n = 0, bytes = 0;
+
+	v = json_object_get(m, c->wire == PROVIDER_OLLAMA ? "images" :
+	    "content");
+	for (size_t i = 0; i < json_array_size(v); i++) {
+		part = json_array_get(v, i);
+		url = c->wire == PROVIDER_OLLAMA ? json_string_value(part) :
+		    c->wire == PROVIDER_OPENAI ? json_string_value(
+		    json_object_get(json_object_get(part, "image_url"),
+		    "url")) : json_string_value(json_object_get(
+		    json_object_get(part, "source"), "data"));
+		if (url == NULL)
+			continue;
+		n++;
+		bytes += strlen(url) - (strchr(url, ',') != NULL ?
+		    strcspn(url, ",") + 1 : 0);
+	}
+	(void)snprintf(text, sizeof(text), "I see %zu images of %zu", n, bytes);
+	reply(c, text);
+}
+
 static void
 do_huge(struct conn *c)
 {
@@ -240,6 +314,23 @@ static void
 do_hang(struct conn *c)
 {
 	wire_open(c, true);
+	nap(c, HANG_MS);
+}
+
+static void
+log_line(const char *line)
+{
+	size_t n = strlen(line);
+
+	if (standin.log_fd != -1 && write(standin.log_fd, line, n) != (ssize_t)n)
+		fatal("log");
+}
+
+/* Not a byte, as of a server whose slots are all taken. */
+static void
+do_mute(struct conn *c)
+{
+	log_line("mute asked\n");
 	nap(c, HANG_MS);
 }
 
@@ -330,8 +421,11 @@ static const struct {
 	{ "badutf8", do_badutf8, 0, NULL },
 	{ "nul", do_nul, 0, NULL },
 	{ "tools", do_tools, 0, NULL },
+	{ "call", do_call, 0, NULL },
+	{ "look", do_look, 0, NULL },
 	{ "huge", do_huge, 0, NULL },
 	{ "hang", do_hang, 0, NULL },
+	{ "mute", do_mute, 0, NULL },
 	{ "stall", do_stall, 0, NULL },
 	{ "usage", do_usage, 0, NULL },
 	{ "nostream", do_nostream, 0, NULL },
@@ -388,12 +482,11 @@ static void
 log_request(const struct conn *c)
 {
 	char line[128];
-	int n = snprintf(line, sizeof(line), "%s %zu %s%s\n", c->model, c->nmsgs,
+
+	(void)snprintf(line, sizeof(line), "%s %zu %s%s\n", c->model, c->nmsgs,
 	    c->gone && !c->sent ? "aborted" : "done",
 	    c->credentials ? " credentials" : "");
-
-	if (standin.log_fd != -1 && write(standin.log_fd, line, (size_t)n) != n)
-		fatal("log");
+	log_line(line);
 }
 
 /* What matters of the request; -1 when it is no chat completion. */

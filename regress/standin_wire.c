@@ -205,6 +205,51 @@ wire_piece(struct conn *c, bool reasoning, const char *text)
 	}
 }
 
+static void
+openai_call(struct conn *c, json_t *call)
+{
+	say_json(c, chunk(c, json_pack("[{s:i, s:{s:[o]}, s:n}]", "index", 0,
+	    "delta", "tool_calls", call, "finish_reason"), NULL));
+}
+
+static void
+anthropic_input(struct conn *c, const char *part)
+{
+	say_json(c, json_pack("{s:s, s:i, s:{s:s, s:s}}", "type",
+	    "content_block_delta", "index", 1, "delta", "type",
+	    "input_json_delta", "partial_json", part));
+}
+
+void
+wire_call(struct conn *c, const char *name, const char *args)
+{
+	char first[2] = { args[0], '\0' };
+
+	switch (c->wire) {
+	case PROVIDER_OPENAI:
+		openai_call(c, json_pack("{s:i, s:s, s:s, s:{s:s, s:s}}",
+		    "index", 0, "id", "call_standin", "type", "function",
+		    "function", "name", name, "arguments", first));
+		openai_call(c, json_pack("{s:i, s:{s:s}}", "index", 0,
+		    "function", "arguments", args + 1));
+		break;
+	case PROVIDER_ANTHROPIC:
+		say_json(c, json_pack("{s:s, s:i, s:{s:s, s:s, s:s, s:{}}}",
+		    "type", "content_block_start", "index", 1, "content_block",
+		    "type", "tool_use", "id", "toolu_standin", "name", name,
+		    "input"));
+		anthropic_input(c, first);
+		anthropic_input(c, args + 1);
+		break;
+	case PROVIDER_OLLAMA:
+		say_json(c, json_pack("{s:s, s:{s:s, s:s, s:[{s:{s:s, s:o}}]}, "
+		    "s:b}", "model", c->model, "message", "role", "assistant",
+		    "content", "", "tool_calls", "function", "name", name,
+		    "arguments", json_loads(args, 0, NULL), "done", 0));
+		break;
+	}
+}
+
 void
 wire_finish(struct conn *c, const char *reason, int prompt, int completion)
 {
@@ -212,8 +257,9 @@ wire_finish(struct conn *c, const char *reason, int prompt, int completion)
 		openai_end(c, reason, prompt, completion);
 	else if (c->wire == PROVIDER_ANTHROPIC)
 		anthropic_end(c, reason, completion);
-	else
-		say_json(c, ollama_end(c, "", reason, prompt, completion));
+	else	/* which has no reason of its own for calls of tools */
+		say_json(c, ollama_end(c, "", strcmp(reason, "tool_calls") ==
+		    0 ? "stop" : reason, prompt, completion));
 	wire_close(c);
 }
 

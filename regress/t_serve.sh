@@ -9,7 +9,23 @@ service_new
 standin_start --delay-ms 5 --log "$T/upstream.log"
 URL=http://127.0.0.1:$UPSTREAM_PORT/v1
 MODELS="echo:echo standin:standin long:long-50 err400:err400 trunc:trunc
-    reason:reason length:length"
+    reason:reason length:length call:call look:look tools:tools"
+PNG=iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==
+for _t in anthropic ollama; do
+	EXTRA="${EXTRA:-}
+provider $_t {
+	type = $_t
+	url = \"http://127.0.0.1:$UPSTREAM_PORT$([ $_t = ollama ] || echo /v1)\"
+	user = \"$((UID_BASE + ${#_t} + 20))\"
+}"
+	for _m in call look; do
+		EXTRA="$EXTRA
+model $_t-$_m {
+	provider = $_t
+	upstream = $_m
+}"
+	done
+done
 service_init
 service_start
 user_new alice
@@ -66,11 +82,55 @@ expect "a broken answer is an error" 0 "status 502" chat trunc "x"
 chat trunc "x" '"stream":true' >"$T/stream"
 expect "and one in a stream" 0 '"error":{' cat "$T/stream"
 expect_not "which does not end well" "[DONE]" cat "$T/stream"
-expect "tools are refused" 0 '"param":"tools"' \
+# Tools and images, as each kind of provider has them.
+TOOLS='"tools":[{"type":"function","function":{"name":"say","description":
+    "Says it.","parameters":{"type":"object","properties":{"text":{"type":"string"}}}}}]'
+image() {
+	api /chat/completions -d "{\"model\":\"$1\",\"messages\":[{\"role\":
+	    \"user\",\"content\":[{\"type\":\"text\",\"text\":\"look\"},{\"type\":
+	    \"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,$PNG\"}
+	    }]}]}"
+}
+result() {
+	api /chat/completions -d "{\"model\":\"$1\",$TOOLS,\"messages\":[{\"role\":
+	    \"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":null,
+	    \"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{
+	    \"name\":\"say\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",
+	    \"tool_call_id\":\"c1\",\"content\":\"42 apples\"}]}"
+}
+for p in "" anthropic- ollama-; do
+	chat ${p}call "pears" "$TOOLS" >"$T/call"
+	expect "${p}call: the tool is called" 0 '"name":"say"' cat "$T/call"
+	expect "${p}call: with arguments" 0 \
+	    '"arguments":"{\"text\":\"pears\"}"' cat "$T/call"
+	expect "${p}call: and an id" 0 '"id":"' \
+	    grep -o '"id":"[a-z]*_' "$T/call"
+	expect "${p}call: which is why it ends" 0 \
+	    '"finish_reason":"tool_calls"' cat "$T/call"
+	chat ${p}call "plums" "\"stream\":true,$TOOLS" >"$T/call"
+	expect "${p}call: streamed, it begins" 0 '"index":0' \
+	    grep '"name":"say"' "$T/call"
+	expect "${p}call: streamed, it goes on" 0 'plums' \
+	    grep '"tool_calls":' "$T/call"
+	expect "${p}call: streamed, it ends" 0 '"finish_reason":"tool_calls"' \
+	    cat "$T/call"
+	expect "${p}call: what the tool gave" 0 "The tool said: 42 apples" \
+	    result ${p}call
+	expect "${p}look: an image" 0 "I see 1 images of ${#PNG}" \
+	    image ${p}look
+done
+expect "a choice that the provider cannot be told" 0 "cannot be told" \
+    chat ollama-call "x" "$TOOLS,\"tool_choice\":\"required\""
+expect "it is said in OpenAI's shape, too" 0 '"type":"invalid_request_error"' \
+    chat ollama-call "x" "$TOOLS,\"tool_choice\":\"required\""
+expect "a call of tools that there are not" 0 '"code":"incomplete"' \
+    chat tools "x"
+expect "an image from elsewhere is not fetched" 0 "nothing is fetched" \
+    api /chat/completions -d '{"model":"look","messages":[{"role":"user",
+    "content":[{"type":"image_url","image_url":{"url":
+    "http://127.0.0.1/x.png"}}]}]}'
+expect "a tool that is none" 0 '"param":"tools"' \
     chat echo "x" '"tools":[{"type":"function"}]'
-expect "images are refused" 0 "no text" api /chat/completions \
-    -d '{"model":"echo","messages":[{"role":"user","content":[{"type":
-    "image_url","image_url":{"url":"data:,"}}]}]}'
 expect "temperature out of range" 0 '"param":"temperature"' \
     chat echo "x" '"temperature":3'
 expect "no JSON" 0 "status 400" api /chat/completions -d '{"model":'

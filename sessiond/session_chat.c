@@ -3,46 +3,13 @@
 
 #include "history.h"
 #include "log.h"
-#include "session_local.h"
+#include "session_chat.h"
 
 #define HISTORY_MAX_BYTES	(9u << 20)	/* with the prompt under 10 MiB */
 #define LLM_QUEUE_MAX_BYTES	(15u << 20)	/* under CHAN_QUEUE_MAX_BYTES */
 #define DELTA_MAX_BYTES		16000		/* text of one delta */
-#define WHOLE_MAX_MESSAGES	4096		/* of one c_chat */
 #define FLAG_NOSTORE		0x01		/* c_prompt.flags */
 
-struct chat {
-	uint8_t			 conv[CONV_LEN];	/* zeros: new */
-	bool			 nostore;
-	char			 asked[NAME_MAX_BYTES + 1];
-	uint32_t		 max_tokens, temperature, top_p; /* 0: not set */
-	struct options		*options;	/* NULL: none */
-	struct buf		 prompt;
-	uint8_t			 mac[HASH_LEN];	/* of its message */
-	struct buf		 proof;		/* its signature, or empty */
-	struct history		 history;
-	bool			 history_done;
-	struct llm		*llm;			/* NULL: not there yet */
-	char			 model[NAME_MAX_BYTES + 1];
-	bool			 started;		/* the llmproxy has it */
-	bool			 cancelled;
-	bool			 waits;		/* the question, for the system prompt */
-	bool			 stored;		/* the question */
-	uint64_t		 question;
-	struct buf		 answer;
-	uint8_t			 held_kind;
-	struct buf		 held;			/* of a delta: chat_flush() */
-	/* The outcome, once ended; code 0 is an end, others an error. */
-	bool			 ended;
-	uint8_t			 finish;
-	uint32_t		 prompt_tokens;
-	uint32_t		 completion_tokens;
-	uint16_t		 code;
-	char			 text[513];
-	char			 hint[257];
-	bool			 put;		/* the answer, to the vault */
-	uint64_t		 number;	/* the answer's, once stored */
-};
 
 void
 chat_free(struct chat *c)
@@ -148,8 +115,8 @@ stop_llm(const struct req *r)
 		(void)chan_send(c->llm->chan, MSG_sl_cancel, &m, -1);
 }
 
-static void
-end_with_error(struct session *s, struct req *r, enum err code,
+void
+chat_fail(struct session *s, struct req *r, enum err code,
     const char *text, const char *hint)
 {
 	struct chat *c = r->chat;
@@ -183,9 +150,8 @@ send_text(struct chan *llm, uint32_t rid, uint8_t kind, struct bytes text)
 	return 0;
 }
 
-/* With the channel and the history there, the whole conversation goes out. */
-static void
-start(struct session *s, struct req *r)
+void
+chat_start(struct session *s, struct req *r)
 {
 	struct chat *c = r->chat;
 	struct m_sl_chat m = { .req = r->rid };
@@ -198,11 +164,12 @@ start(struct session *s, struct req *r)
 		history_set_system(&c->history, buf_bytes(&c->options->system));
 	if (chan_queued(c->llm->chan) + c->history.bytes + c->prompt.n >
 	    LLM_QUEUE_MAX_BYTES) {
-		end_with_error(s, r, ERR_OVERLOADED,
+		chat_fail(s, r, ERR_OVERLOADED,
 		    "too much is waiting for the model", "try again later");
 		return;
 	}
-	m.messages = c->history.n + 1 + (c->history.system.n > 0);
+	m.messages = c->history.n + (c->history.system.n > 0) +
+	    (c->whole ? 0 : 1);
 	m.max_tokens = c->max_tokens;
 	m.temperature = c->temperature;
 	m.top_p = c->top_p;
@@ -215,11 +182,11 @@ start(struct session *s, struct req *r)
 		if (rv == 0)
 			rv = send_text(c->llm->chan, r->rid, p->kind,
 			    buf_bytes(&p->text));
-	if (rv == 0)
+	if (rv == 0 && !c->whole)
 		rv = send_text(c->llm->chan, r->rid, KIND_USER,
 		    buf_bytes(&c->prompt));
 	/* On failure the channel's end follows: chat_llm_lost(). */
-	if (rv == 0) {
+	if (rv == 0 && !fallback_waits(c)) {
 		history_free(&c->history);
 		if (!c->waits)
 			buf_free(&c->prompt);
@@ -254,7 +221,7 @@ acceptable(struct session *s, const struct m_c_prompt *m,
 	return true;
 }
 
-static struct chat *
+struct chat *
 chat_new(struct bytes model, struct bytes prompt)
 {
 	struct chat *c;
@@ -282,15 +249,14 @@ is_new(const struct chat *c)
 	return memcmp(c->conv, zeros, CONV_LEN) == 0;
 }
 
-/* The channel for the model that is asked for, now or when the vault answers. */
-static void
-find_model(struct session *s, struct req *r)
+void
+chat_find_model(struct session *s, struct req *r, const char *model)
 {
 	struct m_sv_open_model om = { .req = r->rid,
-	    .model = bytes_str(r->chat->asked) };
+	    .model = bytes_str(model) };
 	struct chat *c = r->chat;
 
-	if ((c->llm = llm_find(s, c->asked)) == NULL)
+	if ((c->llm = llm_find(s, model)) == NULL)
 		session_vault(s, MSG_sv_open_model, &om);
 	else
 		(void)strlcpy(c->model, c->llm->alias, sizeof(c->model));
@@ -350,10 +316,10 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 		memcpy(rd.conv, c->conv, sizeof(rd.conv));
 		session_vault(s, MSG_sv_read, &rd);
 	}
-	find_model(s, r);
+	chat_find_model(s, r, c->asked);
 	if (!c->nostore)
 		store(s, r);
-	start(s, r);
+	chat_start(s, r);
 }
 
 void
@@ -364,92 +330,6 @@ chat_sign(struct session *s, const struct m_c_sign *m)
 	s->sign_req = m->req;
 	if (s->sign.err)
 		fatalx("no memory");
-}
-
-/* ---- a conversation that the client keeps -------------------------------- */
-
-/* Take the next message; false when they do not hold together. */
-static bool
-next_message(struct rd *in, uint8_t *kind, struct bytes *text)
-{
-	*kind = rd_u8(in);
-	*text = rd_v32(in, TEXT_MAX_BYTES);
-	return !in->err && *kind >= KIND_USER && *kind <= KIND_SYSTEM &&
-	    text->n > 0 && bytes_utf8(*text);
-}
-
-/*
- * The last of the messages, which must be the user's; system prompts come
- * before all others.  Why they will not do, or NULL.
- */
-static const char *
-check_messages(struct bytes messages, struct bytes *last)
-{
-	struct rd in = rd_of(messages);
-	uint8_t kind = 0;
-	size_t n = 0;
-	bool talk = false;
-
-	while (in.n > 0) {
-		if (!next_message(&in, &kind, last))
-			return "a message is empty, or not text in UTF-8";
-		if (kind == KIND_SYSTEM && talk)
-			return "a system prompt stands behind other messages";
-		talk = kind != KIND_SYSTEM;
-		if (++n > WHOLE_MAX_MESSAGES)
-			return "there are too many messages";
-	}
-	return kind == KIND_USER ? NULL : "the last message is not the user's";
-}
-
-/* All but the last of the messages become the history. */
-static void
-take_messages(struct chat *c, struct bytes messages)
-{
-	struct rd in = rd_of(messages);
-	struct bytes text;
-	struct buf copy;
-	uint8_t kind;
-
-	while (next_message(&in, &kind, &text) && in.n > 0) {
-		buf_init(&copy, TEXT_MAX_BYTES);
-		buf_put(&copy, text.p, text.n);
-		if (copy.err)
-			fatalx("no memory");
-		history_append(&c->history, kind, &copy);
-	}
-}
-
-void
-chat_whole(struct session *s, const struct m_c_chat *m)
-{
-	struct bytes last = { NULL, 0 };
-	const char *why = check_messages(m->messages, &last);
-	struct req *r;
-	struct chat *c;
-
-	if (why == NULL)
-		why = params_bad(m->temperature, m->top_p);
-	if (why != NULL) {
-		session_error(s, m->req, ERR_BAD, why, "");
-		return;
-	}
-	if (m->messages.n > s->max_prompt) {
-		session_error(s, m->req, ERR_LIMIT, "the conversation is too "
-		    "long", "shorten it");
-		return;
-	}
-	if ((r = req_new(s, m->req, REQ_CHAT)) == NULL)
-		return;
-	c = r->chat = chat_new(m->model, last);
-	take_messages(c, m->messages);
-	c->nostore = c->history_done = true;
-	c->max_tokens = m->max_tokens;
-	c->temperature = m->temperature;
-	c->top_p = m->top_p;
-	shaping_begin(s, r);
-	find_model(s, r);
-	start(s, r);
 }
 
 bool
@@ -489,7 +369,7 @@ chat_truncate(struct session *s, struct req *r)
 	if (c->ended)
 		return;
 	stop_llm(r);
-	end_with_error(s, r, c->started ? ERR_TRUNCATED : ERR_OVERLOADED,
+	chat_fail(s, r, c->started ? ERR_TRUNCATED : ERR_OVERLOADED,
 	    "the server is stopping", c->started && !c->nostore ?
 	    "what came until here is kept" : "ask again later");
 }
@@ -517,7 +397,7 @@ chat_history(struct session *s, struct req *r)
 	history_take(&c->history, h->kind, &r->text);
 	if (c->history.bytes + c->prompt.n > HISTORY_MAX_BYTES) {
 		history_free(&c->history);
-		end_with_error(s, r, ERR_LIMIT, "the conversation is too long",
+		chat_fail(s, r, ERR_LIMIT, "the conversation is too long",
 		    "start a new one");
 	}
 }
@@ -526,7 +406,7 @@ void
 chat_history_done(struct session *s, struct req *r)
 {
 	r->chat->history_done = true;
-	start(s, r);
+	chat_start(s, r);
 }
 
 void
@@ -546,7 +426,7 @@ chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m)
 	if (c->waits) {
 		c->waits = false;
 		put(s, r, KIND_USER);
-		if (c->started)
+		if (c->started && !fallback_waits(c))
 			buf_free(&c->prompt);
 		return;
 	}
@@ -570,7 +450,7 @@ chat_refused(struct session *s, struct req *r)
 bool
 chat_wants_default(const struct req *r)
 {
-	return r->chat->asked[0] == '\0';
+	return r->chat->asked[0] == '\0' && !r->chat->fell_back;
 }
 
 void
@@ -582,7 +462,7 @@ chat_opened(struct session *s, struct req *r, struct llm *llm)
 		return;
 	c->llm = llm;
 	(void)strlcpy(c->model, llm->alias, sizeof(c->model));
-	start(s, r);
+	chat_start(s, r);
 }
 
 void
@@ -590,11 +470,12 @@ chat_llm_lost(struct session *s, struct req *r, const struct llm *llm)
 {
 	struct chat *c = r->chat;
 
-	if (c->llm != llm)
+	if (c->llm != llm || (!c->ended && fallback_take(s, r, ERR_UPSTREAM,
+	    "its proxy failed")))
 		return;
 	c->llm = NULL;
 	if (!c->ended)
-		end_with_error(s, r, ERR_UPSTREAM, "the model server's proxy "
+		chat_fail(s, r, ERR_UPSTREAM, "the model server's proxy "
 		    "failed", "try again");
 }
 
@@ -630,6 +511,17 @@ say(struct session *s, struct req *r, uint8_t kind, struct bytes text)
 		fatalx("no memory");
 }
 
+void
+chat_said(struct chat *c)
+{
+	if (c->some)
+		return;
+	c->some = true;
+	history_free(&c->history);
+	if (!c->waits)
+		buf_free(&c->prompt);
+}
+
 int
 chat_delta(struct session *s, struct req *r, const struct llm *llm,
     const struct m_ls_delta *m)
@@ -640,10 +532,11 @@ chat_delta(struct session *s, struct req *r, const struct llm *llm,
 		return -1;
 	if (c->ended || m->text.n == 0)
 		return 0;
+	chat_said(c);
 	if (m->kind == 0 && !c->nostore) {
 		if (m->text.n > TEXT_MAX_BYTES - c->answer.n) {
 			stop_llm(r);
-			end_with_error(s, r, ERR_TRUNCATED,
+			chat_fail(s, r, ERR_TRUNCATED,
 			    "the answer is too long",
 			    "what came until here is kept");
 			return 0;
@@ -685,7 +578,7 @@ chat_error(struct session *s, struct req *r, const struct llm *llm,
 	    msg_text(text, sizeof(text), m->text) == -1 ||
 	    msg_text(hint, sizeof(hint), m->hint) == -1)
 		return -1;
-	if (!c->ended)
-		end_with_error(s, r, m->code, text, hint);
+	if (!c->ended && !fallback_take(s, r, m->code, text))
+		chat_fail(s, r, m->code, text, hint);
 	return 0;
 }

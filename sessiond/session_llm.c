@@ -67,7 +67,8 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 	struct llm *l = arg;
 	struct session *s = l->s;
 	uint32_t rid = m->type == MSG_ls_delta ? m->u.ls_delta.req :
-	    m->type == MSG_ls_end ? m->u.ls_end.req : m->u.ls_error.req;
+	    m->type == MSG_ls_end ? m->u.ls_end.req :
+	    m->type == MSG_ls_tool ? m->u.ls_tool.req : m->u.ls_error.req;
 	struct req *r = req_by_rid(s, rid);
 	int rv = 0;
 
@@ -78,6 +79,8 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 		;		/* its last words after a cancel or an error */
 	else if (m->type == MSG_ls_delta)
 		rv = chat_delta(s, r, l, &m->u.ls_delta);
+	else if (m->type == MSG_ls_tool)
+		rv = chat_tool(s, r, l, &m->u.ls_tool);
 	else if (m->type == MSG_ls_end)
 		rv = chat_end(s, r, l, &m->u.ls_end);
 	else
@@ -92,11 +95,12 @@ on_msg(struct chan *c, struct msg *m, void *arg)
 struct llm *
 llm_opened(struct session *s, struct msg *m, bool is_default)
 {
-	char alias[NAME_MAX_BYTES + 1];
+	char alias[NAME_MAX_BYTES + 1], fallback[NAME_MAX_BYTES + 1];
 	struct llm *l;
 
 	if (msg_text(alias, sizeof(alias), m->u.vs_open_model.model) == -1 ||
-	    alias[0] == '\0')
+	    msg_text(fallback, sizeof(fallback),
+	    m->u.vs_open_model.fallback) == -1 || alias[0] == '\0')
 		return NULL;
 	/* Two prompts may have asked at once: the first channel serves both. */
 	if ((l = llm_find(s, alias)) == NULL) {
@@ -109,6 +113,7 @@ llm_opened(struct session *s, struct msg *m, bool is_default)
 		m->fd = -1;
 		TAILQ_INSERT_TAIL(&s->llms, l, link);
 	}
+	(void)strlcpy(l->fallback, fallback, sizeof(l->fallback));
 	l->is_default |= is_default;
 	return l;
 }

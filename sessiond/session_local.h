@@ -5,6 +5,8 @@
  *	session_io.c	the client's socket
  *	session_shape.c	when what is sent to the client leaves
  *	session_chat.c	c_prompt, c_chat and c_cancel
+ *	session_whole.c	a conversation that the client keeps
+ *	session_fallback.c	another model in place of one that failed
  *	session_opts.c	c_options
  *	session_llm.c	the channels to llmproxies
  *	session_read.c	c_list, c_show, c_models; messages read from storage
@@ -56,6 +58,7 @@ struct llm {
 	struct session		*s;
 	struct chan		*chan;
 	char			 alias[NAME_MAX_BYTES + 1];
+	char			 fallback[NAME_MAX_BYTES + 1];	/* "" for none */
 	bool			 is_default;	/* was asked for as "" */
 };
 
@@ -229,6 +232,8 @@ void chat_llm_lost(struct session *s, struct req *r, const struct llm *llm);
 /* From the llmproxy; -1 when this request is not its. */
 int chat_delta(struct session *s, struct req *r, const struct llm *llm,
     const struct m_ls_delta *m);
+int chat_tool(struct session *s, struct req *r, const struct llm *llm,
+    const struct m_ls_tool *m);
 int chat_end(struct session *s, struct req *r, const struct llm *llm,
     const struct m_ls_end *m);
 int chat_error(struct session *s, struct req *r, const struct llm *llm,

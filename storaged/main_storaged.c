@@ -38,10 +38,31 @@ take_model(struct vault *v, const struct m_ctl_model *m)
 	mo = &list[(*n)++];
 	mo->provider = m->provider;
 	mo->is_default = m->is_default != 0;
+	memset(&mo->budget, 0, sizeof(mo->budget));
 	if (msg_text(mo->alias, sizeof(mo->alias), m->alias) == -1 ||
+	    msg_text(mo->fallback, sizeof(mo->fallback), m->fallback) == -1 ||
 	    msg_text(mo->provider_name, sizeof(mo->provider_name),
 	    m->provider_name) == -1)
 		fatalx("a model's name is too long");
+}
+
+/* Of the model that came last, or of all of them. */
+static void
+take_budget(struct vault *v, const struct m_ctl_budget *m)
+{
+	struct model *list = v->coming != NULL ? v->coming : v->models;
+	size_t n = v->coming != NULL ? v->ncoming : v->nmodels;
+	struct budget b = { m->requests_minute, m->tokens_day,
+	    m->tokens_month };
+
+	if (m->model.n == 0 && v->coming != NULL)
+		v->coming_budget = b;
+	else if (m->model.n == 0)
+		v->budget = b;
+	else if (n > 0 && bytes_eq(m->model, bytes_str(list[n - 1].alias)))
+		list[n - 1].budget = b;
+	else
+		fatalx("a budget of an unknown model");
 }
 
 static void
@@ -60,6 +81,7 @@ on_reloaded(void)
 		fatalx("a reload ends that did not begin");
 	memcpy(vault->models, vault->coming, sizeof(vault->models));
 	vault->nmodels = vault->ncoming;
+	vault->budget = vault->coming_budget;
 	free(vault->coming);
 	vault->coming = NULL;
 }
@@ -92,6 +114,9 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		break;
 	case MSG_ctl_model:
 		take_model(v, &m->u.ctl_model);
+		break;
+	case MSG_ctl_budget:
+		take_budget(v, &m->u.ctl_budget);
 		break;
 	case MSG_ctl_certs:
 		v->has_client_ca = m->u.ctl_certs.has_ca != 0;

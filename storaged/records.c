@@ -333,6 +333,30 @@ decode_tomb(struct rd *r, void *p)
 }
 
 static void
+encode_tally(struct buf *b, const void *p)
+{
+	const struct rec_tally *t = p;
+
+	put_text(b, t->model, sizeof(t->model));
+	buf_u32(b, t->day);
+	buf_u64(b, t->day_tokens);
+	buf_u64(b, t->month_tokens);
+}
+
+static void
+decode_tally(struct rd *r, void *p)
+{
+	struct rec_tally *t = p;
+
+	get_text(r, t->model, sizeof(t->model));
+	t->day = rd_u32(r);
+	t->day_tokens = rd_u64(r);
+	t->month_tokens = rd_u64(r);
+	if (t->day_tokens > t->month_tokens)
+		r->err = true;
+}
+
+static void
 encode_mset(struct buf *b, const void *p)
 {
 	const struct rec_mset *m = p;
@@ -380,6 +404,8 @@ static const struct kind kind_backoff = { REC_BACKOFF, 1 + HASH_LEN,
     sizeof(struct rec_backoff), encode_backoff, decode_backoff };
 static const struct kind kind_tomb = { REC_TOMB, 1 + REC_ID,
     sizeof(struct rec_tomb), encode_tomb, decode_tomb };
+static const struct kind kind_tally = { REC_TALLY, 1 + REC_ID + HASH_LEN,
+    sizeof(struct rec_tally), encode_tally, decode_tally };
 static const struct kind kind_mset = { REC_MSET, 1,
     sizeof(struct rec_mset), encode_mset, decode_mset };
 
@@ -417,6 +443,7 @@ meta_encode(const struct kind *k, struct buf *frame, const void *rec)
 		struct rec_invite	invite;
 		struct rec_backoff	backoff;
 		struct rec_tomb		tomb;
+		struct rec_tally	tally;
 		struct rec_mset		mset;
 	} check = { 0 };
 	int rv;
@@ -613,6 +640,20 @@ rec_open_tomb(struct rec_tomb *t, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value)
 {
 	return meta_open(&kind_tomb, t, version, b->meta, key, value);
+}
+
+int
+rec_seal_tally(struct buf *out, const struct seal_bundle *b, struct bytes key,
+    uint64_t version, const struct rec_tally *t)
+{
+	return meta_seal(&kind_tally, out, b->meta, key, version, t);
+}
+
+int
+rec_open_tally(struct rec_tally *t, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value)
+{
+	return meta_open(&kind_tally, t, version, b->meta, key, value);
 }
 
 int

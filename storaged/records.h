@@ -123,7 +123,18 @@ struct rec_tomb {
 	uint64_t	deleted_us;
 };
 
-/* H: the state of all heads, users, keys, invites, failures, deletions. */
+/*
+ * Q: what a user has used of a model, in the UTC day that is named and in the
+ * month of that day.
+ */
+struct rec_tally {
+	char		model[REC_MODEL_MAX + 1];	/* "": of all others */
+	uint32_t	day;		/* days since 1970 */
+	uint64_t	day_tokens;	/* at most month_tokens */
+	uint64_t	month_tokens;
+};
+
+/* H: the state of all heads, users, keys, invites, failures, deletions, tallies. */
 struct rec_mset {
 	uint64_t	n;		/* counts commits; never falls */
 	uint8_t		mset[REC_HASH];
@@ -153,6 +164,8 @@ int rec_seal_backoff(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_backoff *k);
 int rec_seal_tomb(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_tomb *t);
+int rec_seal_tally(struct buf *out, const struct seal_bundle *b,
+    struct bytes key, uint64_t version, const struct rec_tally *t);
 int rec_seal_mset(struct buf *out, const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_mset *m);
 
@@ -177,6 +190,8 @@ int rec_open_backoff(struct rec_backoff *k, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_tomb(struct rec_tomb *t, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
+int rec_open_tally(struct rec_tally *t, uint64_t *version,
+    const struct seal_bundle *b, struct bytes key, struct bytes value);
 int rec_open_mset(struct rec_mset *m, uint64_t *version,
     const struct seal_bundle *b, struct bytes key, struct bytes value);
 
@@ -197,7 +212,7 @@ void mset_element(uint8_t e[REC_HASH], const struct seal_bundle *b,
 void mset_add_element(uint8_t mset[REC_HASH], const uint8_t e[REC_HASH]);
 void mset_sub_element(uint8_t mset[REC_HASH], const uint8_t e[REC_HASH]);
 /*
- * The same for a U, K, k, I, B or X record, so that an old one (a revoked key
+ * The same for a U, K, k, I, B, X or Q record, so that an old one (a revoked key
  * that was active, an old password, a used invite, a forgotten failure) cannot be
  * put back: its content is bound to its
  * version by its own encryption.

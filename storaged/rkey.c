@@ -174,6 +174,21 @@ rec_key_tomb(const uint8_t conv[REC_ID])
 }
 
 struct rec_key
+rec_key_tally(const struct seal_bundle *b, const uint8_t uid[REC_ID],
+    const char *model)
+{
+	struct rec_key k = rec_prefix_id(REC_TALLY, uid), prf;
+	struct buf name = BUF_INIT(256);
+
+	buf_put(&name, uid, REC_ID);
+	buf_put(&name, model, strlen(model));
+	prf = key_prf(b, REC_TALLY, buf_bytes(&name));
+	buf_free(&name);
+	key_add(&k, prf.p + 1, HASH_LEN);
+	return k;
+}
+
+struct rec_key
 rec_key_mset(void)
 {
 	return rec_prefix(REC_MSET);
@@ -268,5 +283,16 @@ rec_parse_tomb(struct bytes key, uint8_t conv[REC_ID])
 	struct rd r = key_reader(key, REC_TOMB);
 
 	rd_copy(&r, conv, REC_ID);
+	return key_done(&r);
+}
+
+int
+rec_parse_tally(struct bytes key, uint8_t uid[REC_ID],
+    uint8_t model[HASH_LEN])
+{
+	struct rd r = key_reader(key, REC_TALLY);
+
+	rd_copy(&r, uid, REC_ID);
+	rd_copy(&r, model, HASH_LEN);
 	return key_done(&r);
 }

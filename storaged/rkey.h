@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "kdf.h"
 #include "password.h"
 #include "seal.h"
 
@@ -29,6 +30,7 @@ enum {
 	REC_INVITE = 'I',	/* PRF("I" | id)[32] */
 	REC_BACKOFF = 'B',	/* PRF("B" | subject)[32] */
 	REC_TOMB = 'X',		/* conv[16] */
+	REC_TALLY = 'Q',	/* uid[16] PRF("Q" | uid | model)[32] */
 	REC_MSET = 'H',		/* nothing */
 	REC_BUNDLE = 'R'	/* be32(generation) */
 };
@@ -70,12 +72,14 @@ struct rec_key rec_key_msg(const uint8_t conv[REC_ID], uint64_t number,
 struct rec_key rec_key_data(const uint8_t uid[REC_ID],
     const uint8_t conv[REC_ID]);
 struct rec_key rec_key_tomb(const uint8_t conv[REC_ID]);
+struct rec_key rec_key_tally(const struct seal_bundle *b,
+    const uint8_t uid[REC_ID], const char *model);
 struct rec_key rec_key_mset(void);
 struct rec_key rec_key_bundle(uint32_t gen);
 
 /*
  * For scans.  The beginning of all keys of a kind, or of all of a kind that
- * belong to one id (uid for k, C, L and D; conv for M).
+ * belong to one id (uid for k, C, L, D and Q; conv for M).
  */
 struct rec_key rec_prefix(uint8_t kind);
 struct rec_key rec_prefix_id(uint8_t kind, const uint8_t id[REC_ID]);
@@ -97,5 +101,7 @@ int rec_parse_msg(struct bytes key, uint8_t conv[REC_ID], uint64_t *number,
 int rec_parse_data(struct bytes key, uint8_t uid[REC_ID],
     uint8_t conv[REC_ID]);
 int rec_parse_tomb(struct bytes key, uint8_t conv[REC_ID]);
+int rec_parse_tally(struct bytes key, uint8_t uid[REC_ID],
+    uint8_t model[HASH_LEN]);
 
 #endif

@@ -33,6 +33,7 @@
  *	vault_turn.c	turning the epoch
  *	vault_rotate.c	... to another storage key
  *	vault_llm.c	grants to llmproxies, their reports
+ *	vault_budget.c	what users may ask and have used
  *	vault_admin.c	cloisterctl
  *	vault_setting.c	one user's record, changed for it
  *	vault_rights.c	a user's limits and models
@@ -82,6 +83,8 @@
 #define VAULT_FAILS_MAX		4096	/* names and sources remembered */
 #define VAULT_INVITES_MAX	1000
 #define VAULT_MODELS_MAX	64
+#define VAULT_TALLIES_MAX	128	/* of a user; then all others together */
+#define VAULT_ASKED_MAX		256	/* requests of one llmproxy */
 #define VAULT_DKS		1024	/* data keys in memory */
 #define VAULT_TICKETS		4096	/* tickets, of all users */
 #define VAULT_TICKETS_USER	64	/* of one */
@@ -114,6 +117,13 @@ struct user {
 	size_t			 nconvs;
 	uint64_t		 nmessages;	/* in them */
 	size_t			 nchanges;	/* of its conversations */
+	LIST_HEAD(, tally)	 tallies;	/* vault_budget.c */
+	size_t			 ntallies;
+	unsigned		 counting;	/* of them, being written */
+	struct minute {
+		uint64_t	 since_ms;
+		unsigned	 requests;
+	}			 minute;	/* of all models */
 };
 
 /*
@@ -126,6 +136,13 @@ struct enrolled {
 	uint64_t		 version;
 	uint8_t			 state;		/* REC_KEY_* */
 	uint8_t			 message[HASH_LEN];	/* H(message SPKI) */
+};
+
+/* What may be asked: of a user by the configuration; 0: no limit. */
+struct budget {
+	uint32_t		 requests_minute;
+	uint64_t		 tokens_day;
+	uint64_t		 tokens_month;
 };
 
 struct change;
@@ -318,6 +335,18 @@ struct model {
 	bool	is_default;
 	char	alias[65];
 	char	provider_name[65];
+	char	fallback[65];		/* "" for none */
+	struct budget budget;		/* of each user, of this model */
+};
+
+/* A request that an llmproxy asked about, until it says what came of it. */
+struct llm_ask {
+	LIST_ENTRY(llm_ask)	 link;
+	uint64_t		 id;
+	uint64_t		 n;
+	uint8_t			 uid[REC_ID];
+	char			 model[65];
+	bool			 refused;
 };
 
 /*
@@ -415,8 +444,10 @@ struct vault {
 	uint8_t			 policy;	/* REC_POLICY_*, not DEFAULT */
 	struct model		 models[VAULT_MODELS_MAX];
 	size_t			 nmodels;
+	struct budget		 budget;	/* of each user, of all models */
 	struct model		*coming;	/* of a reload, or NULL */
 	size_t			 ncoming;
+	struct budget		 coming_budget;
 
 	/* links */
 	struct engine		*engine;
@@ -425,6 +456,8 @@ struct vault {
 	struct chan		*hasher;
 	struct chan		*llm[ROLE_MAX_PROVIDERS];
 	int			 nllm;
+	LIST_HEAD(, llm_ask)	 asked[ROLE_MAX_PROVIDERS];
+	unsigned		 nasked[ROLE_MAX_PROVIDERS];
 	struct health		 health[ROLE_MAX_PROVIDERS];
 	uint8_t			 host_hash[32];	/* of the host key's SPKI */
 
@@ -1057,6 +1090,41 @@ void llm_open(struct worker *w, const struct m_sv_open_model *m);
 /* N is gone: no more answers for it. */
 void llm_revoke(struct vault *v, uint64_t n);
 
+/* Forget what every llmproxy has asked. */
+void llm_free(struct vault *v);
+
+/* ---- vault_budget.c ----------------------------------------------------- */
+
+/* Why a request is refused, and until when. */
+struct refusal {
+	char	text[160];
+	char	hint[160];
+};
+/*
+ * Whether u may ask this model now; it counts as a request then.  What is under
+ * way is not counted in tokens yet.
+ */
+bool budget_may(struct vault *v, struct user *u, const struct model *m,
+    struct refusal *why);
+/* Count tokens that were used of a model; durable soon after. */
+void budget_count(struct vault *v, struct user *u, const char *model,
+    uint64_t tokens);
+/* What u has used of all models today and this month (UTC). */
+void budget_used(const struct user *u, uint64_t *day, uint64_t *month);
+/* ... and its requests of this minute. */
+unsigned budget_requests(const struct user *u);
+/* At start: a Q record.  -1 when it is nobody's. */
+int budget_load(struct vault *v, struct bytes key, const struct rec_tally *t,
+    uint64_t version);
+/*
+ * u is being removed: nothing more is counted, and this takes its tallies out of
+ * the store, as part of ops, and of the multiset.  u->counting is 0.
+ */
+void budget_erase(struct user *u, struct wbatch *ops);
+void budget_account_erased(const struct vault *v, const struct user *u,
+    uint8_t mset[REC_HASH]);
+/* Free what memory has of u's. */
+void budget_free(struct user *u);
 /* ---- vault_status.c ----------------------------------------------------- */
 
 /* lv_health, of this provider's llmproxy. */

@@ -107,6 +107,12 @@ limit_default(const struct vault *v, enum limit l)
 		return v->max_messages;
 	case LIMIT_RETENTION:
 		return v->retention_days;
+	case LIMIT_REQUESTS:
+		return v->budget.requests_minute;
+	case LIMIT_TOKENS_DAY:
+		return v->budget.tokens_day;
+	case LIMIT_TOKENS_MONTH:
+		return v->budget.tokens_month;
 	default:
 		return 0;
 	}

@@ -380,6 +380,20 @@ row_tomb(struct walk *w, const struct kv_row *row)
 	return 0;
 }
 
+static int
+row_tally(struct walk *w, const struct kv_row *row)
+{
+	struct rec_tally rec;
+	uint64_t version;
+
+	if (rec_open_tally(&rec, &version, &w->v->keys->bundle, row->key,
+	    row->value) != 0 ||
+	    budget_load(w->v, row->key, &rec, version) == -1)
+		return bad_row(w, row);
+	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
+	return 0;
+}
+
 int
 vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 {
@@ -396,7 +410,9 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	    walk(&w, REC_INVITE, row_invite) == -1 ||
 	    walk(&w, REC_BACKOFF, row_backoff) == -1 ||
 	    walk(&w, REC_HEAD, row_head) == -1 ||
-	    walk(&w, REC_TOMB, row_tomb) == -1 || vault_judge(v, &w.found) == -1)
+	    walk(&w, REC_TOMB, row_tomb) == -1 ||
+	    walk(&w, REC_TALLY, row_tally) == -1 ||
+	    vault_judge(v, &w.found) == -1)
 		return -1;
 	a->n = v->h.n;
 	mset_root(a->root, &v->keys->bundle, &v->h);

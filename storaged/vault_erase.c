@@ -73,6 +73,7 @@ account_user(void *arg, uint8_t mset[REC_HASH])
 
 	mset_sub_record(mset, &e->v->keys->bundle, rec_bytes(&e->ukey),
 	    e->u->version);
+	budget_account_erased(e->v, e->u, mset);
 }
 
 static void
@@ -92,6 +93,7 @@ static void
 remove_record(struct erase *e)
 {
 	wb_del(&e->commit.ops, rec_bytes(&e->ukey));
+	budget_erase(e->u, &e->commit.ops);
 	write_ops(e, account_user, on_user_gone);
 }
 
@@ -238,8 +240,8 @@ erase_more(struct erase *e)
 		return;
 	if (e->failed)
 		erase_end(e, false);
-	else if (e->u->nconvs > 0 || e->u->nchanges > 0)
-		/* Messages of ended sessions that are still being stored. */
+	else if (e->u->nconvs > 0 || e->u->nchanges > 0 || e->u->counting > 0)
+		/* Messages and tallies that are still being stored. */
 		v->erase_timer = loop_timer_new(v->loop, WAIT_MS, on_wait, e);
 	else
 		remove_keys(e);

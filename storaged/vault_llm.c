@@ -103,6 +103,8 @@ llm_open(struct worker *w, const struct m_sv_open_model *m)
 	grant.user = bytes_str(w->user->name);
 	grant.model = bytes_str(mo->alias);
 	answer.model = grant.model;
+	if (model_granted(w->user, mo->fallback))
+		answer.fallback = bytes_str(mo->fallback);
 	if (chan_send(v->llm[mo->provider], MSG_vl_grant, &grant,
 	    pair[1]) == -1 ||
 	    chan_send(w->sess, MSG_vs_open_model, &answer, pair[0]) == -1)
@@ -143,12 +145,12 @@ model_revoke(struct vault *v, const struct user *u, const struct model *mo)
 }
 
 static void
-usage(struct vault *v, const struct m_lv_usage *m)
+usage(struct vault *v, const struct llm_ask *a, const struct m_lv_usage *m)
 {
-	struct worker *w = worker_find(v, m->n);
-	char model[65], sent[65], answer[65];
+	struct worker *w = worker_find(v, a->n);
+	struct user *u = user_by_uid(v, a->uid);
+	char sent[65], answer[65];
 
-	(void)msg_text(model, sizeof(model), m->model);
 	hex_encode(sent, m->sent_hash, sizeof(m->sent_hash));
 	hex_encode(answer, m->answer_hash, sizeof(m->answer_hash));
 	if (w != NULL)
@@ -156,10 +158,58 @@ usage(struct vault *v, const struct m_lv_usage *m)
 	v->answers++;
 	v->prompt_tokens += m->prompt_tokens;
 	v->completion_tokens += m->completion_tokens;
+	if (u != NULL)
+		budget_count(v, u, a->model, (uint64_t)m->prompt_tokens +
+		    m->completion_tokens);
 	log_info("usage [%llu] %s: request %u to %s, finish %u, %u and %u "
-	    "tokens, sent %s, answer %s", (unsigned long long)m->n,
-	    w != NULL && w->user != NULL ? w->user->name : "-", m->req, model,
-	    m->finish, m->prompt_tokens, m->completion_tokens, sent, answer);
+	    "tokens%s, sent %s, answer %s", (unsigned long long)a->n,
+	    u != NULL ? u->name : "-", m->req, a->model,
+	    m->finish, m->prompt_tokens, m->completion_tokens,
+	    m->estimated != 0 ? " (estimated)" : "", sent, answer);
+}
+
+static int
+llm_index(const struct vault *v, const struct chan *c)
+{
+	for (int i = 0; i < v->nllm; i++)
+		if (v->llm[i] == c)
+			return i;
+	fatalx("a link of no llmproxy");
+}
+
+static struct llm_ask *
+asked_find(struct vault *v, int i, uint64_t id)
+{
+	struct llm_ask *a;
+
+	LIST_FOREACH(a, &v->asked[i], link)
+		if (a->id == id)
+			break;
+	return a;
+}
+
+static void
+asked_free(struct vault *v, int i, struct llm_ask *a)
+{
+	LIST_REMOVE(a, link);
+	v->nasked[i]--;
+	free(a);
+}
+
+static void
+forget_asked(struct vault *v, int i)
+{
+	struct llm_ask *a;
+
+	while ((a = LIST_FIRST(&v->asked[i])) != NULL)
+		asked_free(v, i, a);
+}
+
+void
+llm_free(struct vault *v)
+{
+	for (int i = 0; i < ROLE_MAX_PROVIDERS; i++)
+		forget_asked(v, i);
 }
 
 /*
@@ -167,40 +217,113 @@ usage(struct vault *v, const struct m_lv_usage *m)
  * that there has been such a session can be said.
  */
 static bool
-has_grant(struct vault *v, const struct chan *c, uint64_t n)
+has_grant(struct vault *v, int i, uint64_t n)
 {
 	const struct worker *w = worker_find(v, n);
 
 	if (w == NULL)
 		return n <= v->last_n;
-	for (int i = 0; i < ROLE_MAX_PROVIDERS; i++)
-		if (v->llm[i] == c && (w->granted & 1u << i) != 0)
-			return true;
-	return false;
+	return (w->granted & 1u << i) != 0;
+}
+
+/* Whether this request may be made; what is wrong with it else. */
+static uint16_t
+may(struct vault *v, int i, struct llm_ask *a, struct refusal *why)
+{
+	struct worker *w = worker_find(v, a->n);
+	const struct model *m = model_find(v, bytes_str(a->model));
+
+	if (w == NULL || w->user == NULL) {
+		(void)strlcpy(why->text, "the session has ended",
+		    sizeof(why->text));
+		return ERR_INTERNAL;
+	}
+	memcpy(a->uid, w->user->uid, sizeof(a->uid));
+	/* A reload may have taken it out since it was opened. */
+	if (a->model[0] == '\0' || m == NULL || m->provider != i) {
+		(void)strlcpy(why->text, "there is no such model any more",
+		    sizeof(why->text));
+		return ERR_NO_MODEL;
+	}
+	if (!model_granted(w->user, a->model)) {
+		(void)strlcpy(why->text, "you may not use this model any more",
+		    sizeof(why->text));
+		return ERR_MODEL_DENIED;
+	}
+	return budget_may(v, w->user, m, why) ? 0 : ERR_LIMIT;
+}
+
+/* An llmproxy has a request; false when it may not even ask. */
+static const char *
+ask(struct vault *v, int i, const struct m_lv_ask *m)
+{
+	struct m_vl_may answer = { .id = m->id };
+	struct refusal why = { "", "" };
+	struct llm_ask *a;
+
+	if (!has_grant(v, i, m->n))
+		return "a question of a session that it was not granted";
+	if (asked_find(v, i, m->id) != NULL || v->nasked[i] >= VAULT_ASKED_MAX)
+		return "a question twice, or too many";
+	if ((a = calloc(1, sizeof(*a))) == NULL)
+		fatal("calloc");
+	a->id = m->id;
+	a->n = m->n;
+	(void)msg_text(a->model, sizeof(a->model), m->model);
+	LIST_INSERT_HEAD(&v->asked[i], a, link);
+	v->nasked[i]++;
+	answer.code = may(v, i, a, &why);
+	a->refused = answer.code != 0;
+	answer.text = bytes_str(why.text);
+	answer.hint = bytes_str(why.hint);
+	if (answer.code == ERR_LIMIT)
+		log_info("session %llu model %s: %s",
+		    (unsigned long long)a->n, a->model, why.text);
+	if (chan_send(v->llm[i], MSG_vl_may, &answer, -1) == -1)
+		log_warn("an llmproxy is gone");
+	return NULL;
+}
+
+/* What became of a request that it asked about. */
+static const char *
+take_usage(struct vault *v, int i, const struct m_lv_usage *m)
+{
+	struct llm_ask *a = asked_find(v, i, m->id);
+
+	if (a == NULL || a->n != m->n)
+		return "usage of a request that it did not ask about";
+	if (!a->refused)
+		usage(v, a, m);
+	asked_free(v, i, a);
+	return NULL;
 }
 
 void
 vault_on_llm(struct chan *c, struct msg *m, void *arg)
 {
 	struct vault *v = arg;
+	int i = llm_index(v, c);
 	struct m_vl_welcome welcome;
+	const char *why = NULL;
 
-	if (m->type == MSG_lv_health) {
-		for (int i = 0; i < v->nllm; i++)
-			if (v->llm[i] == c)
-				health_take(&v->health[i], &m->u.lv_health);
-		return;
+	switch (m->type) {
+	case MSG_lv_ask:
+		why = ask(v, i, &m->u.lv_ask);
+		break;
+	case MSG_lv_usage:
+		why = take_usage(v, i, &m->u.lv_usage);
+		break;
+	case MSG_lv_health:
+		health_take(&v->health[i], &m->u.lv_health);
+		break;
+	default:
+		/* Grants and questions of its predecessor ended with it. */
+		forget_asked(v, i);
+		welcome.generation = m->u.lv_hello.generation;
+		if (chan_send(c, MSG_vl_welcome, &welcome, -1) == -1)
+			log_warn("an llmproxy is gone");
+		break;
 	}
-	if (m->type == MSG_lv_usage) {
-		if (has_grant(v, c, m->u.lv_usage.n))
-			usage(v, &m->u.lv_usage);
-		else
-			role_link_lost(c, "usage of a session that it was "
-			    "not granted", v);
-		return;
-	}
-	/* Grants of its predecessor ended with it. */
-	welcome.generation = m->u.lv_hello.generation;
-	if (chan_send(c, MSG_vl_welcome, &welcome, -1) == -1)
-		log_warn("an llmproxy is gone");
+	if (why != NULL)
+		role_link_lost(c, why, v);
 }

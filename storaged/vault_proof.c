@@ -110,7 +110,8 @@ proof_usage(struct worker *w, const struct m_lv_usage *m)
 {
 	struct asked *a = find(w, m->req);
 
-	if (a == NULL || a->reported)
+	/* One that failed may have been asked of another model. */
+	if (a == NULL || (a->reported && a->finish != FINISH_ERROR))
 		return;
 	a->reported = true;
 	a->finish = m->finish;

@@ -240,6 +240,33 @@ admin_model_list(struct admin *a, const struct m_av_model_list *m)
 	admin_end(a, true, "%zu models", a->v->nmodels);
 }
 
+/* What of a limit is used now. */
+static uint64_t
+used(const struct user *u, enum limit l)
+{
+	uint64_t day, month;
+
+	budget_used(u, &day, &month);
+	switch (l) {
+	case LIMIT_SESSIONS:
+		return u->live;
+	case LIMIT_CONVERSATIONS:
+		return u->nconvs;
+	case LIMIT_MESSAGES:
+		return u->nmessages;
+	case LIMIT_REQUESTS:
+		return budget_requests(u);
+	case LIMIT_TOKENS_DAY:
+		return day;
+	case LIMIT_TOKENS_MONTH:
+		return month;
+	case LIMIT_RETENTION:
+	case LIMITS:
+		break;
+	}
+	return 0;
+}
+
 /* ---- one user --------------------------------------------------------------- */
 
 void
@@ -260,7 +287,7 @@ admin_user_show(struct admin *a, const struct m_av_user_show *m)
 	admin_send(a, MSG_va_account, &row);
 	for (enum limit i = 0; i < LIMITS; i++) {
 		limit = (struct m_va_limit){ .value = u->limit[i],
-		    .deflt = limit_default(a->v, i),
+		    .deflt = limit_default(a->v, i), .used = used(u, i),
 		    .name = bytes_str(limit_decls[i].name) };
 		admin_send(a, MSG_va_limit, &limit);
 	}

@@ -65,6 +65,7 @@ vault_free(struct vault *v)
 	free(v->convs);
 	while ((u = LIST_FIRST(&v->users)) != NULL) {
 		LIST_REMOVE(u, link);
+		budget_free(u);
 		free(u->grants);
 		free(u);
 	}
@@ -72,6 +73,7 @@ vault_free(struct vault *v)
 		LIST_REMOVE(e, link);
 		free(e);
 	}
+	llm_free(v);
 	hash_free(v);
 	invites_free(v);
 	backoff_free(v);
@@ -135,6 +137,7 @@ user_remove(struct vault *v, struct user *u)
 	free(u->grants);
 	LIST_REMOVE(u, link);
 	v->nusers--;
+	budget_free(u);
 	freezero(u, sizeof(*u));
 }
 

@@ -135,7 +135,8 @@ static void
 take_record(struct verify *f, const struct kv_row *row)
 {
 	static const char others[] = { REC_USER, REC_KEY, REC_USERKEY,
-	    REC_INVITE, REC_BACKOFF, REC_TOMB, REC_MSET, REC_BUNDLE };
+	    REC_INVITE, REC_BACKOFF, REC_TOMB,
+	    REC_TALLY, REC_MSET, REC_BUNDLE };
 	char hex[2 * 40 + 1];
 	size_t n = row->key.n < 40 ? row->key.n : 40;
 

@@ -7,7 +7,8 @@
 "ctl_upstream 0104 CTL AB CONF|RELOAD u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
 "ctl_model 0105 CTL AB CONF|RELOAD u8 u8 u32 u32 u32 text<=64 text<=256 "
-    "text<=64 text<=16384",
+    "text<=64 text<=16384 text<=64",
+"ctl_budget 01a8 CTL AB CONF|RELOAD text<=64 u32 u64 u64",
 "ctl_go 0106 CTL AB CONF",
 "ctl_running 0107 CTL BA CONF",
 "ctl_stop 0108 CTL AB CONF|RUN",
@@ -113,7 +114,9 @@
 "vl_grant 0d03 VAULT_LLM AB UP fd u64 text<=64 text<=64",
 "vl_revoke 0d04 VAULT_LLM AB UP u64",
 "lv_health 0d68 VAULT_LLM BA UP u16 text<=160",
-"lv_usage 0d05 VAULT_LLM BA UP u64 u32 u8 u32 u32 =32 =32 text<=64",
+"lv_usage 0d05 VAULT_LLM BA UP u64 u64 u32 u8 u8 u32 u32 =32 =32 text<=64",
+"lv_ask 0da8 VAULT_LLM BA UP u64 u64 text<=64",
+"vl_may 0da9 VAULT_LLM AB UP u64 u16 text<=512 text<=256",
 /* A llmproxy, B connector */
 "lc_hello 0e01 LLM_CONN AB UP u32",
 "cl_welcome 0e02 LLM_CONN BA UP u32",
@@ -145,7 +148,7 @@
 "vs_data 0f0e SESS_VAULT BA LIVE u32 <=32768",
 "vs_done 0f0f SESS_VAULT BA LIVE u32 <=64",
 "vs_error 0f10 SESS_VAULT BA LIVE|ENROL|FACTOR u32 u16 text<=512 text<=256",
-"vs_open_model 0f11 SESS_VAULT BA LIVE fd u32 text<=64",
+"vs_open_model 0f11 SESS_VAULT BA LIVE fd u32 text<=64 text<=64",
 "vs_stop 0f60 SESS_VAULT BA LIVE|ENROL|FACTOR u32",
 "sv_delete 0f70 SESS_VAULT AB LIVE u32 =16",
 "sv_rename 0f71 SESS_VAULT AB LIVE u32 =16 text<=256",
@@ -173,6 +176,7 @@
 "sl_cancel 1004 SESS_LLM AB UP u32",
 "ls_delta 1005 SESS_LLM BA UP u32 u8 text<=16000",
 "ls_end 1006 SESS_LLM BA UP u32 u8 u32 u32",
+"ls_tool 10a8 SESS_LLM BA UP u32 u16 text<=128 text<=128 text<=16000",
 "ls_error 1007 SESS_LLM BA UP u32 u16 text<=512 text<=256",
 /* A cloisterctl, B vault */
 "av_user_add 1101 ADMIN AB IDLE text<=64",
@@ -191,7 +195,7 @@
 "av_model_set 116b ADMIN AB IDLE u8 text<=64 text<=64",
 "va_model 116d ADMIN BA BUSY u8 u8 text<=64 text<=64",
 "va_account 116f ADMIN BA BUSY u8 u8 u8 u8 u64 u32 u32 u32 u64 text<=64",
-"va_limit 1161 ADMIN BA BUSY u64 u64 text<=64",
+"va_limit 1161 ADMIN BA BUSY u64 u64 u64 text<=64",
 "av_user_state 1138 ADMIN AB IDLE u8 text<=64",
 "av_key_list 1139 ADMIN AB IDLE text<=64",
 "av_key_revoke 113a ADMIN AB IDLE text<=64 text<=64",
@@ -275,6 +279,8 @@
 "s_stored 8102 APP BA OPEN u32 =16 u64 u64",
 "s_delta 8103 APP BA OPEN u32 u8 text<=16000",
 "s_end 8104 APP BA OPEN u32 u8 u32 u32 =16 u64 u64 text<=64",
+"s_tool 81a9 APP BA OPEN u32 u16 text<=128 text<=128 text<=16000",
+"s_fallback 81a8 APP BA OPEN u32 text<=64 text<=64 text<=512",
 "s_error 8105 APP BA OPEN u32 u16 text<=512 text<=256",
 "s_conv 8106 APP BA OPEN u32 =16 u64 u64 text<=256",
 "s_msg 8107 APP BA OPEN u32 u64 u8 u8 u64 u32 u32 text<=64 text<=1048576 "

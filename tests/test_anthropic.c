@@ -61,8 +61,27 @@ test_complete(void **state)
 		    WIRE_COMPLETE, WIRE_F_STOP, "yes", "hm", 25, 15, 0, false },
 		{ START EV("content_block_start", ",\"index\":0,"
 		    "\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\","
-		    "\"name\":\"f\",\"input\":{}}") REASON("tool_use") STOP,
-		    WIRE_COMPLETE, WIRE_F_TOOL_CALLS, "", "", 25, 15, 0, true },
+		    "\"name\":\"f\",\"input\":{}}") EV("content_block_delta",
+		    ",\"index\":0,\"delta\":{\"type\":\"input_json_delta\","
+		    "\"partial_json\":\"\"}") EV("content_block_delta",
+		    ",\"index\":0,\"delta\":{\"type\":\"input_json_delta\","
+		    "\"partial_json\":\"{\\\"a\"}") EV("content_block_delta",
+		    ",\"index\":0,\"delta\":{\"type\":\"input_json_delta\","
+		    "\"partial_json\":\"\\\":1}\"}") EV("content_block_start",
+		    ",\"index\":1,\"content_block\":{\"type\":\"tool_use\","
+		    "\"id\":\"u\",\"name\":\"g\",\"input\":{}}")
+		    REASON("tool_use") STOP,
+		    WIRE_COMPLETE, WIRE_F_TOOL_CALLS, "",
+		    "[0 t f][0  ]{\"a[0  ]\":1}[1 u g]", 25, 15, 0, true },
+		{ START EV("content_block_delta", ",\"index\":0,\"delta\":{"
+		    "\"type\":\"input_json_delta\",\"partial_json\":\"1\"}"),
+		    WIRE_FAILED, WIRE_F_NONE, "", "", 25, 1, WIRE_E_PROTOCOL,
+		    false },
+		{ "{\"type\":\"message\",\"content\":[{\"type\":\"tool_use\","
+		    "\"id\":\"t\",\"name\":\"f\",\"input\":{\"a\":[1]}}],"
+		    "\"stop_reason\":\"tool_use\"}", WIRE_COMPLETE,
+		    WIRE_F_TOOL_CALLS, "", "[0 t f]{\"a\":[1]}", -1, -1, 0,
+		    true },
 		/* What a cache did counts as sent. */
 		{ EV("message_start", ",\"message\":{\"content\":[],\"usage\":"
 		    "{\"input_tokens\":1,\"cache_creation_input_tokens\":20,"
@@ -160,50 +179,103 @@ test_errors(void **state)
 static void
 test_request(void **state)
 {
-	struct wire_msg m[] = {
-		{ WIRE_SYSTEM, bytes_str("be\nkind") },
-		{ WIRE_USER, bytes_str("\"") },
-		{ WIRE_ASSISTANT, bytes_str("a") },
-		{ WIRE_USER, bytes_str("b") },
+	struct item m[] = {
+		{ .kind = KIND_SYSTEM, .text = bytes_str("be\nkind") },
+		{ .kind = KIND_USER, .text = bytes_str("\"") },
+		{ .kind = KIND_ASSISTANT, .text = bytes_str("a") },
+		{ .kind = KIND_USER, .text = bytes_str("b") },
 	};
-	struct wire_req r = { .model = "m", .msgs = m, .nmsgs = 4,
+	struct wire_req r = { .model = "m", .items = m, .nitems = 4,
 	    .context = 99 };
 	struct buf out = BUF_INIT(4096);
+	const char *why;
 
 	(void)state;
-	assert_int_equal(wire_request(&out, TYPE, &r), 0);
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"max_tokens\":8192,"
 	    "\"messages\":[{\"role\":\"user\",\"content\":\"\\\"\"},"
 	    "{\"role\":\"assistant\",\"content\":\"a\"},{\"role\":\"user\","
 	    "\"content\":\"b\"}],\"stream\":true,\"system\":\"be\\nkind\"}");
 	buf_reset(&out);
-	r.msgs = m + 1;
-	r.nmsgs = 1;
+	r.items = m + 1;
+	r.nitems = 1;
 	r.max_tokens = 5;
 	r.temperature = 501;
 	r.top_p = 901;
-	assert_int_equal(wire_request(&out, TYPE, &r), 0);
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"max_tokens\":5,"
 	    "\"messages\":[{\"role\":\"user\",\"content\":\"\\\"\"}],"
 	    "\"stream\":true,\"temperature\":0.5,\"top_p\":0.9}");
 	buf_reset(&out);
 	/* Several system prompts: the model's own, then the user's. */
-	m[1].role = WIRE_SYSTEM;
-	r.msgs = m;
-	r.nmsgs = 4;
-	assert_int_equal(wire_request(&out, TYPE, &r), 0);
+	m[1].kind = KIND_SYSTEM;
+	r.items = m;
+	r.nitems = 4;
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
 	buf_u8(&out, 0);
 	assert_non_null(strstr((char *)out.p, "\"system\":[{\"type\":\"text\","
 	    "\"text\":\"be\\nkind\"},{\"type\":\"text\",\"text\":"
 	    "\"\\\"\"}]"));
-	m[1].role = WIRE_USER;
+	m[1].kind = KIND_USER;
 	buf_reset(&out);
 	m[0].text = bytes_of("a\0b", 3);
-	r.msgs = m;
-	r.nmsgs = 4;
-	assert_int_equal(wire_request(&out, TYPE, &r), -1);
+	r.items = m;
+	r.nitems = 4;
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), -1);
+	assert_int_equal(out.n, 0);
+	buf_free(&out);
+}
+
+/* Images, tools, calls and results, as the protocol of this provider has them. */
+static void
+test_items(void **state)
+{
+	struct item it[] = {
+		{ .kind = KIND_SYSTEM, .text = bytes_str("s") },
+		{ .kind = ITEM_TOOL, .name = bytes_str("f"),
+		    .about = bytes_str("finds"), .text = bytes_str(
+		    "{\"type\":\"object\",\"required\":[]}") },
+		{ .kind = ITEM_TOOL, .name = bytes_str("g") },
+		{ .kind = ITEM_CHOICE, .how = ITEM_REQUIRED,
+		    .several = ITEM_NO },
+		{ .kind = KIND_USER, .text = bytes_str("what?") },
+		{ .kind = ITEM_IMAGE, .how = ITEM_JPEG,
+		    .text = bytes_str("abc") },
+		{ .kind = KIND_ASSISTANT },
+		{ .kind = ITEM_CALL, .id = bytes_str("c1"),
+		    .name = bytes_str("f"), .text = bytes_str("{\"a\":1}") },
+		{ .kind = ITEM_RESULT, .id = bytes_str("c1"),
+		    .text = bytes_str("a cat") },
+	};
+	struct wire_req r = { .model = "m", .items = it, .nitems = 9 };
+	struct buf out = BUF_INIT(4096);
+	const char *why;
+
+	(void)state;
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
+	buf_u8(&out, 0);
+	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"max_tokens\":8192,"
+	    "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+	    "\"text\":\"what?\"},{\"type\":\"image\",\"source\":{\"type\":"
+	    "\"base64\",\"media_type\":\"image/jpeg\",\"data\":\"YWJj\"}}]},"
+	    "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\","
+	    "\"id\":\"c1\",\"name\":\"f\",\"input\":{\"a\":1}}]},"
+	    "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+	    "\"tool_use_id\":\"c1\",\"content\":\"a cat\"}]}],\"stream\":true,"
+	    "\"system\":\"s\",\"tools\":[{\"name\":\"f\",\"input_schema\":{"
+	    "\"type\":\"object\",\"required\":[]},\"description\":\"finds\"},"
+	    "{\"name\":\"g\",\"input_schema\":{\"type\":\"object\"}}],"
+	    "\"tool_choice\":{\"type\":\"any\",\"disable_parallel_tool_use\":"
+	    "true}}");
+	buf_reset(&out);
+	it[7].text = bytes_str("7");	/* arguments are an object's */
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), -1);
+	it[7].text = bytes_str("");
+	it[1].text = bytes_str("{");
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), -1);
+	assert_non_null(strstr(why, "schema"));
 	assert_int_equal(out.n, 0);
 	buf_free(&out);
 }
@@ -216,6 +288,7 @@ main(void)
 		cmocka_unit_test(test_incomplete),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_items),
 	};
 
 	jsonin_init();

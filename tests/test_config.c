@@ -88,13 +88,14 @@ static const char good[] =
     "model fast { provider = b upstream = 'org/m:1' max_tokens = 9\n"
     "  temperature = 0.7 }\n"
     "model slow { provider = a upstream = x system = \"a\\nb\"\n"
-    "  default = true }\n"
+    "  default = true fallback = fast tokens_per_day = 5000000000 }\n"
     "provider a { url = 'https://api.example.org/v1/' key_file = '/k'\n"
     "  ca_file = '/ca' connect_timeout = 3 }\n"
     "provider b { url = 'http://[::1]' }\n"
     "provider c { url = 'http://localhost:81/x/y' user = '7100'\n"
     "  type = ollama }\n"
-    "limits { max_connections = 7 spare_workers = 0 }\n";
+    "limits { max_connections = 7 spare_workers = 0\n"
+    "  requests_per_minute = 30 tokens_per_month = 9 }\n";
 
 static void
 test_good(void **state)
@@ -162,6 +163,12 @@ test_good(void **state)
 	assert_int_equal(c.limits.max_connections, 7);
 	assert_int_equal(c.limits.spare_workers, 0);
 	assert_int_equal(c.limits.login_grace, 20);
+	assert_null(c.models[0].fallback);
+	assert_string_equal(c.models[1].fallback, "fast");
+	assert_true(c.models[1].budget.tokens_day == 5000000000);
+	assert_int_equal(c.models[1].budget.requests_minute, 0);
+	assert_int_equal(c.budget.requests_minute, 30);
+	assert_true(c.budget.tokens_month == 9 && c.budget.tokens_day == 0);
 	assert_ptr_equal(config_model_find(&c, ""), &c.models[1]);
 	assert_ptr_equal(config_model_find(&c, "fast"), &c.models[0]);
 	assert_null(config_model_find(&c, "fas"));
@@ -219,6 +226,16 @@ static const struct mistake {
 	    "max_prompt" },
 	{ HEAD PROV MODEL "limits {\n max_prompt = 1048577\n}", 5,
 	    "max_prompt" },
+	{ HEAD PROV MODEL "limits {\n tokens_per_day = -1\n}", 5,
+	    "tokens_per_day" },
+	{ HEAD PROV MODEL "limits {\n requests_per_minute = 1000001\n}", 5,
+	    "requests_per_minute" },
+	{ HEAD PROV "model m { provider = p\n upstream = u\n"
+	    " fallback = m }\n", 5, "another model" },
+	{ HEAD PROV "model m { provider = p\n upstream = u\n"
+	    " fallback = n }\n", 5, "another model" },
+	{ HEAD PROV "model m { provider = p\n upstream = u\n"
+	    " fallback = '' }\n", 5, "1 to 64 bytes" },
 	{ HEAD PROV MODEL MODEL, 4, "m" },
 	{ HEAD PROV PROV MODEL, 3, "p" },
 	{ HEAD PROV MODEL "log_level = info\nlog_level = info\n", 5,

@@ -271,8 +271,8 @@ test_shares(void **state)
 {
 	static char big[1 << 20];
 	struct chan *c[64], *d;
+	struct m_lv_usage u;
 	struct answer a;
-	struct msg m;
 
 	(void)state;
 	for (int i = 0; i < 8; i++) {
@@ -291,7 +291,7 @@ test_shares(void **state)
 	for (int i = 0; i < 9; i++)
 		chan_free(c[i]);
 	for (int i = 0; i < 65; i++)
-		expect(fx.vault, &m, MSG_lv_usage);
+		next_usage(&u);
 	/* Text that is announced and does not come. */
 	memset(big, 'a', sizeof(big));
 	for (int i = 0; i < 7; i++) {
@@ -319,6 +319,52 @@ test_shares(void **state)
 	for (int i = 0; i < 64; i++)
 		chan_free(c[i]);
 	chan_free(d);
+}
+
+/* The vault says no; what was asked is counted all the same, as nothing. */
+static void
+test_budget(void **state)
+{
+	struct chan *c = grant("echo");
+	struct m_lv_usage u;
+	struct answer a;
+
+	(void)state;
+	refusal = "your tokens are used up";
+	ask(c, 1, "x");
+	answer(c, 1, &a);
+	assert_int_equal(a.code, ERR_LIMIT);
+	assert_string_equal(a.error, refusal);
+	assert_string_equal(a.hint, "again tomorrow");
+	usage(FINISH_ERROR, &u);
+	assert_int_equal(u.prompt_tokens + u.completion_tokens, 0);
+	refusal = NULL;
+	ask(c, 1, "once more");
+	answer(c, 1, &a);
+	assert_string_equal(a.text, "once more");
+	usage(FINISH_STOP, &u);
+	assert_int_equal(u.estimated, 0);
+	chan_free(c);
+}
+
+/* Who leaves before the provider has counted has used something, too. */
+static void
+test_estimated(void **state)
+{
+	struct chan *c = grant("stall");
+	struct m_lv_usage u;
+	struct msg m;
+	size_t n;
+
+	(void)state;
+	ask(c, 1, "sixteen bytes ..");
+	expect(c, &m, MSG_ls_delta);
+	n = m.u.ls_delta.text.n;
+	chan_free(c);
+	usage(FINISH_CANCELLED, &u);
+	assert_int_equal(u.estimated, 1);
+	assert_int_equal(u.prompt_tokens, 4);
+	assert_true(u.completion_tokens >= (n + 3) / 4);
 }
 
 static void
@@ -367,11 +413,13 @@ test_llmproxy_restart(void **state)
 	chan_free(fx.ctl_llm);
 	/* A grant for the dead one must not reach its successor. */
 	c = grant("echo");
+	fx.serving = false;
 	start_llm();
 	expect(fx.vault, &m, MSG_lv_hello);
 	/* Nor what was said to one that died before it heard its welcome. */
 	assert_int_equal(chan_send(fx.vault, MSG_vl_welcome, &stale, -1), 0);
 	assert_int_equal(chan_send(fx.vault, MSG_vl_welcome, &welcome, -1), 0);
+	fx.serving = true;
 	expect_eof(c);
 	one("echo", "after", &a, 1);
 	assert_string_equal(a.text, "after");
@@ -407,6 +455,10 @@ test_timeouts(void **state)
 	one("stall", "x", &a, 4);
 	assert_int_equal(a.code, 12);
 	assert_non_null(strstr(a.error, "nothing for 1 second"));
+	/* Not what the connection may take: it stands. */
+	one("mute", "x", &a, 5);
+	assert_int_equal(a.code, 4);
+	assert_non_null(strstr(a.error, "begin to answer within 1 second"));
 	stop();
 }
 
@@ -580,6 +632,9 @@ main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shares, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_budget, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_estimated, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_connector_restart, setup,
 		    teardown),

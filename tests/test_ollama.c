@@ -31,8 +31,15 @@ test_complete(void **state)
 		    TEXT("yes") DONE("stop"), WIRE_COMPLETE, WIRE_F_STOP, "yes",
 		    "hm", 26, 298, 0, false },
 		{ LINE("\"content\":null,\"tool_calls\":[{\"function\":{}}]",
-		    "\"done\":false") DONE("stop"), WIRE_COMPLETE, WIRE_F_STOP,
-		    "", "", 26, 298, 0, true },
+		    "\"done\":false") DONE("stop"), WIRE_COMPLETE,
+		    WIRE_F_TOOL_CALLS, "", "[0  ]", 26, 298, 0, true },
+		{ LINE("\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":"
+		    "\"f\",\"arguments\":{\"a\":1}}}]", "\"done\":false")
+		    LINE("\"content\":\"\",\"tool_calls\":[{\"id\":\"x\","
+		    "\"function\":{\"name\":\"g\",\"arguments\":{}}}]",
+		    "\"done\":false") DONE("stop"), WIRE_COMPLETE,
+		    WIRE_F_TOOL_CALLS, "", "[0  f]{\"a\":1}[1 x g]{}", 26, 298,
+		    0, true },
 		/* Blank lines, CRLF, a last line without an end. */
 		{ "\n\r\n" TEXT("a") "  \n{\"message\":{\"content\":\"b\"},"
 		    "\"done\":true,\"done_reason\":\"stop\"}", WIRE_COMPLETE,
@@ -116,15 +123,16 @@ test_errors(void **state)
 static void
 test_request(void **state)
 {
-	struct wire_msg m[] = {
-		{ WIRE_SYSTEM, bytes_str("s") },
-		{ WIRE_USER, bytes_str("u") },
+	struct item m[] = {
+		{ .kind = KIND_SYSTEM, .text = bytes_str("s") },
+		{ .kind = KIND_USER, .text = bytes_str("u") },
 	};
-	struct wire_req r = { .model = "m", .msgs = m, .nmsgs = 2 };
+	struct wire_req r = { .model = "m", .items = m, .nitems = 2 };
 	struct buf out = BUF_INIT(4096);
+	const char *why;
 
 	(void)state;
-	assert_int_equal(wire_request(&out, TYPE, &r), 0);
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"messages\":["
 	    "{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\","
@@ -135,14 +143,60 @@ test_request(void **state)
 	r.context = 4096;
 	r.temperature = 501;
 	r.top_p = 901;
-	assert_int_equal(wire_request(&out, TYPE, &r), 0);
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
 	buf_u8(&out, 0);
 	assert_non_null(strstr((char *)out.p, "\"options\":{\"num_predict\":5,"
 	    "\"num_ctx\":4096,\"temperature\":0.5,\"top_p\":0.9}"));
 	buf_reset(&out);
 	m[1].text = bytes_of("\xff", 1);
-	assert_int_equal(wire_request(&out, TYPE, &r), -1);
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), -1);
 	assert_int_equal(out.n, 0);
+	buf_free(&out);
+}
+
+/* Images, tools, calls and results, as the protocol of this provider has them. */
+static void
+test_items(void **state)
+{
+	struct item it[] = {
+		{ .kind = ITEM_TOOL, .name = bytes_str("f"),
+		    .text = bytes_str("{\"type\":\"object\"}") },
+		{ .kind = ITEM_CHOICE, .how = ITEM_AUTO },
+		{ .kind = KIND_USER, .text = bytes_str("what ") },
+		{ .kind = ITEM_IMAGE, .how = ITEM_GIF, .text = bytes_str("abc") },
+		{ .kind = ITEM_PART, .text = bytes_str("is it?") },
+		{ .kind = KIND_ASSISTANT },
+		{ .kind = ITEM_CALL, .id = bytes_str("c1"),
+		    .name = bytes_str("f"), .text = bytes_str("{\"a\":1}") },
+		{ .kind = ITEM_RESULT, .id = bytes_str("c1"),
+		    .text = bytes_str("a cat") },
+	};
+	struct wire_req r = { .model = "m", .items = it, .nitems = 8 };
+	struct buf out = BUF_INIT(4096);
+	const char *why;
+
+	(void)state;
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
+	buf_u8(&out, 0);
+	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"messages\":["
+	    "{\"role\":\"user\",\"content\":\"what is it?\",\"images\":["
+	    "\"YWJj\"]},{\"role\":\"assistant\",\"content\":\"\","
+	    "\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{"
+	    "\"a\":1}}}]},{\"role\":\"tool\",\"content\":\"a cat\","
+	    "\"tool_name\":\"f\"}],\"stream\":true,\"truncate\":false,"
+	    "\"shift\":false,\"options\":{},\"tools\":[{\"type\":\"function\","
+	    "\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\"}"
+	    "}}]}");
+	buf_reset(&out);
+	/* What it cannot be told is refused, not left out. */
+	it[1].how = ITEM_REQUIRED;
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), -1);
+	assert_non_null(strstr(why, "cannot be told"));
+	assert_int_equal(out.n, 0);
+	it[1].how = ITEM_NONE;
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
+	buf_u8(&out, 0);
+	assert_null(strstr((char *)out.p, "\"tools\""));
 	buf_free(&out);
 }
 
@@ -155,6 +209,7 @@ main(void)
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_items),
 	};
 
 	jsonin_init();

@@ -86,7 +86,37 @@ test_reasoning_and_tools(void **state)
 		    false },
 		{ CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{}}]", "null")
 		    CHUNK("", "\"tool_calls\"") DONE, WIRE_COMPLETE,
-		    WIRE_F_TOOL_CALLS, "", "", -1, -1, 0, true },
+		    WIRE_F_TOOL_CALLS, "", "[0  ]", -1, -1, 0, true },
+		{ CHUNK("\"tool_calls\":[{\"index\":1,\"id\":\"c1\",\"type\":"
+		    "\"function\",\"function\":{\"name\":\"f\",\"arguments\":"
+		    "\"\"}}]", "null") CHUNK("\"tool_calls\":[{\"index\":1,"
+		    "\"function\":{\"arguments\":\"{\\\"a\\\":\"}}]", "null")
+		    CHUNK("\"tool_calls\":[{\"index\":1,\"id\":null,"
+		    "\"function\":{\"arguments\":\"1}\"}}]", "null")
+		    CHUNK("", "\"tool_calls\"") DONE, WIRE_COMPLETE,
+		    WIRE_F_TOOL_CALLS, "", "[1 c1 f][1  ]{\"a\":[1  ]1}", -1, -1,
+		    0, true },
+		/* Not streamed: the place in the list counts. */
+		{ "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":["
+		    "{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":"
+		    "\"{}\"}},{\"id\":\"b\",\"function\":{\"name\":\"g\"}}]},"
+		    "\"finish_reason\":\"tool_calls\"}]}", WIRE_COMPLETE,
+		    WIRE_F_TOOL_CALLS, "", "[0 a f]{}[1 b g]", -1, -1, 0, true },
+		{ CHUNK("\"tool_calls\":[{\"index\":128,\"function\":{}}]",
+		    "null"), WIRE_FAILED, WIRE_F_NONE, "", "", -1, -1,
+		    WIRE_E_PROTOCOL, false },
+		{ CHUNK("\"tool_calls\":[{\"index\":-1,\"function\":{}}]",
+		    "null"), WIRE_FAILED, WIRE_F_NONE, "", "", -1, -1,
+		    WIRE_E_PROTOCOL, false },
+		{ CHUNK("\"tool_calls\":[{\"id\":7,\"function\":{}}]", "null"),
+		    WIRE_FAILED, WIRE_F_NONE, "", "", -1, -1, WIRE_E_PROTOCOL,
+		    false },
+		{ CHUNK("\"tool_calls\":[{\"function\":{\"arguments\":{}}}]",
+		    "null"), WIRE_FAILED, WIRE_F_NONE, "", "", -1, -1,
+		    WIRE_E_PROTOCOL, false },
+		{ CHUNK("\"tool_calls\":[{\"function\":{\"arguments\":"
+		    "\"\\u0000\"}}]", "null"), WIRE_FAILED, WIRE_F_NONE, "", "",
+		    -1, -1, WIRE_E_PROTOCOL, false },
 		{ CHUNK("\"function_call\":{}", "\"function_call\""),
 		    WIRE_COMPLETE, WIRE_F_FUNCTION_CALL, "", "", -1, -1, 0,
 		    true },
@@ -448,16 +478,17 @@ test_retry_after(void **state)
 static void
 test_request(void **state)
 {
-	struct wire_msg m[] = {
-		{ WIRE_SYSTEM, bytes_str("be\nkind") },
-		{ WIRE_USER, bytes_str("\"\xc3\xa4\\") },
-		{ WIRE_ASSISTANT, bytes_str("") },
+	struct item m[] = {
+		{ .kind = KIND_SYSTEM, .text = bytes_str("be\nkind") },
+		{ .kind = KIND_USER, .text = bytes_str("\"\xc3\xa4\\") },
+		{ .kind = KIND_ASSISTANT, .text = bytes_str("") },
 	};
-	struct wire_req r = { .model = "m", .msgs = m, .nmsgs = 3 };
+	struct wire_req r = { .model = "m", .items = m, .nitems = 3 };
+	const char *why;
 	struct buf out = BUF_INIT(4096), tiny = BUF_INIT(40);
 
 	(void)state;
-	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), 0);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r, &why), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"messages\":["
 	    "{\"role\":\"system\",\"content\":\"be\\nkind\"},"
@@ -465,34 +496,83 @@ test_request(void **state)
 	    "{\"role\":\"assistant\",\"content\":\"\"}],\"stream\":true,"
 	    "\"stream_options\":{\"include_usage\":true}}");
 	buf_reset(&out);
-	r.nmsgs = 0;
+	r.nitems = 0;
 	r.max_tokens = UINT32_MAX;
 	r.temperature = 701;
 	r.top_p = 1001;
-	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), 0);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r, &why), 0);
 	buf_u8(&out, 0);
 	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"messages\":[],"
 	    "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
 	    "\"max_tokens\":4294967295,\"temperature\":0.7,\"top_p\":1.0}");
 	buf_reset(&out);
 	buf_str(&out, "before");
-	r.nmsgs = 3;
+	r.nitems = 3;
 	m[1].text = bytes_of("a\0b", 3);
-	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), -1);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r, &why), -1);
 	m[1].text = bytes_of("a\xff", 2);
-	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), -1);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r, &why), -1);
 	m[1].text = bytes_of(NULL, 0);
 	r.model = "\xff";
-	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), -1);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r, &why), -1);
 	assert_int_equal(out.n, 6);
 	r.model = "m";
-	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r), 0);
+	assert_int_equal(wire_request(&out, PROVIDER_OPENAI, &r, &why), 0);
 	assert_true(out.n > 6);
 	buf_str(&tiny, "12345");
-	assert_int_equal(wire_request(&tiny, PROVIDER_OPENAI, &r), -1);
+	assert_int_equal(wire_request(&tiny, PROVIDER_OPENAI, &r, &why), -1);
 	assert_int_equal(tiny.n, 5);
 	buf_free(&out);
 	buf_free(&tiny);
+}
+
+/* Images, tools, calls and results, as the protocol of this provider has them. */
+static void
+test_items(void **state)
+{
+	struct item it[] = {
+		{ .kind = ITEM_TOOL, .how = ITEM_YES, .name = bytes_str("f"),
+		    .about = bytes_str("finds"),
+		    .text = bytes_str("{\"type\":\"object\"}") },
+		{ .kind = ITEM_TOOL, .name = bytes_str("g") },
+		{ .kind = ITEM_CHOICE, .how = ITEM_NAMED, .several = ITEM_NO,
+		    .name = bytes_str("f") },
+		{ .kind = KIND_USER },
+		{ .kind = ITEM_IMAGE, .how = ITEM_PNG, .text = bytes_str("abcd") },
+		{ .kind = ITEM_PART, .text = bytes_str("what?") },
+		{ .kind = KIND_ASSISTANT },
+		{ .kind = ITEM_CALL, .id = bytes_str("c1"),
+		    .name = bytes_str("f"), .text = bytes_str("{\"a\":1}") },
+		{ .kind = ITEM_RESULT, .id = bytes_str("c1"),
+		    .text = bytes_str("a cat") },
+	};
+	struct wire_req r = { .model = "m", .items = it, .nitems = 9 };
+	struct buf out = BUF_INIT(4096);
+	const char *why;
+
+	(void)state;
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), 0);
+	buf_u8(&out, 0);
+	assert_string_equal((char *)out.p, "{\"model\":\"m\",\"messages\":["
+	    "{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
+	    "\"image_url\":{\"url\":\"data:image/png;base64,YWJjZA==\"}},"
+	    "{\"type\":\"text\",\"text\":\"what?\"}]},"
+	    "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
+	    "{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+	    "\"arguments\":\"{\\\"a\\\":1}\"}}]},"
+	    "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"a cat\"}],"
+	    "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+	    "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+	    "\"parameters\":{\"type\":\"object\"},\"description\":\"finds\","
+	    "\"strict\":true}},{\"type\":\"function\",\"function\":{\"name\":"
+	    "\"g\",\"parameters\":{}}}],\"tool_choice\":{\"type\":\"function\","
+	    "\"function\":{\"name\":\"f\"}},\"parallel_tool_calls\":false}");
+	buf_reset(&out);
+	it[0].text = bytes_str("[]");
+	assert_int_equal(wire_request(&out, TYPE, &r, &why), -1);
+	assert_non_null(strstr(why, "schema"));
+	assert_int_equal(out.n, 0);
+	buf_free(&out);
 }
 
 static void
@@ -547,6 +627,7 @@ main(void)
 		cmocka_unit_test(test_redact),
 		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_items),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_json_nul),
 	};

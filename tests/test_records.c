@@ -182,6 +182,7 @@ WRAP(enrolled, &bundle)
 WRAP(userkey, &bundle)
 WRAP(head, &bundle)
 WRAP(list, dk)
+WRAP(tally, &bundle)
 WRAP(mset, &bundle)
 
 static void
@@ -254,6 +255,17 @@ make_list(void *p)
 }
 
 static void
+make_tally(void *p)
+{
+	struct rec_tally *t = p;
+
+	strcpy(t->model, "big");
+	t->day = 20000;
+	t->day_tokens = 7;
+	t->month_tokens = UINT64_MAX;
+}
+
+static void
 make_mset(void *p)
 {
 	struct rec_mset *m = p;
@@ -276,6 +288,8 @@ static const struct kind {
 	    open_userkey },
 	{ "head", sizeof(struct rec_head), make_head, seal_head, open_head },
 	{ "list", sizeof(struct rec_list), make_list, seal_list, open_list },
+	{ "tally", sizeof(struct rec_tally), make_tally, seal_tally,
+	    open_tally },
 	{ "mset", sizeof(struct rec_mset), make_mset, seal_mset, open_mset },
 };
 #define NKINDS	(sizeof(kinds) / sizeof(kinds[0]))
@@ -294,6 +308,8 @@ key_of(const struct kind *k, unsigned which)
 		return rec_key_head(uid, c);
 	case 'l':
 		return rec_key_list(uid, 2, c);
+	case 't':
+		return rec_key_tally(&bundle, uid, which ? "small" : "big");
 	case 'm':
 		return rec_key_mset();
 	default:

@@ -451,9 +451,11 @@ prompt(struct run *r, uint32_t req, const uint8_t *conv, uint8_t flags,
 
 /* Give the worker a channel for model; its other end is r->llm. */
 static void
-open_model(struct run *r, uint32_t rid, const char *model)
+open_model_with(struct run *r, uint32_t rid, const char *model,
+    const char *fallback)
 {
-	struct m_vs_open_model m = { .req = rid, .model = bytes_str(model) };
+	struct m_vs_open_model m = { .req = rid, .model = bytes_str(model),
+	    .fallback = bytes_str(fallback) };
 	int p[2];
 
 	assert_int_equal(chan_pair(p, true), 0);
@@ -462,6 +464,12 @@ open_model(struct run *r, uint32_t rid, const char *model)
 	chan_free(r->llm);
 	r->llm = chan_new(NULL, p[1], CH_SESS_LLM, END_B, SESS_LLM_UP, 0, NULL,
 	    NULL, NULL);
+}
+
+static void
+open_model(struct run *r, uint32_t rid, const char *model)
+{
+	open_model_with(r, rid, model, "");
 }
 
 static void
@@ -700,6 +708,98 @@ with_history(void **state)
 	client_recv(&r, MSG_s_end);
 	assert_int_equal(r.m.u.s_end.req, 2);
 	free(big);
+	end(&r);
+}
+
+static void
+llm_fails(struct run *r, uint32_t rid, enum err code)
+{
+	struct m_ls_error m = { .req = rid, .code = (uint16_t)code,
+	    .text = bytes_str("no luck"), .hint = bytes_str("") };
+
+	assert_int_equal(chan_send(r->llm, MSG_ls_error, &m, -1), 0);
+}
+
+/* A conversation of two messages until the llmproxy has it. */
+static uint32_t
+ask_with_fallback(struct run *r, uint32_t req, const char *model,
+    const char *fallback)
+{
+	uint32_t rid;
+
+	prompt(r, req, conv1, 1, model, "third");
+	from_vault_chan(r, MSG_sv_read);
+	rid = r->m.u.sv_read.req;
+	from_vault_chan(r, MSG_sv_open_model);
+	open_model_with(r, rid, model, fallback);
+	vs_msg(r, rid, 1, 1, 0, "first");
+	vs_msg(r, rid, 2, 2, 1, "second");
+	vs_done(r, rid, "");
+	from_llm_chan(r, MSG_sl_chat);
+	expect_text(r, rid, 1, "first");
+	expect_text(r, rid, 2, "second");
+	expect_text(r, rid, 1, "third");
+	return rid;
+}
+
+/* Another model gets the same conversation, before the first word, once. */
+static void
+falls_back(void **state)
+{
+	static const enum err not_for[] = { ERR_LIMIT, ERR_CONTEXT, ERR_BAD,
+	    ERR_TRUNCATED };
+	char model[8];
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	begin(&r, 0);
+	rid = ask_with_fallback(&r, 1, "m1", "m2");
+	llm_fails(&r, rid, ERR_UPSTREAM);
+	client_recv(&r, MSG_s_fallback);
+	assert_int_equal(r.m.u.s_fallback.req, 1);
+	assert_true(bytes_eq(r.m.u.s_fallback.from, bytes_str("m1")));
+	assert_true(bytes_eq(r.m.u.s_fallback.to, bytes_str("m2")));
+	assert_true(bytes_eq(r.m.u.s_fallback.text, bytes_str("no luck")));
+	from_vault_chan(&r, MSG_sv_open_model);
+	assert_int_equal(r.m.u.sv_open_model.req, rid);
+	assert_true(bytes_eq(r.m.u.sv_open_model.model, bytes_str("m2")));
+	open_model_with(&r, rid, "m2", "m3");
+	from_llm_chan(&r, MSG_sl_chat);
+	assert_int_equal(r.m.u.sl_chat.messages, 3);
+	expect_text(&r, rid, 1, "first");
+	expect_text(&r, rid, 2, "second");
+	expect_text(&r, rid, 1, "third");
+	llm_fails(&r, rid, ERR_UPSTREAM);	/* m3 is not its own fallback */
+	client_recv(&r, MSG_s_error);
+	assert_int_equal(r.m.u.s_error.code, ERR_UPSTREAM);
+	/* Not after a word, also of reasoning. */
+	rid = ask_with_fallback(&r, 2, "m4", "m2");
+	delta(&r, rid, 1, "hm");
+	llm_fails(&r, rid, ERR_UPSTREAM);
+	client_recv(&r, MSG_s_error);
+	/* Not for what another model cannot do better. */
+	for (uint32_t i = 0; i < 4; i++) {
+		(void)snprintf(model, sizeof(model), "n%u", i);
+		rid = ask_with_fallback(&r, 3 + i, model, "m2");
+		llm_fails(&r, rid, not_for[i]);
+		client_recv(&r, MSG_s_error);
+		assert_int_equal(r.m.u.s_error.code, not_for[i]);
+	}
+	/* A proxy that dies is a reason. */
+	rid = ask_with_fallback(&r, 9, "m5", "m6");
+	chan_free(r.llm);
+	r.llm = NULL;
+	client_recv(&r, MSG_s_fallback);
+	from_vault_chan(&r, MSG_sv_open_model);
+	open_model(&r, rid, "m6");
+	from_llm_chan(&r, MSG_sl_chat);
+	expect_text(&r, rid, 1, "first");
+	expect_text(&r, rid, 2, "second");
+	expect_text(&r, rid, 1, "third");
+	llm_end(&r, rid, 1);
+	client_recv(&r, MSG_s_end);
+	assert_true(bytes_eq(r.m.u.s_end.model, bytes_str("m6")));
 	end(&r);
 }
 
@@ -1898,6 +1998,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(signed_question),
 		cmocka_unit_test(slow_commit),
 		cmocka_unit_test(with_history),
+		cmocka_unit_test(falls_back),
 		cmocka_unit_test(whole_conversation),
 		cmocka_unit_test(with_options),
 		cmocka_unit_test(what_stands),

@@ -183,8 +183,9 @@ static void
 usage_without_a_grant(void **state)
 {
 	struct m_sv_open_model om = { .req = 2 };
-	struct m_lv_usage u = { .req = 2, .finish = 1, .prompt_tokens = 3,
-	    .model = bytes_str("small") };
+	struct m_lv_usage u = { .id = 1, .req = 2, .finish = 1,
+	    .prompt_tokens = 3, .model = bytes_str("small") };
+	struct m_lv_ask q = { .id = 1, .model = bytes_str("small") };
 	struct pair p;
 	struct rig r;
 	struct msg m;
@@ -193,20 +194,29 @@ usage_without_a_grant(void **state)
 	rig_new(&r);
 	user_new(&r, "alice", &alice);
 	login(&r, &p, &alice, "alice");
-	u.n = p.n;
+	u.n = q.n = p.n;
 	deadly(&r, r.llm, MSG_lv_usage, &u);
-	u.n = p.n + 1000;
-	deadly(&r, r.llm, MSG_lv_usage, &u);
+	deadly(&r, r.llm, MSG_lv_ask, &q);
+	q.n = p.n + 1000;
+	deadly(&r, r.llm, MSG_lv_ask, &q);
 	assert_int_equal(r.v->answers, 0);
 	assert_int_equal(chan_send(p.sess, MSG_sv_open_model, &om, -1), 0);
 	expect(&r, r.llm, MSG_vl_grant, &m);
 	close(m.fd);
 	expect(&r, p.sess, MSG_vs_open_model, &m);
 	close(m.fd);
-	u.n = p.n;
+	q.n = p.n;
+	assert_int_equal(chan_send(r.llm, MSG_lv_ask, &q, -1), 0);
+	expect(&r, r.llm, MSG_vl_may, &m);
+	assert_int_equal(m.u.vl_may.code, 0);
+	deadly(&r, r.llm, MSG_lv_ask, &q);
+	u.n++;
+	deadly(&r, r.llm, MSG_lv_usage, &u);
+	u.n--;
 	assert_int_equal(chan_send(r.llm, MSG_lv_usage, &u, -1), 0);
 	for (int i = 0; i < 20; i++)
 		pump(&r);
+	deadly(&r, r.llm, MSG_lv_usage, &u);
 	assert_int_equal(r.v->answers, 1);
 	assert_int_equal(r.v->prompt_tokens, 3);
 	pair_close(&p);

@@ -179,8 +179,10 @@ rig_start(struct rig *r, bool init)
 	v->nllm = 1;
 	v->max_sessions_per_user = 3;
 	v->max_prompt_bytes = 65536;
-	v->models[v->nmodels++] = (struct model){ 0, true, "small", "local" };
-	v->models[v->nmodels++] = (struct model){ 0, false, "big", "local" };
+	v->models[v->nmodels++] = (struct model){
+	    .is_default = true, .alias = "small", .provider_name = "local" };
+	v->models[v->nmodels++] = (struct model){
+	    .alias = "big", .provider_name = "local" };
 	if (rv == 0) {
 		struct m_kv_identity id;
 

@@ -41,7 +41,23 @@ on_reasoning(void *arg, struct bytes t)
 	s->calls++;
 }
 
-static const struct wire_cb cb = { on_text, on_reasoning };
+/* Calls stand in the reasoning: "[index id name]arguments". */
+static void
+on_tool(void *arg, unsigned index, struct bytes id, struct bytes name,
+    struct bytes args)
+{
+	struct seen *s = arg;
+	char head[2 * ITEM_ID_MAX + 32];
+
+	assert_true(args.n <= WIRE_DELTA_MAX && bytes_utf8(args));
+	(void)snprintf(head, sizeof(head), "[%u %.*s %.*s]", index, (int)id.n,
+	    (const char *)id.p, (int)name.n, (const char *)name.p);
+	buf_str(&s->reasoning, head);
+	buf_put(&s->reasoning, args.p, args.n);
+	s->calls++;
+}
+
+static const struct wire_cb cb = { on_text, on_reasoning, on_tool };
 
 /* What an answer must come to; the counts are -1 when not reported. */
 struct want {

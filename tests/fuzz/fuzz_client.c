@@ -125,6 +125,17 @@ fuzz_seeds(void)
 	    "\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":"
 	    "\"user\",\"content\":[{\"type\":\"text\",\"text\":\"u\"}]}],"
 	    "\"stream\":true,\"temperature\":0.5,\"max_tokens\":3,\"n\":1}"));
+	fuzz_seed((uint8_t[]){ C_SERVE }, 1, bytes_str("{\"model\":\"m\","
+	    "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+	    "\"image_url\",\"image_url\":{\"url\":"
+	    "\"data:image/png;base64,YWJj\"}},{\"type\":\"text\",\"text\":"
+	    "\"u\"}]},{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\","
+	    "\"type\":\"function\",\"function\":{\"name\":\"f\","
+	    "\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":"
+	    "\"c\",\"content\":\"r\"}],\"tools\":[{\"type\":\"function\","
+	    "\"function\":{\"name\":\"f\",\"description\":\"d\",\"strict\":"
+	    "true,\"parameters\":{\"type\":\"object\"}}}],\"tool_choice\":"
+	    "\"auto\",\"parallel_tool_calls\":false}"));
 	buf_u8(&b, C_ASK);
 	fz_script(&b, MSG_s_stored, "1 7 1 2");
 	fz_script(&b, MSG_s_delta, "1 1 :thinking");
@@ -133,6 +144,7 @@ fuzz_seeds(void)
 	fuzz_seed(b.p, b.n, bytes_str(""));
 	buf_reset(&b);
 	buf_u8(&b, C_ASK);
+	fz_script(&b, MSG_s_fallback, "1 :big :small :why");
 	fz_script(&b, MSG_s_error, "1 4 :failed :again");
 	fuzz_seed(b.p, b.n, bytes_str(""));
 	buf_reset(&b);
@@ -183,13 +195,13 @@ served(struct bytes in)
 
 	if (serve_chat_parse(&c, in, &e) == 0) {
 		struct rd r = rd_of(buf_bytes(&c.messages));
+		struct item it;
 
 		while (r.n > 0) {
 			uint8_t kind = rd_u8(&r);
 			struct bytes t = rd_v32(&r, MSG_TEXT_MAX_BYTES);
 
-			need(kind >= KIND_USER && kind <= KIND_SYSTEM);
-			need(!r.err && t.n > 0 && bytes_utf8(t));
+			need(!r.err && item_parse(&it, kind, t) == 0);
 		}
 		need(bytes_utf8(bytes_str(c.model)) && c.model[0] != '\0');
 		serve_chat_free(&c);

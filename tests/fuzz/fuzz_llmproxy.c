@@ -154,7 +154,13 @@ hear(void)
 	uint8_t drop[4096];
 	struct msg m;
 
-	fz_drain(vault, CH_VAULT_LLM, END_A);
+	while (fz_next(vault, CH_VAULT_LLM, END_A, &m) == 0)
+		if (m.type == MSG_lv_ask) {
+			struct m_vl_may may = { .id = m.u.lv_ask.id };
+
+			may.code = (uint16_t)(may.id % 8 == 7 ? ERR_LIMIT : 0);
+			fz_tell(vault, MSG_vl_may, &may, -1);
+		}
 	while (worker != -1 && fz_next(worker, CH_SESS_LLM, END_A, &m) == 0) {
 		if (m.type == MSG_ls_error) {
 			need(m.u.ls_error.code != 0);

@@ -64,7 +64,7 @@ fuzz_seeds(void)
 	uint8_t birth = 3;
 
 	say(&b, S_CLIENT, MSG_c_prompt, "1 0 0 : :question");
-	say(&b, S_VAULT, MSG_vs_open_model, "1 :m");
+	say(&b, S_VAULT, MSG_vs_open_model, "1 :m :");
 	say(&b, S_VAULT, MSG_vs_stored, "1 1 1 9");
 	say(&b, S_LLM, MSG_ls_delta, "1 1 :hm");
 	say(&b, S_LLM, MSG_ls_delta, "1 0 :answer");
@@ -81,7 +81,7 @@ fuzz_seeds(void)
 	say(&b, S_VAULT, MSG_vs_msg, "1 2 2 1 9 0 0 :m 6");
 	say(&b, S_VAULT, MSG_vs_data, "1 :answer");
 	say(&b, S_VAULT, MSG_vs_done, "1 :");
-	say(&b, S_VAULT, MSG_vs_open_model, "1 :m");
+	say(&b, S_VAULT, MSG_vs_open_model, "1 :m :");
 	say(&b, S_VAULT, MSG_vs_stored, "1 1 3 9");
 	say(&b, S_LLM, MSG_ls_delta, "1 0 :part");
 	say(&b, S_CLIENT, MSG_c_cancel, "1");
@@ -90,8 +90,11 @@ fuzz_seeds(void)
 	fuzz_seed(&birth, 1, buf_bytes(&b));
 	buf_reset(&b);
 	say(&b, S_CLIENT, MSG_c_prompt, "1 0 1 : :not-stored");
-	say(&b, S_VAULT, MSG_vs_open_model, "1 :m");
+	say(&b, S_VAULT, MSG_vs_open_model, "1 :m :");
 	say(&b, S_LLM, MSG_ls_error, "1 4 :failed :again");
+	say(&b, S_CLIENT, MSG_c_prompt, "5 0 1 :f :falls-back");
+	say(&b, S_VAULT, MSG_vs_open_model, "5 :f :m");
+	say(&b, S_LLM, MSG_ls_error, "5 4 :failed :again");
 	say(&b, S_CLIENT, MSG_c_list, "2 3 :t");
 	say(&b, S_VAULT, MSG_vs_conv, "2 1 9 2 :title");
 	say(&b, S_VAULT, MSG_vs_done, "2 :next");

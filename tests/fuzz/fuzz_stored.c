@@ -38,10 +38,11 @@ union record {
 	struct rec_head		h;
 	struct rec_list		l;
 	struct rec_tomb		t;
+	struct rec_tally	q;
 	struct rec_mset		m;
 };
 
-enum { R_USER, R_KEY, R_USERKEY, R_HEAD, R_LIST, R_TOMB, R_MSET, R_KINDS };
+enum { R_USER, R_KEY, R_USERKEY, R_HEAD, R_LIST, R_TOMB, R_TALLY, R_MSET, R_KINDS };
 
 static struct rec_key
 record_key(int kind)
@@ -55,6 +56,7 @@ record_key(int kind)
 	case R_HEAD: return rec_key_head(at.uid, at.conv);
 	case R_LIST: return rec_key_list(at.uid, 5, at.conv);
 	case R_TOMB: return rec_key_tomb(at.conv);
+	case R_TALLY: return rec_key_tally(&bundle, at.uid, "m");
 	default: return rec_key_mset();
 	}
 }
@@ -71,6 +73,7 @@ record_open_as(int kind, union record *r, uint64_t *ver, struct bytes key,
 	case R_HEAD: return rec_open_head(&r->h, ver, &bundle, key, value);
 	case R_LIST: return rec_open_list(&r->l, ver, dk, key, value);
 	case R_TOMB: return rec_open_tomb(&r->t, ver, &bundle, key, value);
+	case R_TALLY: return rec_open_tally(&r->q, ver, &bundle, key, value);
 	default: return rec_open_mset(&r->m, ver, &bundle, key, value);
 	}
 }
@@ -86,6 +89,7 @@ record_seal_as(int kind, const union record *r, uint64_t ver, struct bytes key,
 	case R_HEAD: return rec_seal_head(out, &bundle, key, ver, &r->h);
 	case R_LIST: return rec_seal_list(out, dk, key, ver, &r->l);
 	case R_TOMB: return rec_seal_tomb(out, &bundle, key, ver, &r->t);
+	case R_TALLY: return rec_seal_tally(out, &bundle, key, ver, &r->q);
 	default: return rec_seal_mset(out, &bundle, key, ver, &r->m);
 	}
 }

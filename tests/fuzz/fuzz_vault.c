@@ -15,6 +15,7 @@ static bool wrote;			/* this input stored a message */
 static bool tampered;			/* from then on it only reads: a write */
 					/* that conflicts ends the vault */
 static bool nonce_given;
+static uint64_t ask_id;
 
 static void
 copy_file(int to, int from)
@@ -147,6 +148,7 @@ fuzz_seeds(void)
 		    1 }, 5);
 		say(&b, V_SESS, MSG_sv_list, "1 10 :");
 		say(&b, V_SESS, MSG_sv_read, "2 1 1 0");
+		say(&b, V_LLM, MSG_lv_ask, "0 0 :small");
 		say(&b, V_LLM, MSG_lv_hello, "1");
 		buf_u8(&b, V_END);
 		fuzz_seed(NULL, 0, buf_bytes(&b));
@@ -273,12 +275,27 @@ say_session(struct rd *in)
  * the link by design (test_vault_edges.c), so here it is one that has ended.
  */
 static void
+say_ask(struct m_lv_ask *q)
+{
+	const struct worker *w = worker_find(rig.v, q->n);
+
+	if (w != NULL ? (w->granted & 1) == 0 : q->n > rig.v->last_n)
+		q->n = 0;
+	q->id = ++ask_id;
+	if (rig.v->nasked[0] < VAULT_ASKED_MAX)
+		fz_tell(chan_fd(rig.llm), MSG_lv_ask, q, -1);
+}
+
+/* Nor of a request that it did not ask about: this is of the last one. */
+static void
 say_usage(struct m_lv_usage *u)
 {
-	const struct worker *w = worker_find(rig.v, u->n);
+	const struct llm_ask *a = LIST_FIRST(&rig.v->asked[0]);
 
-	if (w != NULL ? (w->granted & 1) == 0 : u->n > rig.v->last_n)
-		u->n = 0;
+	if (a == NULL)
+		return;
+	u->id = a->id;
+	u->n = a->n;
 	fz_tell(chan_fd(rig.llm), MSG_lv_usage, u, -1);
 }
 
@@ -308,7 +325,9 @@ step(struct rd *in)
 		break;
 	case V_LLM:
 		(void)fz_msg(in, CH_VAULT_LLM, BA, &m);
-		if (m.type == MSG_lv_usage)
+		if (m.type == MSG_lv_ask)
+			say_ask(&m.u.lv_ask);
+		else if (m.type == MSG_lv_usage)
 			say_usage(&m.u.lv_usage);
 		else if (m.type == MSG_lv_health)
 			fz_tell(chan_fd(rig.llm), MSG_lv_health,

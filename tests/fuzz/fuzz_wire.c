@@ -32,7 +32,22 @@ on_reasoning(void *arg, struct bytes t)
 	take(&((struct got *)arg)->reasoning, t);
 }
 
-static const struct wire_cb cb = { on_text, on_reasoning };
+static void
+on_tool(void *arg, unsigned index, struct bytes id, struct bytes name,
+    struct bytes args)
+{
+	struct got *g = arg;
+
+	need(index < ITEM_CALLS_MAX && id.n <= ITEM_ID_MAX &&
+	    name.n <= ITEM_NAME_MAX && args.n <= WIRE_DELTA_MAX);
+	need(bytes_utf8(id) && bytes_utf8(name) && bytes_utf8(args));
+	buf_u8(&g->reasoning, (uint8_t)('A' + index));
+	buf_put(&g->reasoning, id.p, id.n);
+	buf_put(&g->reasoning, name.p, name.n);
+	buf_put(&g->reasoning, args.p, args.n);
+}
+
+static const struct wire_cb cb = { on_text, on_reasoning, on_tool };
 
 static void
 fuzz_setup(void)
@@ -78,6 +93,16 @@ fuzz_seeds(void)
 		"\n\n",
 		"{\"type\":\"message\",\"content\":[{\"type\":\"thinking\","
 		"\"thinking\":\"t\"}],\"stop_reason\":\"refusal\"}",
+		"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,"
+		"\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":"
+		"\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n",
+		"{\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"f\","
+		"\"arguments\":{\"a\":[1]}}}]},\"done\":true,"
+		"\"done_reason\":\"stop\"}\n",
+		"data: {\"type\":\"content_block_start\",\"content_block\":"
+		"{\"type\":\"tool_use\",\"id\":\"c\",\"name\":\"f\"}}\n\n"
+		"data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":"
+		"\"input_json_delta\",\"partial_json\":\"{}\"}}\n\n",
 		"{\"message\":{\"content\":\"a\",\"thinking\":\"b\"},"
 		"\"done\":false}\n{\"done\":true,\"done_reason\":\"length\","
 		"\"eval_count\":7}\n"
@@ -183,11 +208,12 @@ static void
 request(enum provider_type type, struct bytes text)
 {
 	struct buf out = BUF_INIT(1 << 20);
-	struct wire_msg msg = { WIRE_USER, text };
-	struct wire_req req = { .model = "m", .msgs = &msg, .nmsgs = 1 };
+	struct item msg = { .kind = KIND_USER, .text = text };
+	struct wire_req req = { .model = "m", .items = &msg, .nitems = 1 };
+	const char *why;
 	json_t *j, *t;
 
-	if (wire_request(&out, type, &req) == 0) {
+	if (wire_request(&out, type, &req, &why) == 0) {
 		need((j = jsonin_parse(buf_bytes(&out), NULL)) != NULL);
 		t = json_object_get(json_array_get(json_object_get(j,
 		    "messages"), 0), "content");
