@@ -56,7 +56,8 @@ for p in cloister cloisterctl; do
 		[ -z "$second" ] || offered $p "$first" |
 		    grep -qxF -e "$second" ||
 		    _missing="$_missing $first-$second"
-		grep -q "^\.It Cm $first${second:+ $second}\( \|\$\)" "$page" ||
+		grep -q "^\.It \(Xo \)\?Cm $first${second:+ $second}\( \|\$\)" \
+		    "$page" ||
 		    _undoc="$_undoc $first${second:+-$second}"
 	done <"$T/commands"
 	[ "$_n" -gt 10 ] || bad "$p says its commands: $_n"
