@@ -38,7 +38,7 @@
 #define FILES		64
 #define FDS		256
 #define NAMES		97		/* keys of the workload */
-#define STEPS		12000		/* batches of it */
+#define STEPS		9500		/* batches of it */
 #define VALUE		900		/* bytes of a row */
 #define CHUNK		(14 * KV_COPY_PAGE)
 
