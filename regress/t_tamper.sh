@@ -276,6 +276,25 @@ noticed "an entry of a conversation that is not there" "$(named \
     "in the list that does not exist"; echo $?)"
 others "keys, entries, messages"
 
+# What belongs to no conversation is never read; a walk through everything finds it.
+right
+edit junk "4d00112233445566778899aabbccddeeff$(printf '%016x%04x' 1 0)" 100 \
+    copy "$(D 1)" "44${ALICE}00112233445566778899aabbccddeeff" \
+    drop "$(C 3)" flip "$(msg 4 2 0)"
+service_start
+ctl storage verify >"$T/verify.out" 2>&1 &&
+    bad "storage verify finds nothing wrong" ||
+    good "storage verify says that something is broken"
+for what in "belongs to nothing: 4d00112233445566778899aabbccddeeff" \
+    "belongs to nothing: 44${ALICE}00112233445566778899aabbccddeeff" \
+    "conversation $(conv 3) of alice" "conversation $(conv 4) of alice"; do
+	noticed "storage verify: $what" \
+	    "$(grep -q "$what" "$T/verify.out"; echo $?)"
+done
+noticed "on the record: the walk, with what was broken" \
+    "$(audited | grep -q '"event":"storage.verify".*"broken":[1-9]'; echo $?)"
+stopped
+
 # What is not of one conversation.
 for k in U K k I X H R; do
 	_k=$(keys $k | head -n 1)
