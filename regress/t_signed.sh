@@ -65,6 +65,48 @@ as alice ask --sign -c -m echo "the third" >/dev/null
 ID=$(as alice list | awk 'NR == 1 { print $1 }')
 as alice export --signed "$ID" >"$T/system.json"
 
+# At a terminal: in a chat a withdrawal stands between what is signed; and who is
+# asked says yes.
+cat >"$T/script" <<SCRIPT
+set timeout 60
+proc see {what} { expect {
+	-re \$what { return }
+	timeout { puts "NOT SEEN: \$what"; exit 1 }
+	eof { puts "ENDED BEFORE: \$what"; exit 1 } } }
+spawn $B/cloister chat --sign -m echo
+see {> }
+send "one that stays\r"
+see {\none that stays}
+see {> }
+send "one to undo\r"
+see {\none to undo}
+see {> }
+send "/undo\r"
+see {> }
+send "the last one\r"
+see {\nthe last one}
+see {> }
+send "\004"
+expect eof
+exit [lindex [wait] 3]
+SCRIPT
+expect "a chat in which a signed question is withdrawn" 0 "the last one" \
+    env CLOISTER_HOME="$T/alice" TERM=xterm expect -f "$T/script"
+ID=$(as alice list | awk 'NR == 1 { print $1 }')
+as alice export --signed "$ID" >"$T/undone.json"
+cat >"$T/script" <<SCRIPT
+set timeout 60
+spawn $B/cloister -v ask -m echo "shall it be signed"
+expect "Sign this message"
+send "yes\r"
+expect eof
+exit [lindex [wait] 3]
+SCRIPT
+echo 'sign = ask' >>"$T/alice/config"
+expect "who is asked says yes" 0 "signed as message 1" \
+    env CLOISTER_HOME="$T/alice" TERM=xterm expect -f "$T/script"
+sed -i '/^sign/d' "$T/alice/config"
+
 # An answer that breaks off has a receipt that says so.
 as alice ask --sign -m broken "the first of broken" >/dev/null 2>&1 || :
 ID=$(as alice list | awk 'NR == 1 { print $1 }')
@@ -90,6 +132,12 @@ expect "and that is told" 0 "ok: whole" as bob verify --server-key \
 expect "receipts" 0 "ok message 4: receipt of the server: complete" \
     as alice verify "$T/good.json"
 expect "an incomplete answer" 7 "NOT COMPLETE" as alice verify "$T/broken.json"
+expect "with a withdrawal" 0 "3 questions and 3 receipts" \
+    as alice verify "$T/undone.json"
+expect "the second verifier: with a withdrawal" 0 "ok: 3" \
+    second "$T/undone.json"
+expect "what was withdrawn is not imported" 1 "were withdrawn" \
+    as alice import "$T/undone.json"
 expect "with system prompts" 0 "3 questions and 3 receipts" \
     as alice verify "$T/system.json"
 expect "the second verifier: with system prompts" 0 "ok: 3" \
