@@ -8,11 +8,13 @@
 #   make check-long   with every end-to-end test on the sanitized build too
 #   make check-debian13  the same for the committed tree in a Debian 13
 #   make check-cross  this build and one of a Debian 13 with each other
+#   make prove        the symbolic models by ProVerif, if it is there
 #   make attacks      the numbered list of attacks alone, with its results
 #   make deb          the packages cloister-server and cloister
 #   make check-systemd   what they do under systemd (DEBIAN=bookworm or trixie)
 #   make fuzz         every fuzzer, FUZZ_TIME seconds each
 #   make bench        what things cost, in numbers
+#   make bench-history   ... of a long history
 #   make mutants      does some test fail without this check? (an hour)
 #   make classify     what answers' sizes and times tell, for each shaping
 #   make install      DESTDIR and PREFIX as usual
@@ -114,6 +116,8 @@ $(UNIT): $(B)/tests/%: $(B)/obj/tests/%.o $(foreach d,$(DIRS),$(B)/lib$(d).a)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group \
 	    $(foreach d,$(DIRS),$(B)/lib$(d).a) -Wl,--end-group \
 	    $(LIBS_storaged) $(LIBS_llmproxy) $(LIBS_client) $(LIBS) -lcmocka
+# All that is signed is looked at.
+$(B)/tests/test_keyd_signs: ALL_LDFLAGS += -Wl,--wrap=rsa_pss_sign
 # These drive real programs.
 $(B)/tests/test_llmproxy: $(B)/llmproxy $(B)/connector $(B)/standin
 unit: $(UNIT)
@@ -158,8 +162,8 @@ $(B)/trap $(B)/live: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 $(B)/freeport: $(B)/obj/regress/freeport.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBS)
-$(B)/secrets $(B)/carve: $(B)/obj/regress/vaultkeys.o
-$(B)/memscan $(B)/secrets $(B)/carve $(B)/flood: $(B)/%: $(B)/obj/regress/%.o \
+$(B)/secrets $(B)/carve $(B)/fill: $(B)/obj/regress/vaultkeys.o
+$(B)/memscan $(B)/secrets $(B)/carve $(B)/fill $(B)/flood $(B)/tamper $(B)/powerloss: $(B)/%: $(B)/obj/regress/%.o \
     $(B)/libstoraged.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
@@ -230,14 +234,25 @@ hostile: $(HOSTILE_ROLES:%=$(B)/hostile/%) $(B)/hostile/driver \
 $(B)/relay $(B)/classify: $(B)/%: $(B)/obj/regress/%.o $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+# Roles whose clock is a day behind.
+PAST	 = $(B)/past/storaged $(B)/past/logger $(B)/past/keyd
+$(B)/past/storaged: $(B)/obj/storaged/main_storaged.o $(B)/libstoraged.a
+$(B)/past/logger: $(B)/obj/monitor/main_logger.o $(B)/libmonitor.a
+$(B)/past/keyd: $(B)/obj/keyd/main_keyd.o $(B)/libkeyd.a
+$(PAST): $(B)/obj/regress/past.o $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=wall_us -o $@ $(filter %.o,$^) \
+	    $(filter-out %libcommon.a,$(filter %.a,$^)) $(B)/libcommon.a \
+	    $(LIBS_storaged) $(LIBS)
 # What regress/attacks.tbl has.
 ATTACK	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/attack/*.c))
 $(ATTACK): ALL_CFLAGS += $(DIRS:%=-I%)
 $(B)/attack: $(ATTACK) $(B)/libclient.a $(B)/libkeyd.a $(B)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_client) $(LIBS)
-helpers: $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
-    $(B)/carve $(B)/flood $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
+helpers: $(PAST) $(B)/attack $(B)/peer $(B)/ticket $(B)/standin $(B)/freeport $(B)/memscan $(B)/secrets \
+    $(B)/carve $(B)/fill $(B)/flood $(B)/tamper $(B)/powerloss $(B)/trap $(B)/live $(B)/relay $(B)/classify hostile
 
 # What measures.
 BENCH	 = $(patsubst %.c,$(B)/obj/%.o,$(wildcard regress/bench*.c))
@@ -270,6 +285,9 @@ attacks: deps
 	@$(MAKE) -s all unit helpers
 	@sh regress/attacks_only.sh $(B)
 
+prove:
+	@sh docs/formal/prove.sh
+
 # The Debian packages, into $(B)/deb.
 deb:
 	@sh regress/deps.sh debhelper build-essential lintian
@@ -297,8 +315,14 @@ fuzz: deps
 	@B=$(B) FUZZ_TIME=$(FUZZ_TIME) sh regress/fuzz.sh
 
 bench: deps
+	@sh regress/deps.sh sqlite3 sqlcipher
 	@$(MAKE) -s all helpers benchmarks
 	@B=$(B) sh regress/bench.sh
+
+# Of a long history: see the script for CONVERSATIONS and MESSAGES.
+bench-history: deps
+	@$(MAKE) -s all helpers
+	@B=$(B) sh regress/bench_history.sh
 
 # See the script for FILES, SHARD, MUTANTS and JOBS.
 mutants: deps
@@ -344,7 +368,7 @@ install: all
 clean:
 	rm -rf $(B)
 
-.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks check check-cross check-long check-debian13 fuzz bench classify mutants install clean
+.PHONY: deb check-systemd all unit helpers hostile benchmarks fuzzers completions deps demo attacks prove check check-cross check-long check-debian13 fuzz bench bench-history classify mutants install clean
 -include $(shell find $(B) \( -path $(B)/debian13 -o -path $(B)/systemd -o \
     -path $(B)/deb \) -prune -o -name '*.d' -type f \
     -print 2>/dev/null)

@@ -6,6 +6,7 @@
 #include "exits.h"
 #include "intr.h"
 #include "output.h"
+#include "sign.h"
 #include "spinner.h"
 #include "ui.h"
 
@@ -18,6 +19,8 @@ struct answer {
 	bool		 some;		/* text of the answer was printed */
 	bool		 cancelled;	/* c_cancel was sent */
 	bool		 gone;
+	uint64_t	 answered;	/* by this message; 0: not yet */
+	struct sign	 sign;
 	struct answer_end *end;
 };
 
@@ -92,6 +95,7 @@ delta(struct answer *a, const struct m_s_delta *d)
 		return -1;
 	}
 	a->some = a->some || d->text.n > 0;
+	sign_delta(&a->sign, d->text);
 	rc = printed(a, output_text(a->out, d->text));
 	return rc == RC_OK ? -1 : rc;
 }
@@ -128,6 +132,7 @@ take(struct answer *a, const struct msg *m)
 	if (m->type == MSG_s_end && m->u.s_end.req == a->req) {
 		if (m->u.s_end.answer != 0)
 			a->end->last = m->u.s_end.answer;
+		a->answered = m->u.s_end.answer;
 		rc = printed(a, output_end(a->out, &m->u.s_end));
 		return rc == RC_OK ? finish(a, &m->u.s_end) : rc;
 	}
@@ -203,13 +208,18 @@ answer_run(struct client *cl, struct bytes text, uint8_t conv[CONV_LEN],
 	memcpy(q.conv, conv, CONV_LEN);
 	a.out = output_new(&cl->args);
 	intr_clear();
-	rc = send_options(cl, a.req);
+	rc = sign_question(cl, a.req, text, conv, &a.sign);
+	if (rc == RC_OK)
+		rc = send_options(cl, a.req);
 	if (rc == RC_OK)
 		rc = conn_send(cl->conn, MSG_c_prompt, &q);
 	if (rc == RC_OK)
 		rc = receive(&a);
 	if (a.gone && !a.cancelled)
 		(void)cancel(&a);
+	if (a.answered != 0 && !a.gone)
+		(void)sign_receipt(cl, &a.sign, conv, a.answered);
+	sign_free(&a.sign);
 	output_free(a.out);
 	end->gone = a.gone;
 	end->some = a.some;

@@ -21,7 +21,8 @@
 
 enum {
 	OPT_CID = 256, OPT_NO_STORE, OPT_JSON, OPT_NO_STREAM, OPT_NO_REASONING,
-	OPT_PLAIN, OPT_MARKDOWN, OPT_LISTEN, OPT_UNIX
+	OPT_PLAIN, OPT_MARKDOWN, OPT_LISTEN, OPT_UNIX, OPT_SIGN, OPT_NO_SIGN,
+	OPT_SIGNED, OPT_SERVER_KEY
 };
 
 static const struct {
@@ -49,8 +50,12 @@ static const struct {
 	    "give a conversation another title" },
 	[CMD_SEARCH] = { "search", 1, -1, "search [-n N] WORDS...",
 	    "find messages of yours that have all the words" },
-	[CMD_EXPORT] = { "export", 1, 1, "export [--json | --markdown] ID",
+	[CMD_EXPORT] = { "export", 1, 1, "export [--json | --markdown | "
+	    "--signed] ID",
 	    "write a conversation to standard output" },
+	[CMD_VERIFY] = { "verify", 1, -1, "verify [--server-key FINGERPRINT] "
+	    "FILE [NAME.pub...]",
+	    "check a signed export, offline" },
 	[CMD_IMPORT] = { "import", 1, 1, "import FILE",
 	    "make a new conversation of an exported one (JSON; - is standard "
 	    "input)" },
@@ -119,6 +124,12 @@ static const struct {
 	    "list N conversations, find N messages at most" },
 	{ OPT_MARKDOWN, BIT(CMD_EXPORT), "--markdown", "",
 	    "export for reading" },
+	{ OPT_SIGNED, BIT(CMD_EXPORT), "--signed", "",
+	    "export with signatures, for verify (and import)" },
+	{ OPT_SIGN, TALK, "--sign", "", "sign your messages" },
+	{ OPT_NO_SIGN, TALK, "--no-sign", "", "do not, whatever config says" },
+	{ OPT_SERVER_KEY, BIT(CMD_VERIFY), "--server-key", "FINGERPRINT",
+	    "the key of the server, if it is not known here" },
 	{ 'N', BIT(CMD_KEYGEN) | BIT(CMD_LOGIN), "-N, --no-passphrase", "",
 	    "store the keys in clear" },
 	{ 'S', SESSION | BIT(CMD_LOGIN), "-S, --stdin", "",
@@ -153,6 +164,10 @@ static const struct option long_options[] = {
 	{ "usage", no_argument, NULL, 'u' },
 	{ "number", required_argument, NULL, 'n' },
 	{ "markdown", no_argument, NULL, OPT_MARKDOWN },
+	{ "signed", no_argument, NULL, OPT_SIGNED },
+	{ "sign", no_argument, NULL, OPT_SIGN },
+	{ "no-sign", no_argument, NULL, OPT_NO_SIGN },
+	{ "server-key", required_argument, NULL, OPT_SERVER_KEY },
 	{ "no-passphrase", no_argument, NULL, 'N' },
 	{ "stdin", no_argument, NULL, 'S' },
 	{ "user", required_argument, NULL, 'l' },
@@ -239,6 +254,15 @@ set_output(struct args *a, int opt)
 	case OPT_PLAIN:
 		a->plain = true;
 		return true;
+	case OPT_SIGNED:
+		a->whole_signed = true;
+		return true;
+	case OPT_SIGN:
+		a->sign = true;
+		return true;
+	case OPT_NO_SIGN:
+		a->nosign = true;
+		return true;
 	default:
 		return false;
 	}
@@ -270,6 +294,9 @@ set_option(struct args *a, int opt, char **argv, char *err, size_t errlen)
 		return set_number(a, optarg, err, errlen);
 	case OPT_MARKDOWN:
 		a->markdown = true;
+		return 0;
+	case OPT_SERVER_KEY:
+		a->server_key = optarg;
 		return 0;
 	case 'N':
 		a->nopass = true;
@@ -348,6 +375,16 @@ check(const struct args *a, const bool seen[], char *err, size_t errlen)
 	}
 	if (a->json && a->extract) {
 		(void)snprintf(err, errlen, "--json and -x exclude each other");
+		return -1;
+	}
+	if (a->sign && (a->nosign || a->nostore)) {
+		(void)snprintf(err, errlen, "--sign and %s exclude each other",
+		    a->nosign ? "--no-sign" : "--no-store");
+		return -1;
+	}
+	if (a->whole_signed && (a->json || a->markdown)) {
+		(void)snprintf(err, errlen, "--signed excludes --json and "
+		    "--markdown");
 		return -1;
 	}
 	if (a->json && a->markdown) {

@@ -12,7 +12,7 @@
 
 enum command {
 	CMD_ASK, CMD_CHAT, CMD_LIST, CMD_SHOW, CMD_MODELS, CMD_DELETE,
-	CMD_RENAME, CMD_SEARCH, CMD_EXPORT, CMD_IMPORT, CMD_KEYGEN,
+	CMD_RENAME, CMD_SEARCH, CMD_VERIFY, CMD_EXPORT, CMD_IMPORT, CMD_KEYGEN,
 	CMD_CSR,
 	CMD_KNOWN_SERVERS,
 	CMD_FINGERPRINT, CMD_LOGIN, CMD_KEYS, CMD_PASSWD, CMD_SESSIONS, CMD_SERVE, CMD_HELP,
@@ -49,6 +49,10 @@ struct args {
 	bool		 from_stdin;	/* -S */
 	const char	*user;		/* -l USER */
 	bool		 markdown;	/* --markdown */
+	bool		 sign;		/* --sign */
+	bool		 nosign;	/* --no-sign */
+	bool		 whole_signed;	/* --signed */
+	const char	*server_key;	/* --server-key FINGERPRINT */
 	char		**words;	/* what follows the command */
 	int		 nwords;
 };

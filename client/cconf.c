@@ -40,6 +40,7 @@ static cfg_opt_t client_opts[] = {
 	CFG_STR("ca_file", NULL, CFGF_NONE),
 	CFG_STR("crl_file", NULL, CFGF_NONE),
 	CFG_STR("cert_file", NULL, CFGF_NONE),
+	CFG_STR("sign", "off", CFGF_NONE),
 	CFG_INT("suspend", 600, CFGF_NONE),
 	CFG_BOOL("history", cfg_true, CFGF_NONE),
 	CFG_SEC("template", template_opts, CFGF_MULTI | CFGF_TITLE |
@@ -150,11 +151,16 @@ take_options(struct cconf *c, struct conf *f)
 		[CCONF_FIRST_ASK] = "ask", [CCONF_FIRST_ACCEPT] = "accept",
 		[CCONF_FIRST_REFUSE] = "refuse"
 	};
+	static const char *const signs[] = {
+		[CCONF_SIGN_OFF] = "off", [CCONF_SIGN_ASK] = "ask",
+		[CCONF_SIGN_ALWAYS] = "always"
+	};
 	const char *server = cfg_getstr(f->cfg, "server");
 	const char *model = cfg_getstr(f->cfg, "model");
 	const char *keyd = cfg_getstr(f->cfg, "keyd");
 	const char *key = cfg_getstr(f->cfg, "key");
 	const char *contact = cfg_getstr(f->cfg, "first_contact");
+	const char *sign = cfg_getstr(f->cfg, "sign");
 	long suspend = cfg_getint(f->cfg, "suspend");
 	int i;
 
@@ -174,6 +180,13 @@ take_options(struct cconf *c, struct conf *f)
 		return conf_fail(f, f->cfg, "first_contact",
 		    "first_contact must be ask, accept or refuse");
 	c->first_contact = (enum cconf_first)i;
+	for (i = CCONF_SIGN_ALWAYS; i >= 0; i--)
+		if (strcmp(sign, signs[i]) == 0)
+			break;
+	if (i < 0)
+		return conf_fail(f, f->cfg, "sign",
+		    "sign must be always, ask or off");
+	c->sign = (enum cconf_sign)i;
 	if (key[0] == '\0' || strlen(key) >= PATH_MAX - 16)
 		return conf_fail(f, f->cfg, "key", "key must be a path");
 	if (keyd != NULL && keyd[0] != '/')

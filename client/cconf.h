@@ -52,6 +52,13 @@ enum cconf_trust {
 	CCONF_TRUST_BOTH
 };
 
+/* Whether questions are signed with the user's message key. */
+enum cconf_sign {
+	CCONF_SIGN_OFF,
+	CCONF_SIGN_ASK,		/* each time */
+	CCONF_SIGN_ALWAYS
+};
+
 /* What a question is asked with: template NAME { ... }. */
 struct cconf_template {
 	char		*name;
@@ -73,6 +80,7 @@ struct cconf {
 	char			*crl_file;
 	char			*cert_file;	/* of our signing key */
 	bool			 hash_known_servers;
+	enum cconf_sign		 sign;
 	uint32_t		 suspend_s;	/* idle chats; 0: never */
 	bool			 keep_history;	/* of lines typed in chats */
 	struct cconf_template	*tmpl;

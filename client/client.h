@@ -36,6 +36,7 @@ int cmd_delete(struct client *cl);
 int cmd_rename(struct client *cl);
 int cmd_search(struct client *cl);
 int cmd_export(struct client *cl);
+int cmd_verify(struct client *cl);
 int cmd_import(struct client *cl);
 int cmd_keygen(struct client *cl);
 int cmd_fingerprint(struct client *cl);

@@ -25,6 +25,8 @@ struct export {
 	bool		 found;
 	bool		 json;
 	size_t		 shown;
+	bool		 is_signed;
+	struct proof_export end;	/* signed: what was exported so far */
 };
 
 static bool
@@ -107,17 +109,79 @@ begin(struct export *e)
 	return rc == RC_OK ? put_text(e, "\"messages\": [") : rc;
 }
 
-static int
-message_json(const struct export *e, const struct m_s_msg *m)
+static json_t *
+hex_json(struct bytes b)
 {
-	return put_json(e, json_pack("{s:s, s:I, s:o, s:i, s:I, s:I, s:o}",
+	char hex[2 * PROOF_MAX + 1];
+
+	hex_encode(hex, b.p, b.n);
+	return json_string(hex);
+}
+
+/* What a signed export has of a message besides. */
+static bool
+add_proof(struct export *e, const struct m_s_msg *m, json_t *o)
+{
+	struct proof_message p;
+
+	if (m->number != e->end.count + 1)
+		return false;
+	proof_message_of(&p, m);
+	proof_link_next(e->end.last, &p);
+	e->end.count = m->number;
+	return json_object_set_new(o, "number",
+	    json_integer((json_int_t)m->number)) == 0 && (m->proof.n == 0 ||
+	    json_object_set_new(o, "proof", hex_json(m->proof)) == 0);
+}
+
+/* Behind the messages: what they are, signed. */
+static int
+signed_end(struct conn *c, struct export *e)
+{
+	struct buf sig = BUF_INIT(RSA_OUT_MAX);
+	uint8_t session_id[HASH_LEN];
+	int rc;
+
+	memcpy(e->end.conv, e->conv, sizeof(e->end.conv));
+	conn_identity(c, session_id, e->end.server);
+	rc = keyd_export(conn_keyd(c), &e->end, &sig);
+	if (rc == RC_OK)
+		rc = put_text(e, "\n],\n\"signed\": ");
+	if (rc == RC_OK)
+		rc = put_json(e, json_pack("{s:o, s:I, s:o, s:o, s:o, s:I, s:o, "
+		    "s:o}",
+		    "conversation", hex_json(bytes_of(e->end.conv, CONV_LEN)),
+		    "count", (json_int_t)e->end.count,
+		    "last", hex_json(bytes_of(e->end.last, HASH_LEN)),
+		    "server", hex_json(bytes_of(e->end.server, HASH_LEN)),
+		    "client", hex_json(bytes_of(e->end.client, HASH_LEN)),
+		    "time_us", (json_int_t)e->end.time_us,
+		    "key", hex_json(e->end.spki),
+		    "signature", hex_json(buf_bytes(&sig))), "}\n");
+	buf_free(&sig);
+	return rc;
+}
+
+static int
+message_json(struct export *e, const struct m_s_msg *m)
+{
+	json_t *o = json_pack("{s:s, s:I, s:o, s:i, s:I, s:I, s:o}",
 	    "role", m->kind == KIND_USER ? "user" :
-	    m->kind == KIND_ASSISTANT ? "assistant" : "system",
+	    m->kind == KIND_ASSISTANT ? "assistant" :
+	    m->kind == KIND_SYSTEM ? "system" : "withdrawal",
 	    "time_us", (json_int_t)m->time_us,
 	    "model", text_json(m->model), "finish", (int)m->finish,
 	    "prompt_tokens", (json_int_t)m->prompt_tokens,
 	    "completion_tokens", (json_int_t)m->completion_tokens,
-	    "text", text_json(m->text)), "");
+	    "text", text_json(m->text));
+
+	if (e->is_signed && o != NULL && !add_proof(e, m, o)) {
+		json_decref(o);
+		ui_err("message %ju cannot be exported signed: some before it "
+		    "are missing", (uintmax_t)m->number);
+		return RC_ERROR;
+	}
+	return put_json(e, o, "");
 }
 
 static int
@@ -159,9 +223,14 @@ export(struct export *e, struct conn *c)
 	}
 	if (rc == RC_OK)
 		rc = begin(e);
+	proof_link_begin(e->end.last, e->conv);
+	/* What was signed is everything, what was withdrawn too. */
 	if (rc == RC_OK)
-		rc = said_each(c, e->conv, message, e);
-	if (rc == RC_OK && e->json)
+		rc = e->is_signed ? convs_messages(c, e->conv, message, e) :
+		    said_each(c, e->conv, message, e);
+	if (rc == RC_OK && e->is_signed)
+		rc = signed_end(c, e);
+	else if (rc == RC_OK && e->json)
 		rc = put_text(e, "\n]}\n");
 	buf_free(&e->title);
 	return rc;
@@ -194,7 +263,8 @@ export_file(struct conn *c, const uint8_t conv[CONV_LEN], const char *path)
 int
 cmd_export(struct client *cl)
 {
-	struct export e = { .fd = STDOUT_FILENO, .json = !cl->args.markdown };
+	struct export e = { .fd = STDOUT_FILENO, .json = !cl->args.markdown,
+	    .is_signed = cl->args.whole_signed };
 	int rc;
 
 	rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);

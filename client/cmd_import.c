@@ -1,7 +1,4 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "convs.h"
 #include "exits.h"
@@ -9,33 +6,6 @@
 #include "ui.h"
 
 #define WINDOW	8	/* messages under way at once */
-
-/* The whole file, "-" for standard input; 0 or an exit code. */
-static int
-load(const char *path, struct buf *b)
-{
-	bool in = strcmp(path, "-") == 0;
-	int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	uint8_t part[16384];
-	ssize_t n = -1;
-
-	if (fd != -1)
-		while ((n = read(fd, part, sizeof(part))) > 0 ||
-		    (n == -1 && errno == EINTR))
-			if (n > 0)
-				buf_put(b, part, (size_t)n);
-	if (n == -1)
-		ui_err("%s: %s", path, strerror(errno));
-	if (fd != -1 && !in)
-		(void)close(fd);
-	if (n == -1)
-		return RC_ERROR;
-	if (b->err) {
-		ui_err("%s: more than %u MiB", path, TRANSFER_MAX >> 20);
-		return RC_ERROR;
-	}
-	return RC_OK;
-}
 
 /* The next message was stored: of which conversation. */
 static int
@@ -85,6 +55,23 @@ send_all(struct conn *c, const struct transfer *t, uint8_t conv[CONV_LEN],
 	return rc;
 }
 
+/* A signed export has what was withdrawn, too; that is not said once more. */
+static int
+check(const char *path, const struct transfer *t)
+{
+	struct m_c_import m;
+
+	for (size_t i = 0; i < transfer_count(t); i++) {
+		transfer_message(t, i, &m);
+		if (m.kind != KIND_WITHDRAWN)
+			continue;
+		ui_err("%s: it has questions that were withdrawn; export it "
+		    "without --signed to import it", path);
+		return RC_ERROR;
+	}
+	return RC_OK;
+}
+
 int
 cmd_import(struct client *cl)
 {
@@ -95,13 +82,15 @@ cmd_import(struct client *cl)
 	size_t stored = 0;
 	int rc;
 
-	rc = load(cl->args.words[0], &file);
+	rc = transfer_read(cl->args.words[0], &file);
 	if (rc == RC_OK && (t = transfer_parse(buf_bytes(&file), err,
 	    sizeof(err))) == NULL) {
 		ui_err("%s: %s", cl->args.words[0], err);
 		rc = RC_ERROR;
 	}
 	buf_free(&file);
+	if (rc == RC_OK)
+		rc = check(cl->args.words[0], t);
 	if (rc == RC_OK)
 		rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
 	if (rc == RC_OK)

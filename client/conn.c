@@ -55,7 +55,7 @@ conn_install(struct conn *c, int fd, const struct hs_session *s)
 {
 	c->fd = fd;
 	password_export(c->exported, s->exporter);
-	c->app = appconn_new(END_A, s->c_ap, s->s_ap, s->msgmac);
+	c->app = appconn_new(END_A, s->suite, s->c_ap, s->s_ap, s->msgmac);
 	memcpy(c->resumption, s->resumption, sizeof(c->resumption));
 	memcpy(c->before_id, c->session_id, sizeof(c->before_id));
 	memcpy(c->session_id, s->session_id, sizeof(c->session_id));
@@ -85,6 +85,7 @@ conn_close(struct conn *c)
 	/* Who lingers in our place needs none of it. */
 	OPENSSL_cleanse(&c->ticket, sizeof(c->ticket));
 	OPENSSL_cleanse(c->resumption, sizeof(c->resumption));
+	keyd_stop(&c->keyd);
 	/* An end within the step would tell how long the answer was. */
 	if (c->app == NULL || c->over)
 		;
@@ -470,16 +471,15 @@ take_cert(struct certs *cert, const struct cconf *conf, struct bytes spki)
 int
 conn_dial(struct handshake *h, const struct cconf *conf,
     const struct cconf_server *server, const char *key, const uint8_t *link,
-    struct buf *msg_spki)
+    struct buf *msg_spki, struct keyd *keyd)
 {
 	struct trust trust = { conf, server, link };
-	struct keyd keyd;
 	uint8_t pin[HASH_LEN];
 	struct certs cert;
 	char err[512];
 	int known, rc;
 
-	*h = (struct handshake){ .server = server->text, .keyd = &keyd,
+	*h = (struct handshake){ .server = server->text, .keyd = keyd,
 	    .trust = trust_decide, .arg = &trust };
 	memset(&cert, 0, sizeof(cert));
 	known = cconf_known_get(conf, server, pin, err, sizeof(err));
@@ -493,18 +493,19 @@ conn_dial(struct handshake *h, const struct cconf *conf,
 	else if (link != NULL)
 		h->pin = link;
 	/* First, so that the server need not wait for a passphrase. */
-	rc = keyd_start(&keyd, conf, key);
+	rc = keyd->chan != NULL ? RC_OK : keyd_start(keyd, conf, key);
 	if (rc == RC_OK)
-		rc = keyd_open(&keyd);
+		rc = keyd_open(keyd);
 	if (rc == RC_OK)
-		rc = take_cert(&cert, conf, buf_bytes(&keyd.spki));
+		rc = take_cert(&cert, conf, buf_bytes(&keyd->spki));
 	if (rc == RC_OK && cert.n > 0)
 		h->cert = cert.cert[0];
 	if (rc == RC_OK)
 		rc = connect_and_shake(h, &trust);
 	if (rc == RC_OK)
-		buf_put(msg_spki, keyd.msg_spki.p, keyd.msg_spki.n);
-	keyd_stop(&keyd);
+		buf_put(msg_spki, keyd->msg_spki.p, keyd->msg_spki.n);
+	if (rc != RC_OK || conf->sign == CCONF_SIGN_OFF)
+		keyd_stop(keyd);
 	certs_free(&cert);
 	h->keyd = NULL;
 	h->pin = NULL;
@@ -519,17 +520,20 @@ open_session(struct conn **c, const struct cconf *conf,
     const uint8_t *link)
 {
 	struct buf msg_spki = BUF_INIT(RSA_SPKI_MAX);
+	struct keyd keyd = { .chan = NULL };
 	struct handshake h;
 	int rc;
 
 	*c = NULL;
-	if ((rc = conn_dial(&h, conf, server, key, link, &msg_spki)) != RC_OK) {
+	if ((rc = conn_dial(&h, conf, server, key, link, &msg_spki,
+	    &keyd)) != RC_OK) {
 		buf_free(&msg_spki);
 		return rc;
 	}
 	*c = conn_attach(h.fd, h.server, &h.session);
 	OPENSSL_cleanse(&h.session, sizeof(h.session));
 	(*c)->msg_spki = msg_spki;
+	(*c)->keyd = keyd;
 	(*c)->conf = conf;
 	(*c)->server = server;
 	(*c)->key = key;
@@ -571,6 +575,20 @@ const char *
 conn_user(const struct conn *c)
 {
 	return c->user;
+}
+
+void
+conn_identity(const struct conn *c, uint8_t session_id[HASH_LEN],
+    uint8_t server_hash[HASH_LEN])
+{
+	memcpy(session_id, c->session_id, HASH_LEN);
+	memcpy(server_hash, c->server_hash, HASH_LEN);
+}
+
+struct keyd *
+conn_keyd(struct conn *c)
+{
+	return &c->keyd;
 }
 
 struct bytes

@@ -8,6 +8,7 @@
 
 #include "cconf.h"
 #include "hs.h"
+#include "keyd_child.h"
 #include "msg.h"
 #include "password.h"
 
@@ -33,6 +34,11 @@ void conn_password_stdin(bool on);
 int conn_gate(const struct conn *c);
 /* The user's name at the server, once let in. */
 const char *conn_user(const struct conn *c);
+/* Which session and server this is; 32 bytes each. */
+void conn_identity(const struct conn *c, uint8_t session_id[HASH_LEN],
+    uint8_t server_hash[HASH_LEN]);
+/* The user's keys, while they stay at hand: where conf's sign is not off. */
+struct keyd *conn_keyd(struct conn *c);
 /* The user's public key for messages. */
 struct bytes conn_msg_spki(const struct conn *c);
 /*

@@ -171,7 +171,8 @@ by_handshake(struct conn *c)
 	struct handshake h;
 	int rc;
 
-	rc = conn_dial(&h, c->conf, c->server, c->key, NULL, &msg_spki);
+	rc = conn_dial(&h, c->conf, c->server, c->key, NULL, &msg_spki,
+	    &c->keyd);
 	buf_free(&msg_spki);		/* it is there already */
 	if (rc != RC_OK)
 		return rc;

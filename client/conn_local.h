@@ -37,6 +37,7 @@ struct conn {
 	uint8_t		 server_hash[HASH_LEN];
 	uint8_t		 suite;
 	uint8_t		 resumption[HASH_LEN];	/* until the ticket is there */
+	struct keyd	 keyd;		/* kept to sign, or zeros */
 	struct hs_ticket ticket;
 	bool		 has_ticket;
 	uint8_t		 session_id[HASH_LEN];	/* public; of this one, */
@@ -49,11 +50,12 @@ struct conn {
 /*
  * Connect and authenticate: RC_OK with h->fd and the other results, or another exit
  * code after telling the user.  With link the server must have this key.  The
- * user's public key for messages is appended to msg_spki.
+ * user's public key for messages is appended to msg_spki.  keyd is used if it runs;
+ * afterwards it runs where conf's sign is not off and all is well.
  */
 int conn_dial(struct handshake *h, const struct cconf *conf,
     const struct cconf_server *server, const char *key, const uint8_t *link,
-    struct buf *msg_spki);
+    struct buf *msg_spki, struct keyd *keyd);
 /* Remember what a handshake showed of the server. */
 void conn_known(struct conn *c, const struct handshake *h);
 /* Take over the connection of a finished handshake. */

@@ -77,10 +77,10 @@ convs_each(struct conn *c, convs_cb *cb, void *arg)
 /* A page from *from on; *from is then the next message, 0 at the end. */
 static int
 page_messages(struct conn *c, const uint8_t conv[CONV_LEN], uint64_t *from,
-    convs_msg_cb *cb, void *arg)
+    uint16_t limit, convs_msg_cb *cb, void *arg)
 {
 	struct m_c_show q = { .req = conn_request(c), .from = *from,
-	    .limit = PAGE_MSGS };
+	    .limit = limit };
 	uint64_t next;
 	struct msg m;
 	int rc;
@@ -111,8 +111,25 @@ convs_messages(struct conn *c, const uint8_t conv[CONV_LEN], convs_msg_cb *cb,
 	int rc = RC_OK;
 
 	while (rc == RC_OK && from != 0)
-		rc = page_messages(c, conv, &from, cb, arg);
+		rc = page_messages(c, conv, &from, PAGE_MSGS, cb, arg);
 	return rc;
+}
+
+int
+convs_messages_from(struct conn *c, const uint8_t conv[CONV_LEN],
+    uint64_t from, uint16_t limit, convs_msg_cb *cb, void *arg)
+{
+	return page_messages(c, conv, &from, limit, cb, arg);
+}
+
+void
+proof_message_of(struct proof_message *p, const struct m_s_msg *m)
+{
+	*p = (struct proof_message){ .number = m->number, .kind = m->kind,
+	    .finish = m->finish, .time_us = m->time_us,
+	    .prompt_tokens = m->prompt_tokens,
+	    .completion_tokens = m->completion_tokens,
+	    .model = m->model, .text = m->text, .proof = m->proof };
 }
 
 struct search {

@@ -5,6 +5,7 @@
 #define CLIENT_CONVS_H
 
 #include "client.h"
+#include "proof.h"
 
 #define CONV_HEX	(2 * CONV_LEN + 1)	/* an id as text, with its NUL */
 #define CONV_PREFIX_MIN	4			/* digits of a shortened id */
@@ -24,6 +25,13 @@ typedef int convs_msg_cb(const struct m_s_msg *m, void *arg);
 /* Read them all.  Returns an exit code. */
 int convs_messages(struct conn *c, const uint8_t conv[CONV_LEN],
     convs_msg_cb *cb, void *arg);
+
+/* The same of one page alone: limit messages from a number on. */
+int convs_messages_from(struct conn *c, const uint8_t conv[CONV_LEN],
+    uint64_t from, uint16_t limit, convs_msg_cb *cb, void *arg);
+
+/* A message as the links of its conversation have it; it points into m. */
+void proof_message_of(struct proof_message *p, const struct m_s_msg *m);
 
 /*
  * The conversation that the user names: id is an id or at least CONV_PREFIX_MIN

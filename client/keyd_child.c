@@ -15,6 +15,7 @@
 #include "log.h"
 #include "ui.h"
 
+#define TEXT_PART	32768	/* bytes of one ck_text */
 #define REPLY_MS	30000	/* no reply but the first waits for the user */
 
 char *
@@ -172,6 +173,70 @@ keyd_unwrap(struct keyd *k, const uint8_t th_cf[HASH_LEN], struct bytes ct,
 	memcpy(wd, m.u.kc_wd.wd, HASH_LEN);
 	explicit_bzero(&m, sizeof(m));
 	return RC_OK;
+}
+
+/* Why there is no signature; RC_ERROR. */
+static int
+unsigned_because(const char *why)
+{
+	ui_err("your key could not sign the message: %s", why);
+	return RC_ERROR;
+}
+
+int
+keyd_message(struct keyd *k, struct proof_user *p, struct bytes text,
+    struct buf *proof)
+{
+	struct m_ck_message q = { .number = p->number,
+	    .len = (uint32_t)text.n };
+	struct m_ck_text part;
+	const char *why = NULL;
+	struct msg m;
+	int r;
+
+	memcpy(q.session_id, p->session_id, sizeof(q.session_id));
+	memcpy(q.server_hash, p->server, sizeof(q.server_hash));
+	memcpy(q.previous, p->previous, sizeof(q.previous));
+	chan_set_state(k->chan, CLI_KEYD_MESSAGE);
+	if (chan_send(k->chan, MSG_ck_message, &q, -1) == -1)
+		return unsigned_because("keyd has ended");
+	for (size_t at = 0; at < text.n; at += part.data.n) {
+		part.data = bytes_of(text.p + at, text.n - at < TEXT_PART ?
+		    text.n - at : TEXT_PART);
+		if (chan_send(k->chan, MSG_ck_text, &part, -1) == -1)
+			return unsigned_because("keyd has ended");
+	}
+	r = chan_recv(k->chan, &m, REPLY_MS, &why);
+	if (r != 0)
+		return unsigned_because(r == 1 ? "keyd has ended" : why);
+	p->time_us = m.u.kc_message.time_us;
+	memcpy(p->salt, m.u.kc_message.salt, sizeof(p->salt));
+	rsa_fingerprint(p->client, buf_bytes(&k->spki));
+	p->spki = buf_bytes(&k->msg_spki);
+	p->sig = m.u.kc_message.sig;
+	proof_user_encode(proof, p);
+	p->sig = bytes_of(NULL, 0);
+	return proof->err ? unsigned_because("no memory") : RC_OK;
+}
+
+int
+keyd_export(struct keyd *k, struct proof_export *p, struct buf *sig)
+{
+	struct m_ck_export q = { .count = p->count };
+	const char *why;
+	struct msg m;
+
+	memcpy(q.server_hash, p->server, sizeof(q.server_hash));
+	memcpy(q.conv, p->conv, sizeof(q.conv));
+	memcpy(q.last, p->last, sizeof(q.last));
+	why = call(k, MSG_ck_export, &q, CLI_KEYD_EXPORT, REPLY_MS, &m);
+	if (why != NULL)
+		return unsigned_because(why);
+	p->time_us = m.u.kc_export.time_us;
+	rsa_fingerprint(p->client, buf_bytes(&k->spki));
+	p->spki = buf_bytes(&k->msg_spki);
+	buf_put(sig, m.u.kc_export.sig.p, m.u.kc_export.sig.n);
+	return sig->err ? unsigned_because("no memory") : RC_OK;
 }
 
 int

@@ -13,6 +13,7 @@
 #include "cconf.h"
 #include "chan.h"
 #include "kdf.h"
+#include "proof.h"
 #include "rsa.h"
 
 struct keyd {
@@ -51,6 +52,18 @@ int keyd_sign(struct keyd *k, uint8_t suite, const uint8_t random_s[HASH_LEN],
 /* Wd from the server's wrapping (hs_wrap_derive()). */
 int keyd_unwrap(struct keyd *k, const uint8_t th_cf[HASH_LEN], struct bytes ct,
     uint8_t wd[HASH_LEN]);
+
+/*
+ * Sign a message.  session_id, server, number and previous of p are set; the rest
+ * is filled in, its encoding appended to proof.
+ */
+int keyd_message(struct keyd *k, struct proof_user *p, struct bytes text,
+    struct buf *proof);
+/*
+ * Sign an export: server, conv, count and last of p are set; client, time and spki
+ * are filled in, the signature appended to sig.
+ */
+int keyd_export(struct keyd *k, struct proof_export *p, struct buf *sig);
 
 /* Make new keys in two empty files; nopass: without a passphrase. */
 int keyd_generate(const struct cconf *c, int private_fd, int public_fd,

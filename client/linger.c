@@ -21,6 +21,18 @@ say_close(int fd, struct appconn *app)
 		(void)tcp_write(fd, appconn_output(app), mono_ms() + CLOSE_MS);
 }
 
+/* Answer what wants an answer (fresh keys); -1 when that cannot be said. */
+static int
+answer(int fd, struct appconn *app)
+{
+	struct bytes b = appconn_output(app);
+
+	if (b.n > 0 && tcp_write(fd, b, mono_ms() + CLOSE_MS) == -1)
+		return -1;
+	appconn_written(app, b.n);
+	return 0;
+}
+
 /* Read what comes; -1 at the session's end. */
 static int
 swallow(int fd, struct appconn *app)
@@ -34,7 +46,7 @@ swallow(int fd, struct appconn *app)
 	do
 		v = appconn_next(app, &m);
 	while (v == APPCONN_MESSAGE);
-	if (v != APPCONN_AGAIN)
+	if (v != APPCONN_AGAIN || answer(fd, app) == -1)
 		return -1;
 	p = appconn_room(app, &room);
 	n = read(fd, p, room);

@@ -58,6 +58,11 @@ configure(struct client *cl)
 		return RC_USAGE;
 	}
 	ui_step("using %s", cl->conf.dir);
+	/* Whether keys that sign stay at hand (conn.h). */
+	if (a->whole_signed || a->sign)
+		cl->conf.sign = CCONF_SIGN_ALWAYS;
+	else if (a->nosign || (a->command != CMD_ASK && a->command != CMD_CHAT))
+		cl->conf.sign = CCONF_SIGN_OFF;
 	cl->key = a->key != NULL ? a->key : cl->conf.key;
 	if (a->host != NULL) {
 		if (cconf_server_parse(&cl->server, a->host) == -1) {
@@ -69,7 +74,7 @@ configure(struct client *cl)
 	if (a->host == NULL && !cl->conf.has_server &&
 	    a->command != CMD_KEYGEN && a->command != CMD_FINGERPRINT &&
 	    a->command != CMD_LOGIN && a->command != CMD_CSR &&
-	    a->command != CMD_KNOWN_SERVERS) {
+	    a->command != CMD_KNOWN_SERVERS && a->command != CMD_VERIFY) {
 		ui_err("which server? say -H HOST, or put `server = \"HOST\"' "
 		    "into %s/config", cl->conf.dir);
 		return RC_USAGE;
@@ -124,6 +129,8 @@ run(struct client *cl)
 		return cmd_search(cl);
 	case CMD_EXPORT:
 		return cmd_export(cl);
+	case CMD_VERIFY:
+		return cmd_verify(cl);
 	case CMD_IMPORT:
 		return cmd_import(cl);
 	case CMD_KEYGEN:

@@ -1,11 +1,18 @@
 #include "transfer.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <stdarg.h>
+#include <unistd.h>
+
 #include <jansson.h>
+
+#include "exits.h"
+#include "ui.h"
 
 #define TITLE_MAX	256
 #define MODEL_MAX	64
@@ -75,6 +82,8 @@ take(const json_t *o, struct m_c_import *m)
 		m->kind = KIND_ASSISTANT;
 	else if (bytes_eq(role, bytes_str("system")))
 		m->kind = KIND_SYSTEM;
+	else if (bytes_eq(role, bytes_str("withdrawal")))
+		m->kind = KIND_WITHDRAWN;
 	else
 		return "role";
 	if (!get_text(o, "text", TEXT_MAX, true, &m->text) ||
@@ -123,6 +132,32 @@ check(struct transfer *t, char *err, size_t errlen)
 	return 0;
 }
 
+int
+transfer_read(const char *path, struct buf *b)
+{
+	bool in = strcmp(path, "-") == 0;
+	int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	uint8_t part[16384];
+	ssize_t n = -1;
+
+	if (fd != -1)
+		while ((n = read(fd, part, sizeof(part))) > 0 ||
+		    (n == -1 && errno == EINTR))
+			if (n > 0)
+				buf_put(b, part, (size_t)n);
+	if (n == -1)
+		ui_err("%s: %s", path, strerror(errno));
+	if (fd != -1 && !in)
+		(void)close(fd);
+	if (n == -1)
+		return RC_ERROR;
+	if (b->err) {
+		ui_err("%s: more than %u MiB", path, TRANSFER_MAX >> 20);
+		return RC_ERROR;
+	}
+	return RC_OK;
+}
+
 struct transfer *
 transfer_parse(struct bytes file, char *err, size_t errlen)
 {
@@ -157,6 +192,45 @@ size_t
 transfer_count(const struct transfer *t)
 {
 	return json_array_size(t->messages);
+}
+
+/* The object that has i's members, or NULL. */
+static const json_t *
+object_of(const struct transfer *t, size_t i)
+{
+	return i == TRANSFER_HEAD ? json_object_get(t->root, "signed") :
+	    json_array_get(t->messages, i);
+}
+
+bool
+transfer_bytes(const struct transfer *t, size_t i, const char *name,
+    struct buf *out)
+{
+	char two[3] = "";
+	struct bytes text;
+	uint8_t *p;
+
+	if (!get_text(object_of(t, i), name, 2 * out->max, false, &text) ||
+	    text.n % 2 != 0)
+		return false;
+	if (text.n == 0)
+		return true;
+	if ((p = buf_grow(out, text.n / 2)) == NULL)
+		return false;
+	for (size_t at = 0; at < text.n; at += 2) {
+		memcpy(two, text.p + at, 2);
+		if (hex_decode(p++, 1, two) == -1)
+			return false;
+	}
+	return true;
+}
+
+bool
+transfer_number(const struct transfer *t, size_t i, const char *name,
+    uint64_t *out)
+{
+	return json_object_get(object_of(t, i), name) != NULL &&
+	    get_number(object_of(t, i), name, INT64_MAX, out);
 }
 
 void

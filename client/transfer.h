@@ -7,7 +7,13 @@
  *	   "completion_tokens": N, "text": "..."}, ...]}
  *
  * Times are microseconds since 1970; finish is a number of codes.h.  Of a
- * message, role and text must be there.
+ * message, role and text must be there.  `export --signed' adds to each message its
+ * "number" and, if it has one, "proof", and behind the messages
+ *
+ *	"signed": {"conversation": HEX, "count": N, "last": HEX,
+ *	  "server": HEX, "client": HEX, "time_us": N, "key": HEX, "signature": HEX}
+ *
+ * (docs/protocol.md, Signed conversations).
  */
 #ifndef CLIENT_TRANSFER_H
 #define CLIENT_TRANSFER_H
@@ -20,6 +26,8 @@
 
 struct transfer;
 
+/* Read a file, "-" for standard input; an exit code. */
+int transfer_read(const char *path, struct buf *b);
 /*
  * Parse and check a whole file; every message is within the bounds of
  * messages.def.  NULL with the reason in err.
@@ -28,6 +36,16 @@ struct transfer *transfer_parse(struct bytes file, char *err, size_t errlen);
 void transfer_free(struct transfer *t);
 /* How many messages; at least one. */
 size_t transfer_count(const struct transfer *t);
+/*
+ * What a signed export has besides, of message i, or with TRANSFER_HEAD of the
+ * whole: append bytes that are written in hexadecimal (nothing when it is missing),
+ * or take a number, which must be there.  False when it is not so.
+ */
+#define TRANSFER_HEAD	SIZE_MAX
+bool transfer_bytes(const struct transfer *t, size_t i, const char *name,
+    struct buf *out);
+bool transfer_number(const struct transfer *t, size_t i, const char *name,
+    uint64_t *out);
 /* Fill in all but req and conv; valid as long as t. */
 void transfer_message(const struct transfer *t, size_t i,
     struct m_c_import *m);

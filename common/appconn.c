@@ -5,6 +5,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fresh.h"
 #include "log.h"
 #include "loop.h"
 #include "msgmac.h"
@@ -28,6 +29,7 @@ struct fifo {
 
 struct appconn {
 	unsigned	 state;		/* APP_* of this end */
+	uint8_t		 suite;
 	enum chan_end		 end;
 	const char		*why;
 	bool			 closed_in;	/* the peer's CLOSE came */
@@ -55,10 +57,14 @@ struct appconn {
 	struct fifo		 waiting;	/* the stream, while shaped */
 	uint64_t		 streamed;	/* bytes ever put into it */
 	struct fifo		 out;
+
+	struct fresh		 fresh;
+	bool			 fresh_rx, fresh_tx;	/* agreed, not in use */
+	unsigned		 freshened;
 };
 
 struct appconn *
-appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
+appconn_new(enum chan_end end, uint8_t suite, const uint8_t c_ap[HASH_LEN],
     const uint8_t s_ap[HASH_LEN], const uint8_t msgmac[HASH_LEN])
 {
 	bool client = end == END_A;
@@ -68,6 +74,7 @@ appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
 	    (c->in = malloc(IN_BYTES)) == NULL)
 		fatal("malloc");
 	c->end = end;
+	c->suite = suite;
 	c->state = APP_OPEN;
 	record_dir_init(&c->rx, client ? s_ap : c_ap, RECORD_EPOCH_AP);
 	record_dir_init(&c->tx, client ? c_ap : s_ap, RECORD_EPOCH_AP);
@@ -100,6 +107,7 @@ appconn_free(struct appconn *c)
 	record_dir_free(&c->tx);
 	msgmac_free(&c->mac_in);
 	msgmac_free(&c->mac_out);
+	fresh_end(&c->fresh);
 	OPENSSL_cleanse(c->in, IN_BYTES);
 	free(c->in);
 	buf_free(&c->joined);
@@ -117,6 +125,12 @@ appconn_limits(struct appconn *c, uint64_t records, uint64_t nbytes,
 	c->rx.max_records = c->tx.max_records = records;
 	c->rx.max_bytes = c->tx.max_bytes = nbytes;
 	c->rekey_ms = ms;
+}
+
+void
+appconn_fix(struct appconn *c, const struct fresh_fixed *f)
+{
+	c->fresh.fixed = f;
 }
 
 /* Empty b; what a rare large message took is given back. */
@@ -197,6 +211,8 @@ broken(struct appconn *c, const char *why)
 	return APPCONN_BROKEN;
 }
 
+static int	use_fresh(struct appconn *);
+
 static enum appconn_result
 take_fragment(struct appconn *c, struct bytes content)
 {
@@ -210,6 +226,57 @@ take_fragment(struct appconn *c, struct bytes content)
 	buf_put(&c->joined, content.p, content.n);
 	if (c->joined.err)
 		return broken(c, "message too long");
+	return APPCONN_AGAIN;
+}
+
+/* One direction more uses what was agreed. */
+static void
+fresh_used(struct appconn *c, bool *waits)
+{
+	*waits = false;
+	if (c->fresh_rx || c->fresh_tx)
+		return;
+	fresh_end(&c->fresh);
+	c->freshened++;
+}
+
+static struct bytes
+fresh_secret(const struct appconn *c)
+{
+	return bytes_of(c->fresh.ss, c->fresh.ss_n);
+}
+
+/* The peer's message about fresh keys: they come with its RECORD_FRESH. */
+static enum appconn_result
+take_fresh(struct appconn *c, const struct msg *m)
+{
+	struct m_c_fresh answer;
+
+	if (c->fresh_rx || c->fresh_tx)
+		return broken(c, "fresh keys again, before they were used");
+	if (c->end == END_A && c->closed_out)
+		return APPCONN_AGAIN;	/* it will learn of that */
+	if (c->end == END_A ? fresh_answer(&c->fresh, c->suite, &m->u.s_fresh,
+	    &answer) != 0 : fresh_accept(&c->fresh, c->suite,
+	    &m->u.c_fresh) != 0)
+		return broken(c, "fresh keys that are none, or unasked");
+	if (c->end == END_A && appconn_send(c, MSG_c_fresh, &answer) != 0)
+		return APPCONN_BROKEN;
+	c->fresh_rx = true;
+	c->fresh_tx = !c->closed_out;
+	/* A shaped record will do it in its time. */
+	return !c->shaped && use_fresh(c) != 0 ? APPCONN_BROKEN : APPCONN_AGAIN;
+}
+
+/* The peer's next record is under a fresh key. */
+static enum appconn_result
+take_fresh_key(struct appconn *c)
+{
+	if (!c->fresh_rx)
+		return broken(c, "a fresh key that was not agreed");
+	if (record_fresh(&c->rx, fresh_secret(c), c->fresh.th) != 0)
+		return broken(c, "no epoch is left");
+	fresh_used(c, &c->fresh_rx);
 	return APPCONN_AGAIN;
 }
 
@@ -229,6 +296,8 @@ deliver(struct appconn *c, struct bytes whole, struct msg *m)
 		return broken(c, msg_verdict_text(v));
 	m->fd = -1;
 	c->dummies = 0;
+	if (m->type == MSG_s_fresh || m->type == MSG_c_fresh)
+		return take_fresh(c, m);
 	return APPCONN_MESSAGE;
 }
 
@@ -263,22 +332,31 @@ take_stream(struct appconn *c, struct bytes content)
 	return APPCONN_AGAIN;
 }
 
-/* The message at the start of the stream, if all of it came. */
+/*
+ * The message at the start of the stream, if all of it came; several when some are
+ * not for the caller.
+ */
 static enum appconn_result
 stream_message(struct appconn *c, struct msg *m)
 {
-	struct rd r = rd_of(buf_bytes(&c->stream));
+	enum appconn_result rv;
+	struct rd r;
 	uint32_t n;
 
-	if (c->stream.n < LEN_BYTES)
-		return APPCONN_AGAIN;
-	if ((n = rd_u32(&r)) > APPCONN_MAX)
-		return broken(c, "message too long");
-	if (n > c->stream.n - LEN_BYTES)
-		return APPCONN_AGAIN;
-	c->stream_used = LEN_BYTES + n;
-	c->stream_records = 0;
-	return deliver(c, rd_bytes(&r, n), m);
+	do {
+		forget(c);
+		r = rd_of(buf_bytes(&c->stream));
+		if (c->stream.n < LEN_BYTES)
+			return APPCONN_AGAIN;
+		if ((n = rd_u32(&r)) > APPCONN_MAX)
+			return broken(c, "message too long");
+		if (n > c->stream.n - LEN_BYTES)
+			return APPCONN_AGAIN;
+		c->stream_used = LEN_BYTES + n;
+		c->stream_records = 0;
+		rv = deliver(c, rd_bytes(&r, n), m);
+	} while (rv == APPCONN_AGAIN);
+	return rv;
 }
 
 static enum appconn_result
@@ -312,6 +390,8 @@ take(struct appconn *c, enum record_type type, struct bytes content,
 		if (record_rekey(&c->rx) != 0)
 			return broken(c, "no epoch is left");
 		return APPCONN_AGAIN;
+	case RECORD_FRESH:
+		return take_fresh_key(c);
 	case RECORD_STREAM:
 		return take_stream(c, content);
 	case RECORD_DUMMY:
@@ -401,15 +481,22 @@ appconn_count_out(const struct appconn *c)
 static bool
 rekey_is_due(const struct appconn *c)
 {
-	return record_need_rekey(&c->tx) ||
+	return c->fresh_tx || record_need_rekey(&c->tx) ||
 	    mono_ms() - c->tx_since_ms >= c->rekey_ms;
 }
 
+/* To a fresh key, if one was agreed, else to the next one. */
 static int
-rekey(struct appconn *c, size_t pad)
+change_key(struct appconn *c, size_t pad)
 {
-	if (record_seal(&c->tx, RECORD_REKEY, bytes_of(NULL, 0), pad,
-	    &c->out.b) != 0 || record_rekey(&c->tx) != 0)
+	if (record_seal(&c->tx, c->fresh_tx ? RECORD_FRESH : RECORD_REKEY,
+	    bytes_of(NULL, 0), pad, &c->out.b) != 0)
+		return -1;
+	if (c->fresh_tx) {
+		if (record_fresh(&c->tx, fresh_secret(c), c->fresh.th) != 0)
+			return -1;
+		fresh_used(c, &c->fresh_tx);
+	} else if (record_rekey(&c->tx) != 0)
 		return -1;
 	c->tx_since_ms = mono_ms();
 	return 0;
@@ -419,7 +506,7 @@ rekey(struct appconn *c, size_t pad)
 static int
 seal(struct appconn *c, enum record_type type, struct bytes content, size_t pad)
 {
-	if (rekey_is_due(c) && rekey(c, 0) != 0)
+	if (rekey_is_due(c) && change_key(c, 0) != 0)
 		return -1;
 	return record_seal(&c->tx, type, content, pad, &c->out.b);
 }
@@ -470,6 +557,13 @@ exhausted(struct appconn *c)
 	return -1;
 }
 
+/* Send under the fresh key from now on, if one was agreed; 0 or -1. */
+static int
+use_fresh(struct appconn *c)
+{
+	return c->fresh_tx && change_key(c, 0) != 0 ? exhausted(c) : 0;
+}
+
 int
 appconn_send(struct appconn *c, enum msg_type type, const void *body)
 {
@@ -497,6 +591,33 @@ appconn_send(struct appconn *c, enum msg_type type, const void *body)
 	return rv == 0 ? 0 : exhausted(c);
 }
 
+int
+appconn_fresh(struct appconn *c)
+{
+	struct m_s_fresh m;
+
+	if (c->end != END_B)
+		fatalx("appconn_fresh: a client");
+	if (c->why != NULL || c->closed_out)
+		return -1;
+	if (appconn_fresh_waits(c))
+		return 0;
+	fresh_offer(&c->fresh, c->suite, &m);
+	return appconn_send(c, MSG_s_fresh, &m);
+}
+
+bool
+appconn_fresh_waits(const struct appconn *c)
+{
+	return c->fresh.state != FRESH_NONE;
+}
+
+unsigned
+appconn_freshened(const struct appconn *c)
+{
+	return c->freshened;
+}
+
 /* The next bytes of the stream, at most max. */
 static struct bytes
 stream_next(const struct appconn *c, size_t max)
@@ -519,7 +640,7 @@ appconn_shape(struct appconn *c, bool on)
 			return exhausted(c);
 		fifo_drop(&c->waiting, b.n);
 	}
-	return 0;
+	return on ? 0 : use_fresh(c);
 }
 
 int
@@ -532,7 +653,7 @@ appconn_shaped_record(struct appconn *c)
 		return -1;
 	/* A change of key takes the place of this record: no other size. */
 	if (rekey_is_due(c))
-		return rekey(c, SHAPED_INNER) == 0 ? 0 : exhausted(c);
+		return change_key(c, SHAPED_INNER) == 0 ? 0 : exhausted(c);
 	rv = record_seal(&c->tx, b.n > 0 ? RECORD_STREAM : RECORD_DUMMY, b,
 	    SHAPED_INNER, &c->out.b);
 	if (rv != 0)

@@ -55,11 +55,13 @@ enum appconn_result {
 };
 
 /*
- * Start an end: END_A is the client, END_B the session worker.  The secrets are
- * hs_session()'s and are copied.  Dies without memory; never NULL.
+ * Start an end: END_A is the client, END_B the session worker.  suite (enum
+ * hs_suite) and the secrets are hs_session()'s; they are copied.  Dies without
+ * memory; never NULL.
  */
-struct appconn *appconn_new(enum chan_end end, const uint8_t c_ap[HASH_LEN],
-    const uint8_t s_ap[HASH_LEN], const uint8_t msgmac[HASH_LEN]);
+struct appconn *appconn_new(enum chan_end end, uint8_t suite,
+    const uint8_t c_ap[HASH_LEN], const uint8_t s_ap[HASH_LEN],
+    const uint8_t msgmac[HASH_LEN]);
 /*
  * Which messages of the client are permitted: APP_OPEN at first.  For the server's
  * end.
@@ -73,6 +75,9 @@ void appconn_free(struct appconn *c);
  */
 void appconn_limits(struct appconn *c, uint64_t records, uint64_t nbytes,
     uint64_t ms);
+/* For tests alone: what fresh keys are made of; f stays the caller's. */
+struct fresh_fixed;
+void appconn_fix(struct appconn *c, const struct fresh_fixed *f);
 
 /*
  * Where arriving bytes may be put: *n bytes, at least 1.  Call appconn_next()
@@ -113,6 +118,17 @@ int appconn_send(struct appconn *c, enum msg_type type, const void *body);
  * the second time 0 without effect.
  */
 int appconn_close(struct appconn *c);
+/*
+ * The server's end: offer the client fresh keys.  What it answers is taken by
+ * appconn_next(), as a client's end answers there, too; then both directions go
+ * on under keys that nobody has who has the present ones.  Nothing happens while an
+ * offer is not answered.  0 or -1 as appconn_send().
+ */
+int appconn_fresh(struct appconn *c);
+/* Whether an offer is not answered, or keys are not in use yet that were agreed. */
+bool appconn_fresh_waits(const struct appconn *c);
+/* How often fresh keys have come into use in both directions. */
+unsigned appconn_freshened(const struct appconn *c);
 /*
  * Begin or end to shape this end's messages.  At the end what waits in the
  * stream is sealed in records of any size.  0 or -1 as appconn_send().

@@ -54,6 +54,15 @@ enum shape_mode {
 #define ARGON2_MEMORY_MAX	(1024 * 1024)
 #define ARGON2_PASSES_MAX	32
 
+/* The steps of copying the store while it is used (storaged/kv.h). */
+enum copy_op {
+	COPY_BEGIN = 0,
+	COPY_MARK = 1,		/* up to here */
+	COPY_READ = 2,
+	COPY_END = 3
+};
+#define COPY_OPS	4
+
 /* Flags of a prompt. */
 #define PROMPT_NOSTORE	1	/* keep neither question nor answer */
 
@@ -91,7 +100,8 @@ enum err {
 	ERR_WEAK = 18,		/* the new password breaks the rule */
 	ERR_NO_TICKET = 24,	/* this session cannot be resumed */
 	ERR_MODEL_DENIED = 25,	/* the user may not use this model */
-	ERR_CHANGED = 32	/* the conversation has gone on meanwhile */
+	ERR_CHANGED = 32,	/* the conversation has gone on meanwhile */
+	ERR_SIGNATURE = 40	/* the signature of a message does not fit */
 };
 
 /* A session that is not let in yet, and what it may do. */

@@ -5,6 +5,8 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "x25519.h"
+
 #define KEY_LEN		32	/* Nk of AES-256-GCM */
 #define NONCE_LEN	12	/* Nn */
 #define KEM_ID		0x00, 0x20	/* DHKEM(X25519, HKDF-SHA256) */
@@ -48,41 +50,7 @@ labeled_expand(uint8_t *out, size_t n, struct bytes id,
 EVP_PKEY *
 hpke_keygen(const uint8_t *priv, uint8_t pub[HPKE_KEY])
 {
-	size_t n = HPKE_KEY;
-	EVP_PKEY *key;
-
-	key = priv != NULL ? EVP_PKEY_new_raw_private_key_ex(NULL, "X25519",
-	    NULL, priv, HPKE_KEY) : EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
-	if (key == NULL || EVP_PKEY_get_raw_public_key(key, pub, &n) != 1 ||
-	    n != HPKE_KEY)
-		crypto_fatalx("X25519");
-	return key;
-}
-
-/* X25519; -1 for a point whose shared secret is zero (RFC 7748, 6.1), too. */
-static int
-dh(uint8_t out[HPKE_KEY], EVP_PKEY *key, const uint8_t peer[HPKE_KEY])
-{
-	EVP_PKEY *p = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer,
-	    HPKE_KEY);
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-	size_t n = HPKE_KEY;
-	uint8_t any = 0;
-	int rv = -1;
-
-	if (ctx == NULL)
-		crypto_fatalx("X25519");
-	if (p != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
-	    EVP_PKEY_derive_set_peer(ctx, p) == 1 &&
-	    EVP_PKEY_derive(ctx, out, &n) == 1 && n == HPKE_KEY) {
-		for (size_t i = 0; i < HPKE_KEY; i++)
-			any |= out[i];
-		rv = any != 0 ? 0 : -1;
-	}
-	EVP_PKEY_CTX_free(ctx);
-	EVP_PKEY_free(p);
-	ERR_clear_error();
-	return rv;
+	return x25519_keygen(priv, pub);
 }
 
 /* ExtractAndExpand of the KEM, then KeySchedule in base mode. */
@@ -145,7 +113,7 @@ hpke_seal(uint8_t *out, const uint8_t pub[HPKE_KEY], struct bytes info,
 	if (info.n > HPKE_INFO_MAX || plain.n > INT32_MAX)
 		return -1;
 	e = hpke_keygen(eph, out);
-	if ((rv = dh(x, e, pub)) == 0) {
+	if ((rv = x25519_agree(e, pub, x)) == 0) {
 		schedule(key, nonce, x, out, pub, info);
 		ctx = gcm_start(key, nonce, aad, 1);
 		if (EVP_CipherUpdate(ctx, out + HPKE_KEY, &n, plain.p,
@@ -176,7 +144,7 @@ hpke_open(uint8_t *out, EVP_PKEY *pair, const uint8_t pub[HPKE_KEY],
 		return -1;
 	len = sealed.n - HPKE_OVERHEAD;
 	memcpy(tag, sealed.p + HPKE_KEY + len, sizeof(tag));
-	if ((rv = dh(x, pair, sealed.p)) == 0) {
+	if ((rv = x25519_agree(pair, sealed.p, x)) == 0) {
 		schedule(key, nonce, x, sealed.p, pub, info);
 		ctx = gcm_start(key, nonce, aad, 0);
 		if (EVP_CipherUpdate(ctx, out, &n, sealed.p + HPKE_KEY,

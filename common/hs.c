@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 
 #include "hs_local.h"
 #include "log.h"
@@ -218,46 +217,8 @@ hs_make_mac(struct hs *hs, struct buf *out, enum hs_type type,
 void
 hs_make_eph(struct hs *hs, uint8_t share[HS_X25519])
 {
-	size_t n = HS_X25519;
-
-	if (hs->fixed != NULL)
-		hs->eph = EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL,
-		    hs->fixed->eph, HS_X25519);
-	else
-		hs->eph = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
-	if (hs->eph == NULL ||
-	    EVP_PKEY_get_raw_public_key(hs->eph, share, &n) != 1)
-		crypto_fatalx("X25519");
-}
-
-/* ss = X25519(own, peer); -1 for a point of small order (RFC 7748, 6.1). */
-static int
-agree(struct hs *hs, uint8_t ss[HS_X25519])
-{
-	static const uint8_t zero[HS_X25519];
-	EVP_PKEY *peer;
-	EVP_PKEY_CTX *ctx;
-	size_t n = HS_X25519;
-	int rv = -1;
-
-	peer = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL,
-	    hs->peer_share, HS_X25519);
-	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, hs->eph, NULL);
-	if (peer == NULL || ctx == NULL)
-		crypto_fatalx("X25519");
-	/*
-	 * The library refuses the all-zero secret too; that is not relied
-	 * upon.
-	 */
-	if (EVP_PKEY_derive_init(ctx) == 1 &&
-	    EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
-	    EVP_PKEY_derive(ctx, ss, &n) == 1 && n == HS_X25519 &&
-	    !bytes_eq_ct(ss, zero, sizeof(zero)))
-		rv = 0;
-	EVP_PKEY_CTX_free(ctx);
-	EVP_PKEY_free(peer);
-	ERR_clear_error();
-	return rv;
+	hs->eph = x25519_keygen(hs->fixed != NULL ? hs->fixed->eph : NULL,
+	    share);
 }
 
 int
@@ -266,7 +227,7 @@ hs_derive_hs(struct hs *hs)
 	uint8_t ss[MLKEM_SS + HS_X25519], es[HASH_LEN], derived[HASH_LEN];
 	size_t skip = hs->suite == HS_SUITE_HYBRID ? 0 : MLKEM_SS;
 
-	if (agree(hs, ss + MLKEM_SS) != 0)
+	if (x25519_agree(hs->eph, hs->peer_share, ss + MLKEM_SS) != 0)
 		return hs_fail(hs, "X25519 share of small order");
 	EVP_PKEY_free(hs->eph);
 	hs->eph = NULL;
@@ -311,6 +272,7 @@ hs_derive_session(struct hs *hs)
 	kdf_xl(s->resumption, HASH_LEN, hs->ms, "resumption", h32(th));
 	kdf_xl(s->msgmac, HASH_LEN, hs->ms, "msgmac", h32(th));
 	sha256v(s->session_id, sid, 2);
+	s->suite = hs->suite;
 }
 
 int

@@ -55,6 +55,7 @@
 #include "kdf.h"
 #include "mlkem.h"
 #include "rsa.h"
+#include "x25519.h"
 
 #define HS_VERSION	1
 #define HS_PORT		7464
@@ -72,7 +73,7 @@ enum hs_type {
 
 #define HS_MSG_HDR	4
 #define HS_RANDOM	32
-#define HS_X25519	32
+#define HS_X25519	X25519_LEN
 #define HS_MAC1		16
 #define HS_CH_LEN	2048	/* the whole message, always */
 #define HS_SH_LEN	75	/* the whole message with suite 1 */
@@ -117,6 +118,7 @@ struct hs_session {
 	uint8_t	resumption[HASH_LEN];
 	uint8_t	msgmac[HASH_LEN];
 	uint8_t	session_id[HASH_LEN];	/* public */
+	uint8_t	suite;			/* agreed */
 };
 
 /* A ticket as its client keeps it: good for one resumption. */

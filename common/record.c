@@ -96,6 +96,7 @@ acceptable(const struct record_dir *d, unsigned type, size_t n)
 	case RECORD_CLOSE:
 		return true;
 	case RECORD_REKEY:
+	case RECORD_FRESH:
 		return n == 0;
 	case RECORD_DUMMY:
 		return n == 0 && !record_need_rekey(d);
@@ -242,6 +243,17 @@ record_open(struct record_dir *d, uint8_t *rec, size_t n,
 	return 0;
 }
 
+/* Go on with another secret, which is wiped, in the next epoch. */
+static int
+next_epoch(struct record_dir *d, uint8_t next[HASH_LEN])
+{
+	memcpy(d->secret, next, sizeof(d->secret));
+	OPENSSL_cleanse(next, HASH_LEN);
+	d->epoch++;
+	set_key(d);
+	return 0;
+}
+
 int
 record_rekey(struct record_dir *d)
 {
@@ -252,9 +264,19 @@ record_rekey(struct record_dir *d)
 	if (d->epoch == RECORD_EPOCH_LAST)
 		return die(d);
 	kdf_xl(next, sizeof(next), d->secret, "upd", bytes_of(NULL, 0));
-	memcpy(d->secret, next, sizeof(d->secret));
-	OPENSSL_cleanse(next, sizeof(next));
-	d->epoch++;
-	set_key(d);
-	return 0;
+	return next_epoch(d, next);
+}
+
+int
+record_fresh(struct record_dir *d, struct bytes ss, const uint8_t th[HASH_LEN])
+{
+	uint8_t next[HASH_LEN];
+
+	if (d->dead)
+		return -1;
+	if (d->epoch == RECORD_EPOCH_LAST)
+		return die(d);
+	kdf_extract(bytes_of(d->secret, HASH_LEN), ss, next);
+	kdf_xl(next, sizeof(next), next, "fresh", bytes_of(th, HASH_LEN));
+	return next_epoch(d, next);
 }

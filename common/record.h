@@ -40,7 +40,8 @@ enum record_type {
 	RECORD_APP_MORE = 24,	/* fragment, more follow */
 	RECORD_REKEY = 25,	/* no content; then the next key */
 	RECORD_DUMMY = 26,	/* no content */
-	RECORD_STREAM = 27	/* the next bytes of a stream of messages */
+	RECORD_STREAM = 27,	/* the next bytes of a stream of messages */
+	RECORD_FRESH = 28	/* no content; then the next key, a fresh one */
 };
 
 /*
@@ -71,11 +72,11 @@ void record_dir_free(struct record_dir *d);
 
 /*
  * Append one record to out.  content: 1 to RECORD_CONTENT_MAX bytes, none for
- * RECORD_REKEY and RECORD_DUMMY, either for RECORD_CLOSE.  With pad > 0 the
+ * RECORD_REKEY, RECORD_FRESH and RECORD_DUMMY, either for RECORD_CLOSE.  With pad > 0 the
  * inner plaintext (RECORD_INNER_HDR + content) is filled with zeros to exactly
  * pad bytes. -1: content does not fit pad or the record, out is full, the
- * direction is dead, or its limit is reached and this is neither RECORD_REKEY
- * nor RECORD_CLOSE.
+ * direction is dead, or its limit is reached and this is none of RECORD_REKEY,
+ * RECORD_FRESH and RECORD_CLOSE.
  */
 int record_seal(struct record_dir *d, enum record_type type,
     struct bytes content, size_t pad, struct buf *out);
@@ -107,5 +108,11 @@ bool record_need_rekey(const struct record_dir *d);
  * dead, the session ends.
  */
 int record_rekey(struct record_dir *d);
+/*
+ * The same for RECORD_FRESH: secret = XL(Extract(secret, ss), "fresh", th), where ss
+ * was agreed anew, and th is the hash of how (fresh.h).
+ */
+int record_fresh(struct record_dir *d, struct bytes ss,
+    const uint8_t th[HASH_LEN]);
 
 #endif

@@ -58,7 +58,11 @@ extern const enum role_id file_roles[FILES];
 
 /* ctl_start flags. */
 #define START_INIT	0x01	/* make your files, then exit */
+#define START_CHECK	0x04	/* a restored store: verify it, then exit */
 #define START_SHARE_UID	0x02	/* not root: keep the caller's uid */
+#define START_ACCEPT	0x08	/* take an older database as it is, then exit */
+/* No service follows. */
+#define START_OFFLINE	(START_INIT | START_ACCEPT | START_CHECK)
 
 /*
  * The number of a descriptor in a role, given the number of providers.  peer is

@@ -13,7 +13,7 @@
 #define ANSWER_MS	30000
 
 struct chan *
-ctl_dial(void)
+ctl_try_dial(void)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd;
@@ -27,10 +27,21 @@ ctl_dial(void)
 		out_error("%s: %s%s", ctl.cfg.control_socket, strerror(errno),
 		    errno == EACCES ? " (be root or in control_group)" :
 		    "; is cloisterd running?");
-		exit(CTL_NO_SERVICE);
+		(void)close(fd);
+		return NULL;
 	}
 	return chan_new(NULL, fd, CH_ADMIN, END_A, ADMIN_BUSY, 0, NULL, NULL,
 	    NULL);
+}
+
+struct chan *
+ctl_dial(void)
+{
+	struct chan *c = ctl_try_dial();
+
+	if (c == NULL)
+		exit(CTL_NO_SERVICE);
+	return c;
 }
 
 /* ---- a row of each type -------------------------------------------------- */
@@ -189,6 +200,24 @@ show_model(const struct msg *m)
 	out_end();
 }
 
+static void
+show_upstream(const struct msg *m)
+{
+	const struct m_va_upstream *u = &m->u.va_upstream;
+	char name[65];
+
+	(void)msg_text(name, sizeof(name), u->name);
+	out_begin("upstream");
+	out_str("name", "upstream", 12, or_dash(name));
+	out_num("successes", "successes", 6, u->successes);
+	out_time("last_success", "last", u->success_us);
+	out_num("errors", "errors", 6, u->errors);
+	out_time("last_error", "last", u->error_us);
+	out_num("code", "code", 0, u->code);
+	out_text("error", NULL, 0, u->text);
+	out_end();
+}
+
 static const struct {
 	enum msg_type	 type;
 	void		(*show)(const struct msg *m);
@@ -201,6 +230,8 @@ static const struct {
 	{ MSG_va_account, show_account },
 	{ MSG_va_limit, show_limit },
 	{ MSG_va_model, show_model },
+	{ MSG_va_upstream, show_upstream },
+	{ MSG_va_metric, metric_take },
 };
 
 int
@@ -211,7 +242,7 @@ ctl_answers(struct chan *c)
 	const char *why;
 
 	for (;;) {
-		if (chan_recv(c, &m, ANSWER_MS, &why) != 0) {
+		if (chan_recv(c, &m, ctl.patient ? -1 : ANSWER_MS, &why) != 0) {
 			out_error("no answer: %s", why != NULL ? why :
 			    "the service went away");
 			return CTL_NO_SERVICE;
@@ -234,16 +265,20 @@ ctl_answers(struct chan *c)
 }
 
 int
+ctl_ask_on(struct chan *c, enum msg_type type, const void *body)
+{
+	if (chan_send(c, type, body, -1) == 0)
+		return ctl_answers(c);
+	out_error("the service went away");
+	return CTL_NO_SERVICE;
+}
+
+int
 ctl_ask(enum msg_type type, const void *body)
 {
 	struct chan *c = ctl_dial();
-	int r;
+	int r = ctl_ask_on(c, type, body);
 
-	if (chan_send(c, type, body, -1) == -1) {
-		out_error("the service went away");
-		r = CTL_NO_SERVICE;
-	} else
-		r = ctl_answers(c);
 	chan_free(c);
 	return r;
 }

@@ -6,8 +6,9 @@
 #include "ctl.h"
 #include "log.h"
 
-int
-cmd_init(int argc, char **argv)
+/* Become cloisterd, which does it without a service. */
+__attribute__((noreturn)) static void
+run_offline(const char *flag)
 {
 	const char *dir = getenv("CLOISTER_SBIN");
 	char path[4096];
@@ -15,13 +16,11 @@ cmd_init(int argc, char **argv)
 	int n = snprintf(path, sizeof(path), "%s/cloisterd",
 	    dir != NULL ? dir : SBINDIR);
 
-	(void)argc;
-	(void)argv;
 	if (n < 0 || (size_t)n >= sizeof(path))
 		fatalx("CLOISTER_SBIN is too long");
 	n = 0;
 	arg[n++] = path;
-	arg[n++] = (char *)(uintptr_t)"-i";
+	arg[n++] = (char *)(uintptr_t)flag;
 	arg[n++] = (char *)(uintptr_t)"-f";
 	arg[n++] = (char *)(uintptr_t)ctl.conf_path;
 	if (ctl.libexec != NULL) {
@@ -31,4 +30,20 @@ cmd_init(int argc, char **argv)
 	arg[n] = NULL;
 	execv(path, arg);
 	fatal("%s", path);
+}
+
+int
+cmd_init(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	run_offline("-i");
+}
+
+int
+cmd_storage_accept(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	run_offline("-A");
 }

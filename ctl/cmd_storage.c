@@ -15,3 +15,12 @@ cmd_storage_shred(int argc, char **argv)
 
 	return ctl_ask(MSG_av_shred, &m);
 }
+
+int
+cmd_storage_verify(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	ctl.patient = true;
+	return ctl_ask(MSG_av_verify, NULL);
+}

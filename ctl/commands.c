@@ -10,7 +10,10 @@ const struct ctl_command ctl_commands[] = {
 	{ "init", "", "make keys and database (offline)", 0, 0, CTL_OFFLINE,
 	    cmd_init },
 	{ "reload", "", "read the configuration again", 0, 0, 0, cmd_reload },
-	{ "status", "", "roles, sessions, storage", 0, 0, 0, cmd_status },
+	{ "status", "", "roles, providers, sessions, storage", 0, 0, 0,
+	    cmd_status },
+	{ "metrics", "[--textfile FILE]", "counters, for Prometheus", 0, 2, 0,
+	    cmd_metrics },
 	{ "csr", "NAME...", "a certificate request for the host key (offline)",
 	    1, -1, 0, cmd_csr },
 	{ "user add", "NAME", "make a user", 1, 1, 0, cmd_user_add },
@@ -45,10 +48,18 @@ const struct ctl_command ctl_commands[] = {
 	    1, 1, 0, cmd_session_kill },
 	{ "user remove", "[--erase] NAME", "remove with keys and, with "
 	    "--erase, conversations", 1, 2, 0, cmd_user_remove },
+	{ "storage accept-rollback", "", "take an older database as it is "
+	    "(offline)", 0, 0, CTL_OFFLINE, cmd_storage_accept },
 	{ "storage rotate-key", "", "a new storage key, while all goes on", 0, 0,
 	    0, cmd_storage_rotate_key },
 	{ "storage shred", "[--force]", "destroy the keys of what was deleted, "
 	    "now", 0, 1, 0, cmd_storage_shred },
+	{ "storage verify", "", "walk through everything that is stored", 0, 0,
+	    0, cmd_storage_verify },
+	{ "backup", "[--full] [--no-verify] DIR", "of the store, while the "
+	    "service runs", 1, 3, 0, cmd_backup },
+	{ "restore", "[--forward] DIR", "put a backup in place of the state "
+	    "(offline)", 1, 2, 0, cmd_restore },
 	{ "audit verify", "[--host-key FILE] [--key FILE] [--state FILE] "
 	    "[--first N] [LOG ...]", "is the audit log as it was written?", 0,
 	    -1, CTL_OFFLINE, cmd_audit_verify },

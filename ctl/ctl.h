@@ -29,6 +29,7 @@ struct ctl {
 	const char		*conf_path;
 	const char		*libexec;	/* -L, or NULL */
 	bool			 json;
+	bool			 patient;	/* answers may take any time */
 	const struct ctl_command *command;	/* that runs */
 	struct server_config	 cfg;
 };
@@ -69,6 +70,8 @@ __attribute__((noreturn)) void ctl_usage(const struct ctl_command *cmd);
  */
 bool ctl_flag(int *argc, char **argv, const char *flag, int n);
 
+int cmd_backup(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_csr(int argc, char **argv);
 /* Read the configuration; what is wrong with it is said, and exits. */
 void ctl_config(void);
@@ -82,13 +85,16 @@ int cmd_invite(int argc, char **argv);
 int cmd_key_add(int argc, char **argv);
 int cmd_key_list(int argc, char **argv);
 int cmd_key_revoke(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 int cmd_model_allow(int argc, char **argv);
 int cmd_model_deny(int argc, char **argv);
 int cmd_model_list(int argc, char **argv);
 int cmd_session_kill(int argc, char **argv);
 int cmd_session_list(int argc, char **argv);
+int cmd_storage_accept(int argc, char **argv);
 int cmd_storage_rotate_key(int argc, char **argv);
 int cmd_storage_shred(int argc, char **argv);
+int cmd_storage_verify(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_status(int argc, char **argv);
@@ -109,6 +115,10 @@ int cmd_user_show(int argc, char **argv);
  * with CTL_NO_SERVICE when there is none.
  */
 struct chan *ctl_dial(void);
+/* The same, but NULL when there is none, and it was said. */
+struct chan *ctl_try_dial(void);
+/* Send one command on c, print its answers; the exit code. */
+int ctl_ask_on(struct chan *c, enum msg_type type, const void *body);
 /*
  * Print what the vault answers on c until the command is done; the exit code.
  * A row of a type is printed by its entry in ask.c's table.
@@ -121,6 +131,11 @@ int ctl_ask(enum msg_type type, const void *body);
  * and exits.
  */
 struct bytes ctl_user_name(const char *name);
+
+/* ---- cmd_metrics.c ------------------------------------------------------- */
+
+/* va_metric: keep it, or show it as JSON. */
+void metric_take(const struct msg *m);
 
 /* ---- out.c: rows --------------------------------------------------------- */
 

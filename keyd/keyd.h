@@ -3,17 +3,22 @@
  * and in one order, whatever it is asked.
  *
  *	keyd_server.c	the server's: a nonce and one signature for each worker
+ *	keyd_receipt.c	the server's: receipts for answers to signed questions
  *	keyd_audit.c	the server's: checkpoints of the audit log
  *	keyd_boot.c	the server's: the vault's share of the storage key
  *	keyd_client.c	the client's: one handshake after the other
+ *	keyd_message.c	the client's: messages and exports
  *	keyd_gen.c	makes a client's keys
  *	keyd_csr.c	requests for certificates, offline
  */
 #ifndef KEYD_KEYD_H
 #define KEYD_KEYD_H
 
+#include <sys/queue.h>
+
 #include "chan.h"
 #include "hs.h"
+#include "proof.h"
 #include "rsa.h"
 
 /* ---- the server ---------------------------------------------------------- */
@@ -33,6 +38,11 @@ struct keyd_server {
 	uint32_t	 generation;		/* of the zygote; 0: none yet */
 	uint64_t	 last_n;
 	unsigned	 live;			/* worker channels */
+	LIST_HEAD(, receipts) receipts;		/* of each session */
+	unsigned	 nreceipts;
+	struct pending	*pending;		/* that wait for the next tree */
+	size_t		 npending;
+	struct loop_timer *tree_timer;		/* while there are any */
 	uint64_t	(*now_ms)(void);	/* mono_ms(), but in tests */
 };
 
@@ -42,9 +52,10 @@ void keyd_server_init(struct keyd_server *s, struct loop *l, EVP_PKEY *host);
 void keyd_server_hello(struct keyd_server *s);
 /*
  * One message of the vault: the hasher's sealing key, which every handshake from
- * now on is signed with.  No worker can name another.
+ * now on is signed with (no worker can name another), or about receipts.  NULL, or
+ * what is wrong with it.
  */
-void keyd_server_vault(struct keyd_server *s, const struct msg *m);
+const char *keyd_server_vault(struct keyd_server *s, const struct msg *m);
 /*
  * One message of the zygote; s->zygote is set.  NULL, or what is wrong with it.
  * For zk_want, makes the worker's channel, serves it from s->loop, and sends
@@ -52,6 +63,20 @@ void keyd_server_vault(struct keyd_server *s, const struct msg *m);
  * is logged and stays without an answer.
  */
 const char *keyd_server_zygote(struct keyd_server *s, const struct msg *m);
+
+/* ---- receipts ------------------------------------------------------------ */
+
+#define KEYD_RECEIPT_MS		5	/* what comes meanwhile shares a signature */
+#define KEYD_RECEIPT_SESSIONS	4096	/* that get receipts, at once */
+
+/*
+ * vk_receipt, vk_over.  keyd numbers the receipts of a session itself and joins
+ * each to the one before: what is asked for again, or out of order, is refused.
+ * NULL, or what is wrong.
+ */
+const char *keyd_receipt_request(struct keyd_server *s, const struct msg *m);
+/* Forget all sessions and what waits. */
+void keyd_receipt_free(struct keyd_server *s);
 
 /* ---- the audit log's checkpoints ----------------------------------------- */
 
@@ -123,6 +148,9 @@ struct keyd_client {
 	uint8_t		 random_c[HS_RANDOM];	/* of this handshake */
 	uint8_t		 random_s[HS_RANDOM];
 	uint8_t		*reject;	/* HASH_LEN bytes, secret.h */
+	struct proof_user message;	/* that is being signed */
+	uint32_t	 left;		/* bytes of its text still to come */
+	EVP_MD_CTX	*text;		/* of salt and text */
 };
 
 /* Begin with the keys, which are taken over; each is used once (rsa_warmup()). */
@@ -133,6 +161,13 @@ void keyd_client_free(struct keyd_client *k);
  * set to what may come next.  NULL, or what is wrong.
  */
 const char *keyd_client_request(struct keyd_client *k, struct chan *c,
+    const struct msg *m);
+
+/*
+ * ck_message, ck_text, ck_export: what is signed is put together here, from the
+ * text itself, a salt and a time of our own.  NULL, or what is wrong.
+ */
+const char *keyd_message_request(struct keyd_client *k, struct chan *c,
     const struct msg *m);
 
 /* `keyd -c': serve the client at descriptor 3 with the keys in the file at 4. */

@@ -81,6 +81,8 @@ keyd_client_init(struct keyd_client *k, EVP_PKEY *key[KEYD_KEYS])
 	}
 	k->reject = secret_alloc(HASH_LEN);
 	crypto_random(k->reject, HASH_LEN);
+	if ((k->text = EVP_MD_CTX_new()) == NULL)
+		fatalx("memory");
 }
 
 void
@@ -90,6 +92,7 @@ keyd_client_free(struct keyd_client *k)
 		EVP_PKEY_free(k->key[i]);
 		buf_free(&k->spki[i]);
 	}
+	EVP_MD_CTX_free(k->text);
 	secret_free(k->reject, HASH_LEN);
 	memset(k, 0, sizeof(*k));
 }
@@ -159,8 +162,10 @@ keyd_client_request(struct keyd_client *k, struct chan *c, const struct msg *m)
 		return on_open(k, c);
 	case MSG_ck_sign:
 		return on_sign(k, c, &m->u.ck_sign);
-	default:		/* nothing else comes this way */
+	case MSG_ck_unwrap:
 		return on_unwrap(k, c, &m->u.ck_unwrap);
+	default:
+		return keyd_message_request(k, c, m);
 	}
 }
 

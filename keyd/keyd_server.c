@@ -22,6 +22,7 @@ keyd_server_init(struct keyd_server *s, struct loop *l, EVP_PKEY *host)
 	s->loop = l;
 	s->host = host;
 	s->now_ms = mono_ms;
+	LIST_INIT(&s->receipts);
 	buf_init(&s->spki, RSA_SPKI_MAX);
 	if (rsa_spki_encode(&s->spki, host) == -1)
 		fatalx("the host key cannot be encoded");
@@ -175,11 +176,14 @@ on_want(struct keyd_server *s, uint64_t n)
 	return NULL;
 }
 
-void
+const char *
 keyd_server_vault(struct keyd_server *s, const struct msg *m)
 {
+	if (m->type != MSG_vk_seal)
+		return keyd_receipt_request(s, m);
 	memcpy(s->seal, m->u.vk_seal.seal, sizeof(s->seal));
 	s->seal_n = sizeof(s->seal);
+	return NULL;
 }
 
 const char *

@@ -96,7 +96,7 @@ load_key(enum rsa_use use, enum file_id file, const char *what)
 	return key;
 }
 
-/* The wrap key is gone from here on; in init, so is this process. */
+/* The wrap key is gone from here on; without a service, so is this process. */
 static void
 boot_over(bool done)
 {
@@ -105,7 +105,7 @@ boot_over(bool done)
 	boot_timer = NULL;
 	chan_free(boot_link);
 	boot_link = NULL;
-	if ((self.flags & START_INIT) != 0) {
+	if ((self.flags & START_OFFLINE) != 0) {
 		if (!done)
 			fatalx("the vault did not finish");
 		_exit(0);
@@ -172,9 +172,10 @@ close_files(void)
 static void
 on_vault(struct chan *c, struct msg *m, void *arg)
 {
-	(void)c;
-	(void)arg;
-	keyd_server_vault(&server, m);
+	const char *why;
+
+	if ((why = keyd_server_vault(&server, m)) != NULL)
+		role_link_lost(c, why, arg);
 }
 
 /*
@@ -227,7 +228,7 @@ main(int argc, char **argv)
 	    on_boot_closed, NULL);
 	boot_timer = loop_timer_new(self.loop, KEYD_BOOT_MS, on_boot_timer,
 	    NULL);
-	if (!init)
+	if ((self.flags & START_OFFLINE) == 0)
 		serve();
 	role_run(&self);
 }

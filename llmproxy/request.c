@@ -140,6 +140,27 @@ report(struct request *r, enum finish finish)
 	    (unsigned long long)(mono_ms() - r->started_ms));
 }
 
+/*
+ * The vault's account of how the provider fares: one that finds a conversation
+ * too long, or a request wrong, is well.  o->log is never a text of the
+ * provider's, which could quote what it was sent.
+ */
+static void
+report_health(struct request *r, const struct outcome *o)
+{
+	struct m_lv_health m = { .code = (uint16_t)o->code };
+	char text[161];
+
+	if (o->code == ERR_CONTEXT)
+		m.code = 0;
+	if (m.code != 0) {
+		(void)strlcpy(text, o->log, sizeof(text));
+		log_clean(text);
+		m.text = bytes_str(text);
+	}
+	(void)chan_send(r->lp->vault, MSG_lv_health, &m, -1);
+}
+
 static void
 flush(struct request *r)
 {
@@ -211,11 +232,12 @@ conclude(struct request *r, const struct outcome *o)
 	};
 
 	flush(r);
+	/* First: whoever hears of the end finds the vault informed. */
+	report(r, o->finish);
 	if (o->code == 0)
 		(void)chan_send(r->grant->chan, MSG_ls_end, &end, -1);
 	else
 		send_error(r, o->code, o->text);
-	report(r, o->finish);
 	request_free(r);
 }
 
@@ -476,6 +498,7 @@ request_attempt_done(struct request *r, CURLcode rc, const char *text)
 		return;
 	}
 	judge(r, rc, text, &o);
+	report_health(r, &o);
 	if (o.code != 0) {
 		if (try_again(r, &o))
 			return;

@@ -19,6 +19,7 @@
 
 #define MAX_SECONDS	(7 * 24 * 3600)
 #define MAX_TICKET_SECONDS (24 * 3600)
+#define MAX_REKEY_SECONDS	3600
 
 static const char *const role_names[CONFIG_ROLES] = {
 	[CONFIG_LOGGER] = "logger",
@@ -80,9 +81,13 @@ static cfg_opt_t limit_opts[] = {
 	CFG_INT("drain_timeout", 30, CFGF_NONE),
 	CFG_INT("session_timeout", 86400, CFGF_NONE),
 	CFG_INT("ticket_lifetime", MAX_TICKET_SECONDS, CFGF_NONE),
+	CFG_INT("rekey_interval", MAX_REKEY_SECONDS, CFGF_NONE),
 	CFG_INT("min_landlock_abi", 1, CFGF_NONE),
 	CFG_INT("spare_workers", 4, CFGF_NONE),
 	CFG_INT("max_prompt", 1048576, CFGF_NONE),
+	CFG_INT("retention_days", 0, CFGF_NONE),
+	CFG_INT("max_conversations_per_user", 0, CFGF_NONE),
+	CFG_INT("max_messages_per_user", 0, CFGF_NONE),
 	CFG_INT("password_delay", 1, CFGF_NONE),
 	CFG_END()
 };
@@ -457,9 +462,14 @@ load_limits(struct conf *c, struct config_limits *l)
 		{ "session_timeout", 0, MAX_SECONDS, &l->session_timeout },
 		{ "ticket_lifetime", 0, MAX_TICKET_SECONDS,
 		    &l->ticket_lifetime },
+		{ "rekey_interval", 1, MAX_REKEY_SECONDS, &l->rekey_interval },
 		{ "min_landlock_abi", 1, 100, &l->min_landlock_abi },
 		{ "spare_workers", 0, 256, &l->spare_workers },
 		{ "max_prompt", 1024, 1048576, &l->max_prompt },
+		{ "retention_days", 0, 36500, &l->retention_days },
+		{ "max_conversations_per_user", 0, 100000000,
+		    &l->max_conversations },
+		{ "max_messages_per_user", 0, 1000000000, &l->max_messages },
 		{ "password_delay", 1, 600, &l->password_delay }
 	};
 

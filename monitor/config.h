@@ -19,6 +19,9 @@
 #include "codes.h"
 #include "log.h"
 
+/* Below state_dir: what is being restored, until it is in its place. */
+#define STATE_RESTORE	"restore"
+
 #define CONFIG_MAX_LISTEN	16
 #define CONFIG_MAX_PROVIDERS	16
 #define CONFIG_MAX_MODELS	64
@@ -94,9 +97,13 @@ struct config_limits {
 	uint32_t	drain_timeout;		/* seconds, at a stop */
 	uint32_t	session_timeout;	/* seconds; 0: none */
 	uint32_t	ticket_lifetime;	/* seconds; 0: no tickets */
+	uint32_t	rekey_interval;		/* seconds */
 	uint32_t	min_landlock_abi;
 	uint32_t	spare_workers;
 	uint32_t	max_prompt;		/* bytes */
+	uint32_t	retention_days;		/* 0: for ever */
+	uint32_t	max_conversations;	/* of a user; 0: any number */
+	uint32_t	max_messages;		/* of a user; 0: any number */
 	uint32_t	password_delay;		/* seconds */
 };
 

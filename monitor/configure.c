@@ -14,8 +14,12 @@ send_limits(const struct monitor *mon, struct proc *p)
 		.idle_timeout_s = l->idle_timeout,
 		.session_timeout_s = l->session_timeout,
 		.ticket_lifetime_s = l->ticket_lifetime,
+		.rekey_interval_s = l->rekey_interval,
 		.spare_workers = l->spare_workers,
 		.max_prompt_bytes = l->max_prompt,
+		.retention_days = l->retention_days,
+		.max_conversations = l->max_conversations,
+		.max_messages = l->max_messages,
 		.first_contact = mon->cfg.first_contact,
 		.lowest_suite = mon->cfg.require_pq ? HS_SUITE_HYBRID :
 		    HS_SUITE_X25519,

@@ -176,7 +176,7 @@ logger_serve(struct role *r)
 	for (int i = 0; i < n; i++)
 		sources[i].chan = chan_new(r->loop, fd + i, CH_LOG, END_B,
 		    LOG_OPEN, 0, on_event, on_closed, &sources[i]);
-	if ((r->flags & START_INIT) == 0)
+	if ((r->flags & START_OFFLINE) == 0)
 		alog_serve();
 }
 

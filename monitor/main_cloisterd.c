@@ -30,11 +30,16 @@
 __attribute__((noreturn)) static void
 usage(void)
 {
-	(void)fprintf(stderr, "usage: cloisterd [-dit] [-f file] "
+	(void)fprintf(stderr, "usage: cloisterd [-Adinrt] [-f file] "
 	    "[-L libexec-directory]\n"
+	    "  -A  accept a database that was rolled back, then exit (cloisterctl\n"
+	    "      storage accept-rollback)\n"
 	    "  -d  roles keep standard error\n"
 	    "  -f  the configuration (default " SYSCONFDIR "/cloisterd.conf)\n"
 	    "  -i  make keys and database, then exit (cloisterctl init)\n"
+	    "  -n  with -r: log to a trial's own audit log\n"
+	    "  -r  verify a state that is to be restored (cloisterctl "
+	    "restore)\n"
 	    "  -t  check the configuration, then exit\n");
 	exit(2);
 }
@@ -197,8 +202,11 @@ main(int argc, char **argv)
 	m.libexec = LIBEXECDIR;
 	setproctitle_init(argc, argv, environ);
 	log_set_name("cloisterd");
-	while ((c = getopt(argc, argv, "df:iL:tV")) != -1) {
+	while ((c = getopt(argc, argv, "Adf:iL:nrtV")) != -1) {
 		switch (c) {
+		case 'A':
+			m.accept = true;
+			break;
 		case 'd':
 			m.debug = true;
 			break;
@@ -211,6 +219,12 @@ main(int argc, char **argv)
 		case 'L':
 			m.libexec = optarg;
 			break;
+		case 'n':
+			m.trial = true;
+			break;
+		case 'r':
+			m.check = true;
+			break;
 		case 't':
 			test = true;
 			break;
@@ -221,16 +235,17 @@ main(int argc, char **argv)
 			usage();
 		}
 	}
-	if (optind != argc)
+	if (optind != argc || m.init + m.accept + m.check > 1 ||
+	    (m.trial && !m.check))
 		usage();
-	if ((m.init && !test ? config_load_init : config_load)(conf, &m.cfg, err,
+	if ((monitor_offline(&m) && !test ? config_load_init : config_load)(conf, &m.cfg, err,
 	    sizeof(err)) == -1) {
 		(void)fprintf(stderr, "%s\n", err);
-		if (!m.init && !test)
+		if (!monitor_offline(&m) && !test)
 			notify("STATUS=%s", err);
-		return m.init ? 1 : EXIT_CONFIG;
+		return monitor_offline(&m) ? 1 : EXIT_CONFIG;
 	}
-	if (!m.init && certs_test(&m) == -1) {
+	if (!monitor_offline(&m) && certs_test(&m) == -1) {
 		(void)fprintf(stderr, "%s: its certificates are not in order\n",
 		    conf);
 		return 1;
@@ -247,10 +262,19 @@ main(int argc, char **argv)
 		    "separation by uid is OFF", geteuid());
 	if (m.init)
 		return init_state(&m);
-	open_listeners(&m);
-	control_listen(&m);
+	/* What is to be restored is looked at where it is, by itself. */
+	if (!m.check) {
+		state_check(&m);
+		if (!m.accept)
+			open_listeners(&m);
+		/* Nobody is answered there, if it is no service; but there is
+		 * one. */
+		control_listen(&m);
+	}
 	links_make(&m);
 	join_logger(&m);
+	if (m.accept)
+		audit(EV_admin_storage_accept, 0, NULL, "uid=%u", getuid());
 	keep_few_capabilities();
 	setproctitle("-cloisterd: monitor");
 	return supervise(&m);

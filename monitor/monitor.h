@@ -44,6 +44,9 @@ struct monitor {
 	const char		*conf_path;
 	const char		*libexec;	/* where the programs are */
 	bool			 init;		/* making the state, not serving */
+	bool			 accept;	/* a database that is older; likewise */
+	bool			 check;		/* of what is in restore/; likewise */
+	bool			 trial;		/* ... with an audit log of its own */
 	bool			 debug;		/* roles keep standard error */
 	struct loop		*loop;
 	int			 providers;
@@ -83,8 +86,15 @@ void state_path(const struct monitor *m, const char *name, char *dst,
 int state_open_file(struct monitor *m, enum file_id file, int instance);
 /* Path of the engine's directory. */
 void state_engine_dir(const struct monitor *m, char *dst, size_t size);
+/* Whether this is no service: it makes or mends the state, then ends. */
+bool monitor_offline(const struct monitor *m);
 /* Make directories and empty files for init; fatal when something exists. */
 void state_create(struct monitor *m);
+/*
+ * Is everything there, owned by whom it should be, and closed to others?  What is
+ * not is said, and fatal.
+ */
+void state_check(const struct monitor *m);
 /* Remove what state_create() made, after a failed init. */
 void state_remove(struct monitor *m);
 /* Make the new directories durable, and say the fingerprint of the host key. */

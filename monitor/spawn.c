@@ -193,7 +193,9 @@ send_start(struct monitor *m, struct proc *p)
 		.providers = (uint8_t)m->providers,
 		.listeners = (uint8_t)m->nlisteners,
 		.generation = p->generation, .uid = u->uid, .gid = u->gid,
-		.flags = (m->init ? START_INIT : 0) |
+		.flags = (m->init || (m->trial && p->role == ROLE_LOGGER) ?
+		    START_INIT : 0) | (m->check ? START_CHECK : 0) |
+		    (m->accept ? START_ACCEPT : 0) |
 		    (geteuid() != 0 || p->pidfd != 0 ? START_SHARE_UID : 0),
 		.min_abi = m->cfg.limits.min_landlock_abi,
 		.log_level = m->levels[p->role],

@@ -52,7 +52,27 @@ state_path(const struct monitor *m, const char *name, char *dst, size_t size)
 void
 state_engine_dir(const struct monitor *m, char *dst, size_t size)
 {
-	state_path(m, "db", dst, size);
+	state_path(m, m->check ? STATE_RESTORE "/db" : "db", dst, size);
+}
+
+/* Whether the file is being made: at init, or for a trial. */
+static bool
+is_new(const struct monitor *m, enum file_id file)
+{
+	return m->init || (m->trial && file_roles[file] == ROLE_LOGGER);
+}
+
+/* Where a file with a place of its own is. */
+static void
+file_path(const struct monitor *m, enum file_id file, char *dst, size_t size)
+{
+	char name[128];
+	bool staged = m->check && (file == FILE_ANCHOR ||
+	    file == FILE_KEYFILE || is_new(m, file));
+
+	(void)snprintf(name, sizeof(name), "%s%s", staged ? STATE_RESTORE "/" :
+	    "", files[file].path);
+	state_path(m, name, dst, size);
 }
 
 /*
@@ -142,7 +162,7 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 
 	if (file == FILE_JOURNAL)
 		return logfiles_open_journal();
-	if (file == FILE_AUDIT_PREV && !m->init)
+	if (file == FILE_AUDIT_PREV && !is_new(m, file))
 		return logfiles_open_prev(m);
 	if (file == FILE_API_KEY && !m->init && pr->key_file != NULL)
 		return open_named_secret(m, pr->key_file);
@@ -150,14 +170,15 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 		return open_named_secret(m, m->cfg.wrap_key_file);
 	if (!m->init && configured_file(m, file, instance) != NULL)
 		name = configured_file(m, file, instance);
-	if (files[file].path != NULL && (m->init || !files[file].init_only)) {
-		state_path(m, files[file].path, path, sizeof(path));
+	if (files[file].path != NULL && (is_new(m, file) ||
+	    !files[file].init_only)) {
+		file_path(m, file, path, sizeof(path));
 		name = path;
 	}
-	if ((fd = open(name, (m->init ? O_RDWR : files[file].access) |
+	if ((fd = open(name, (is_new(m, file) ? O_RDWR : files[file].access) |
 	    (file == FILE_AUDIT_LOG ? O_APPEND : 0) | O_CLOEXEC | O_NOFOLLOW |
 	    O_NOCTTY)) == -1) {
-		if (errno == ENOENT && file == FILE_AUDIT_LOG &&
+		if (errno == ENOENT && file == FILE_AUDIT_LOG && !m->check &&
 		    (fd = logfiles_make_missing(m)) != -1)
 			return fd;
 		if (errno == ENOENT && files[file].path != NULL)
@@ -166,6 +187,78 @@ state_open_file(struct monitor *m, enum file_id file, int instance)
 		return cannot(m, name, strerror(errno));
 	}
 	return fd;
+}
+
+/*
+ * Of this owner, and without these bits of its mode; what is not there is not
+ * this function's.
+ */
+static void
+check_place(const char *path, uid_t owner, mode_t never)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == -1) {
+		if (errno == ENOENT)
+			return;
+		fatal("%s", path);
+	}
+	if (st.st_uid != owner)
+		fatalx("%s belongs to user %u and not to user %u: whoever owns "
+		    "it could change it; see what it is, then chown it", path,
+		    st.st_uid, owner);
+	if ((st.st_mode & never) != 0)
+		fatalx("%s: its mode %04o is too open: others can %s it; chmod "
+		    "%s", path, st.st_mode & 07777, (st.st_mode & never &
+		    0022) != 0 ? "write" : "read", S_ISDIR(st.st_mode) ?
+		    "0700" : "0600");
+}
+
+/* Whether it is there and can be opened: said now, while nobody else is needed
+ * for that. */
+static void
+check_file(const struct monitor *m, enum file_id f, const char *path)
+{
+	int fd;
+
+	if (files[f].init_only || (f == FILE_WRAP_KEY &&
+	    m->cfg.wrap_key_file != NULL))
+		return;
+	if ((fd = open(path, files[f].access | O_CLOEXEC | O_NOFOLLOW |
+	    O_NOCTTY | O_NONBLOCK)) != -1)
+		(void)close(fd);
+	else if (errno != ENOENT)
+		fatal("%s", path);
+	else if (f != FILE_AUDIT_LOG)	/* a crash may have left none */
+		fatalx("%s is missing: run 'cloisterctl init' first, or restore "
+		    "it", path);
+}
+
+void
+state_check(const struct monitor *m)
+{
+	uid_t me = geteuid(), owner;
+	char path[4096];
+	bool engine;
+
+	check_place(m->cfg.state_dir, me, 0022);
+	for (size_t i = 0; i < NDIRS; i++) {
+		state_path(m, dirs[i], path, sizeof(path));
+		if (access(path, F_OK) == -1 && errno == ENOENT)
+			fatalx("%s is missing: run 'cloisterctl init' first, or "
+			    "restore it", path);
+		engine = strcmp(dirs[i], "db") == 0;
+		owner = engine && me == 0 ? m->cfg.user[CONFIG_ENGINE].uid :
+		    me;
+		check_place(path, owner, 0027);
+	}
+	for (int f = 0; f < FILES; f++) {
+		if (files[f].path == NULL)
+			continue;
+		state_path(m, files[f].path, path, sizeof(path));
+		check_place(path, me, 0027 & ~files[f].mode);
+		check_file(m, (enum file_id)f, path);
+	}
 }
 
 /* What was made is removed again before the end. */

@@ -42,6 +42,12 @@ all_running(void)
 }
 
 /* sessiond serves when everybody else does. */
+bool
+monitor_offline(const struct monitor *m)
+{
+	return m->init || m->accept || m->check;
+}
+
 static void
 let_go(struct proc *p)
 {
@@ -60,7 +66,7 @@ on_ready(struct proc *p)
 	    "start=%u", name, p->pid, geteuid() == 0 ? proc_user(mon, p)->uid :
 	    geteuid(), p->abi, p->generation);
 	configure(mon, p);
-	if (mon->init || mon->serving || p->role != ROLE_SESSIOND ||
+	if (monitor_offline(mon) || mon->serving || p->role != ROLE_SESSIOND ||
 	    all_running())
 		let_go(p);
 }
@@ -81,7 +87,7 @@ on_running(struct proc *p)
 
 	p->running = true;
 	chan_set_state(p->ctl, CTL_RUN);
-	if (mon->serving || mon->init)
+	if (mon->serving || monitor_offline(mon))
 		return;
 	if (front->running) {
 		mon->serving = true;
@@ -450,11 +456,12 @@ on_exit_of(struct proc *p, int status)
 		stop_next(mon);
 		return;
 	}
-	if (mon->init && status == 0) {
+	if (monitor_offline(mon) && status == 0) {
 		if (find_role(ROLE_KEYD, 0)->exited_ok &&
 		    find_role(ROLE_VAULT, 0)->exited_ok &&
 		    find_role(ROLE_ENGINE, 0)->exited_ok)
-			stop_service(mon, "initialized", 0);
+			stop_service(mon, mon->init ? "initialized" :
+			    mon->accept ? "accepted" : "verified", 0);
 		return;
 	}
 	audit(EV_role_exit, 0, NULL, "role=%s how=%s", name, how);
@@ -513,7 +520,8 @@ on_signal(uint32_t events, void *arg)
 				break;
 			}
 			log_notice("stopping (signal %u)", si.ssi_signo);
-			stop_service(mon, "signal", mon->init ? 1 : 0);
+			stop_service(mon, "signal",
+			    monitor_offline(mon) ? 1 : 0);
 		}
 	}
 }
@@ -557,12 +565,14 @@ supervise(struct monitor *m)
 
 			p->role = (enum role_id)r;
 			p->instance = i;
-			if (!m->init || !role_decls[r].keep)
+			if (!monitor_offline(m) || !role_decls[r].keep)
 				start_process(p);
 		}
 	links_close_unkept(m);
-	mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS, on_start_timeout,
-	    NULL);
+	/* How long a recovery takes depends on how much there is. */
+	if (!m->check)
+		mon->deadline = loop_timer_new(m->loop, START_TIMEOUT_MS,
+		    on_start_timeout, NULL);
 	loop_run(m->loop);
 	return mon->exit_status;
 }

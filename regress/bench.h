@@ -112,6 +112,22 @@ void askers_run(struct asker *a, size_t n, const struct question *q,
 void bench_limits(void);
 /* bench_limit.c: the store beside appending to a file in dir. */
 void bench_store(const char *dir);
+/* What is stored at once: key i is at keys + i * key_n, value i at values + i *
+ * stride. */
+struct batch {
+	const uint8_t	*keys, *values;
+	size_t		 key_n, stride, size, n;
+};
+
+/* bench_sql.c: SQLite or SQLCipher (key), the first of libs that there is; NULL:
+ * none is. */
+struct sql;
+struct sql *sql_open(const char *const libs[], const char *path, bool key);
+/* Store a batch as one transaction, durably: microseconds. */
+double sql_batch_us(struct sql *s, const struct batch *b);
+void sql_checkpoint(struct sql *s);
+void sql_close(struct sql *s);
+
 /* bench_login.c: per_client logins by each of four clients. */
 void bench_handshake(pid_t service, unsigned per_client);
 /* Each with the ticket of the last session. */

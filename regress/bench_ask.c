@@ -286,7 +286,7 @@ asker_session(struct asker *a, struct identity *id)
 	if (handshake_run(&h) != RC_OK)
 		fatalx("handshake");
 	a->fd = h.fd;
-	a->ac = appconn_new(END_A, h.session.c_ap, h.session.s_ap,
+	a->ac = appconn_new(END_A, h.session.suite, h.session.c_ap, h.session.s_ap,
 	    h.session.msgmac);
 	OPENSSL_cleanse(&h.session, sizeof(h.session));
 	a->busy = true;

@@ -146,9 +146,17 @@ raw_batch_us(int fd, const struct load *l)
 	return now_us() - start;
 }
 
-/* The engine makes its checkpoints when nobody waits: so they are not timed. */
+static const char *const sqlite_libs[] = { "libsqlite3.so.0", NULL };
+static const char *const cipher_libs[] = { "libsqlcipher.so.1",
+    "libsqlcipher.so.0", NULL };
+
+/* The others, each of them or NULL. */
+enum { SQLITE, CIPHER, SQLS };
+static const char *const sql_names[SQLS] = { "sqlite", "sqlcipher" };
+
+/* The engine makes its checkpoints when nobody waits: so none are timed. */
 static void
-checkpoint(struct kv *kv, struct load *l)
+checkpoint(struct kv *kv, struct sql *sql[SQLS], struct load *l)
 {
 	l->logged += BATCH * (KEY_BYTES + l->size);
 	if (l->logged < LOG_BYTES)
@@ -156,13 +164,19 @@ checkpoint(struct kv *kv, struct load *l)
 	l->logged = 0;
 	if (kv_maint(kv, KV_CHECKPOINT) != KV_OK)
 		fatalx("checkpoint");
+	for (int i = 0; i < SQLS; i++)
+		if (sql[i] != NULL)
+			sql_checkpoint(sql[i]);
 }
 
 static void
-store_size(struct kv *kv, int fd, size_t size)
+store_size(struct kv *kv, int fd, struct sql *sql[SQLS], size_t size)
 {
 	static struct load l;
-	double stored = 0, raw = 0, n = (double)BATCH * BATCHES;
+	const struct batch b = { l.keys[0], l.values[0], KEY_BYTES,
+	    sizeof(l.values[0]), size, BATCH };
+	double stored = 0, raw = 0, other[SQLS] = { 0 };
+	double n = (double)BATCH * BATCHES;
 	char name[64];
 
 	memset(&l, 0, sizeof(l));
@@ -173,7 +187,10 @@ store_size(struct kv *kv, int fd, size_t size)
 		load_next(&l);
 		stored += store_batch_us(kv, &l);
 		raw += raw_batch_us(fd, &l);
-		checkpoint(kv, &l);
+		for (int k = 0; k < SQLS; k++)
+			if (sql[k] != NULL)
+				other[k] += sql_batch_us(sql[k], &b);
+		checkpoint(kv, sql, &l);
 	}
 	(void)snprintf(name, sizeof(name), "store.%zu.rate", size);
 	metric(name, n * 1e6 / stored);
@@ -181,11 +198,19 @@ store_size(struct kv *kv, int fd, size_t size)
 	metric(name, n * 1e6 / raw);
 	(void)snprintf(name, sizeof(name), "store.%zu.ratio", size);
 	metric(name, raw / stored);
+	for (int k = 0; k < SQLS; k++) {
+		if (sql[k] == NULL)
+			continue;
+		(void)snprintf(name, sizeof(name), "%s.%zu.rate", sql_names[k],
+		    size);
+		metric(name, n * 1e6 / other[k]);
+	}
 }
 
 void
 bench_store(const char *dir)
 {
+	struct sql *sql[SQLS];
 	char path[PATH_MAX];
 	struct kv *kv;
 	int fd;
@@ -200,8 +225,14 @@ bench_store(const char *dir)
 	if ((fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC,
 	    0600)) == -1)
 		fatal("%s", path);
-	store_size(kv, fd, 300);
-	store_size(kv, fd, 4000);
+	(void)snprintf(path, sizeof(path), "%s/sqlite", dir);
+	sql[SQLITE] = sql_open(sqlite_libs, path, false);
+	(void)snprintf(path, sizeof(path), "%s/sqlcipher", dir);
+	sql[CIPHER] = sql_open(cipher_libs, path, true);
+	store_size(kv, fd, sql, 300);
+	store_size(kv, fd, sql, 4000);
+	for (int i = 0; i < SQLS; i++)
+		sql_close(sql[i]);
 	(void)close(fd);
 	if (kv_close(kv) != KV_OK)
 		fatalx("the store did not close");

@@ -165,7 +165,8 @@ session_begin(struct resumer *r)
 {
 	struct msg m;
 
-	r->ac = appconn_new(END_A, r->last.c_ap, r->last.s_ap, r->last.msgmac);
+	r->ac = appconn_new(END_A, r->last.suite, r->last.c_ap, r->last.s_ap,
+	    r->last.msgmac);
 	next_message(r, MSG_s_hello, &m);
 }
 

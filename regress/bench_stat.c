@@ -73,9 +73,14 @@ static const struct row {
 	{ "store.300.rate", "commits/s, 300 bytes", "raw.300.rate", "", 0 },
 	{ "store.300.ratio", "the same, as a share of the limit", NULL, "0.5",
 	    2 },
+	{ "sqlite.300.rate", "SQLite, WAL, FULL, 64 rows a transaction, 300 bytes",
+	    NULL, "", 0 },
+	{ "sqlcipher.300.rate", "SQLCipher, the same", NULL, "", 0 },
 	{ "store.4000.rate", "commits/s, 4000 bytes", "raw.4000.rate", "", 0 },
 	{ "store.4000.ratio", "the same, as a share of the limit", NULL,
 	    "0.85", 2 },
+	{ "sqlite.4000.rate", "SQLite, the same, 4000 bytes", NULL, "", 0 },
+	{ "sqlcipher.4000.rate", "SQLCipher, the same", NULL, "", 0 },
 };
 
 void

@@ -370,7 +370,7 @@ main(int argc, char **argv)
 		return 1;
 	keyd_stop(&keyd);
 	print_session(&h.session);
-	ac = appconn_new(END_A, h.session.c_ap, h.session.s_ap,
+	ac = appconn_new(END_A, h.session.suite, h.session.c_ap, h.session.s_ap,
 	    h.session.msgmac);
 	OPENSSL_cleanse(&h.session, sizeof(h.session));
 	serve(h.fd, ac);

@@ -5,7 +5,10 @@
 #
 #   systemd.sh [SUITE]		bookworm, trixie; this machine's by default
 #
-# B is the build directory; roots are kept in B/systemd.
+# B is the build directory; roots are kept in B/systemd.  PREVIOUS may be a
+# directory with packages of an earlier build: then they are installed first, and
+# these are an upgrade.  Without it the packages of 0.1 are made from today's
+# programs, with each file where 0.1 had it.
 set -eu
 cd "$(dirname "$0")/.."
 . regress/lib.sh
@@ -80,6 +83,41 @@ mkdir "$T/next"
 dpkg-deb --root-owner-group -Zgzip -b "$T/next-server" "$T/next" >/dev/null
 dpkg-deb --root-owner-group -Zgzip -b "$T/next-client" "$T/next" >/dev/null
 
+# The build before: what 0.1 had in the server's package the client's has now.
+if [ -z "${PREVIOUS:-}" ]; then
+	dpkg-deb -R "$DEBS"/cloister-server_*.deb "$T/old-server"
+	dpkg-deb -R "$DEBS"/cloister_*.deb "$T/old-client"
+	mv "$T/old-client/usr/libexec/cloister/certd" \
+	    "$T/old-server/usr/libexec/cloister"
+	rm -r "$T/old-client/usr/share/man/man8"
+	for _p in server client; do
+		sed -i 's/^Version: .*/Version: 0.1/; s/(= [^)]*)/(= 0.1)/
+		    /^Breaks: /d; /^Replaces: /d' "$T/old-$_p/DEBIAN/control"
+		mkdir -p "$T/previous"
+		dpkg-deb --root-owner-group -Zgzip -b "$T/old-$_p" \
+		    "$T/previous" >/dev/null
+	done
+else
+	mkdir "$T/previous"
+	cp "$PREVIOUS"/*.deb "$T/previous"
+fi
+
+# Each file where it belongs: a client alone has all that it runs.
+contents() {	# package
+	dpkg-deb -c "$DEBS"/"$1"_*.deb
+}
+for _f in bin/cloister libexec/cloister/keyd libexec/cloister/certd \
+    share/man/man1/cloister.1.gz share/man/man8/keyd.8.gz \
+    share/man/man8/certd.8.gz; do
+	expect "the client's package has $_f" 0 "/usr/$_f" contents cloister
+done
+for _f in $(ls docs/man/*.8 | sed 's,.*/,share/man/man8/,; s/$/.gz/' |
+    grep -v -e keyd.8 -e certd.8) sbin/cloisterctl sbin/cloisterd \
+    libexec/cloister/storaged share/man/man5/cloisterd.conf.5.gz; do
+	expect "the server's package has $_f" 0 "/usr/$_f" \
+	    contents cloister-server
+done
+
 # ---- the box, and what is asked of it -------------------------------------
 
 box_boot "$DIR/box/root"
@@ -139,7 +177,8 @@ net_of() {	# pid in the box
 
 # ---- first installation ---------------------------------------------------
 
-expect "a first installation" 0 "host key fingerprint" install_debs "$T/debs"
+expect "a first installation" 0 "host key fingerprint" \
+    install_debs "$T/previous"
 grep -q "there is no provider" "$T/expect.out" &&
     good "it says what is missing" || bad "it says what is missing"
 grep -q "not started" "$T/expect.out" &&
@@ -215,6 +254,20 @@ box cloisterctl user add alice >/dev/null
 expect "a user is added in the box" 0 "" bctl key add alice /root/alice.pub
 expect "a chat from outside, with a provider outside" 0 "hello there" \
     alice ask -m echo "hello there"
+
+# ---- upgraded from the build before ----------------------------------------
+
+alice list >"$T/first.list"
+expect "an upgrade from the build before" 0 "restarting" \
+    install_debs "$T/debs"
+expect "it runs with what there was" 0 "after the first upgrade" \
+    alice ask -m echo "after the first upgrade"
+alice list >"$T/second.list"
+[ -s "$T/first.list" ] && tail -n 1 "$T/second.list" |
+    grep -qF "$(tail -n 1 "$T/first.list" | cut -c 1-8)" &&
+    good "conversations too" || bad "conversations too"
+expect "each file has one package" 0 "" \
+    box sh -c '! dpkg -S /usr/libexec/cloister/certd | grep -q server'
 
 # ---- what the unit takes away ---------------------------------------------
 
@@ -310,7 +363,7 @@ wait "$IDLE" || _st=$?
     good "and goes on in a new session" ||
     bad "and goes on in a new session: $_st $(cat "$T/idle.out")"
 alice list >"$T/after.list"
-cmp -s "$T/before.list" "$T/after.list" && [ -s "$T/after.list" ] &&
+[ -s "$T/before.list" ] && ! grep -vxFf "$T/after.list" "$T/before.list" &&
     good "with all conversations" || bad "with all conversations"
 expect "the same host key" 0 "and now" alice ask -m echo "and now"
 
@@ -318,6 +371,23 @@ expect "the same host key" 0 "and now" alice ask -m echo "and now"
 
 expect "roles' messages are in the journal with their priority" 0 \
     "ready" box journalctl --no-pager -u cloisterd -p notice..notice
+fields() {
+	journal -o json CLOISTER_ROLE=storaged >"$T/journal.json" &&
+	    jq -r '[.CLOISTER_ROLE, .SYSLOG_IDENTIFIER, .PRIORITY,
+	    (.CLOISTER_PID | tonumber > 1), .CLOISTER_USER // "-",
+	    (.CLOISTER_SESSION // "0" | tonumber > 0)] | join(" ")' \
+	    "$T/journal.json" | sort -u
+}
+expect "with the role as a field" 0 "storaged cloisterd" fields
+[ -s "$T/journal.json" ] && [ "$(jq -r .CLOISTER_ROLE "$T/journal.json" |
+    sort -u)" = storaged ] && good "and no other's" || bad "and no other's"
+expect "an audit log that verifies" 0 "" bctl audit verify
+sed 's/^/    /' "$T/expect.out" | head -n 5
+expect "with every start of the service" 0 '"event":"start"' \
+    bctl --json audit show --event start
+expect "metrics for the node exporter" 0 "" \
+    bctl metrics --textfile /root/cloister.prom
+expect "are in the file" 0 "cloister_up 1" box cat /root/cloister.prom
 expect_not "no key is in the journal" "$API_KEY" box journalctl --no-pager
 
 # ---- stop, removal, purge -------------------------------------------------

@@ -1,5 +1,6 @@
 #!/bin/sh
-# What an administrator says of users: limits and models.
+# What an administrator says of users, limits and models, and what the service says
+# of itself: status and metrics.
 set -eu
 cd "$(dirname "$0")/.."
 . regress/lib.sh
@@ -143,9 +144,62 @@ expect "but of the other" 0 "answered" say "small: hello"
 expect "allow under a session" 0 "may use" ctl model allow alice big
 expect "it may again" 0 "answered" say "big: hello"
 peer_stop
+# How the provider fares.
+MODELS="small:echo big:echo bad:err500"
+service_stop
+service_config
+service_start
+expect "a provider that was not asked yet" 0 '[0,null,0,null]' \
+    json 'select(.type == "upstream") | [.successes, .last_success, .errors,
+    .last_error]' status
+expect "an answer" 0 "hello" as alice ask -m small "hello"
+expect "an error" 6 "" as alice ask -m bad "a canary of 500"
+expect "are in the status" 0 '["upstream",1,true,true,4]' \
+    json 'select(.type == "upstream") | [.name, .successes, .errors >= 1,
+    .last_success <= .last_error, .code]' status
+expect "with a reason" 0 "upstream upstream" ctl status
+
+# For Prometheus: what it says is parsed, and says nothing of anybody.
+metrics() {
+	ctl metrics >"$T/metrics" && python3 regress/prom.py <"$T/metrics"
+}
+expect "metrics are in the format" 0 "cloister_up 1" metrics
+metrics >"$T/samples" || :
+for m in "cloister_users 2" "cloister_sessions 0" "cloister_answers_total 2" \
+    'cloister_upstream_successes_total{provider="upstream"} 1' \
+    'cloister_role_restarts_total{role="keyd"} 0'; do
+	expect "metrics: $m" 0 "" grep -qxF "$m" "$T/samples"
+done
+for m in cloister_role_start_time_seconds cloister_start_time_seconds \
+    cloister_upstream_last_error_time_seconds; do
+	_v=$(awk -v m="$m" 'index($1, m) == 1 { print $NF; exit }' "$T/samples")
+	[ $(($(date +%s) - ${_v:-0})) -lt 3600 ] && good "metrics: $m is a time" ||
+	    bad "metrics: $m is a time: $_v"
+done
+expect "nothing of users" 1 "" grep -qi -e alice -e bob -e canary -e hello \
+    "$T/metrics"
+expect "metrics --json" 0 '["llmproxy[0]",true]' \
+    json 'select(.name == "cloister_role_start_time_seconds" and
+    (.role | startswith("llmproxy"))) | [.role, .value > 0]' metrics
+mkdir "$T/node"
+expect "a file for the node exporter" 0 "" \
+    ctl metrics --textfile "$T/node/cloister.prom"
+expect "the same in it" 0 "cloister_up 1" \
+    sh -c "python3 regress/prom.py <'$T/node/cloister.prom'"
+expect "for others to read" 0 "644" stat -c %a "$T/node/cloister.prom"
+expect "a directory that is not there" 1 "No such file" \
+    ctl metrics --textfile "$T/nowhere/cloister.prom"
+expect "an unknown option" 2 "usage" ctl metrics --text x
+expect "both" 2 "" ctl --json metrics --textfile "$T/node/x.prom"
+
 expect "usage of model allow" 2 "usage" ctl model allow alice
 for e in admin.user.limit admin.model.allow admin.model.deny model.refuse; do
 	expect "audited: $e" 0 "\"event\":\"$e\"" audit
 done
 expect "audit log" 0 "" ctl audit verify
 service_stop
+expect "metrics of no service" 3 "is cloisterd running" \
+    ctl metrics --textfile "$T/node/cloister.prom"
+expect "are that it is down" 0 "cloister_up 0" cat "$T/node/cloister.prom"
+[ "$(ls "$T/node")" = cloister.prom ] && good "nothing else is left" ||
+    bad "nothing else is left: $(ls "$T/node")"

@@ -92,3 +92,24 @@ expect "with room again it serves" 0 "after it was full" as alice list
 expect_not "the audit log was not changed by others" "audit.tamper" \
     cat "$T/state/audit/audit.log"
 service_stop
+
+# Told to carry on it does, and the log says that it lacks something.
+EXTRA="audit_full = continue"
+service_config
+service_start
+fill audit 0
+_lost=0
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+	as alice ask "without a line" >/dev/null 2>&1 || _lost=$((_lost + 1))
+done
+[ $_lost = 0 ] && good "told to continue, it serves without an audit log" ||
+    bad "told to continue, it serves without an audit log: $_lost failed"
+rm "$T/state/audit/filler"
+gap() {
+	as alice list >/dev/null
+	grep -q '"event":"audit.gap".*"lost":[1-9]' "$T/state/audit/audit.log"
+}
+wait_for gap && good "audit.gap says how much is missing" ||
+    bad "audit.gap says how much is missing"
+expect "and the log verifies" 0 "good" ctl audit verify
+service_stop

@@ -138,7 +138,7 @@ begin(int s, const struct hs_session *secrets)
 {
 	forget_session();
 	fd = s;
-	app = appconn_new(END_A, secrets->c_ap, secrets->s_ap,
+	app = appconn_new(END_A, secrets->suite, secrets->c_ap, secrets->s_ap,
 	    secrets->msgmac);
 	memcpy(resumption, secrets->resumption, sizeof(resumption));
 }

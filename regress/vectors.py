@@ -535,6 +535,12 @@ class Sender:
         self.epoch, self.number = self.epoch + 1, 0
         return r
 
+    def fresh(self, ss, th):
+        r = self.record(28)
+        self.secret = xl(extract(self.secret, ss), b"fresh", th)
+        self.epoch, self.number = self.epoch + 1, 0
+        return r
+
     def body(self, number, fields):
         body = struct.pack(">H", number) + fields
         self.i += 1
@@ -601,9 +607,36 @@ def session():
     same("s_close", s.close())
 
 
+# ---- fresh_s1.txt, fresh_s2.txt ---------------------------------------------------
+
+def fresh(suite):
+    name = "fresh_s%d" % suite
+    v = load(name + ".txt")
+    c = Sender(v["c_ap"], v["msgmac"], 0)
+    s = Sender(v["s_ap"], v["msgmac"], 1)
+
+    def same(what, got):
+        check(name + " " + what, got, v[what])
+
+    ek, ct, ss = b"", b"", b""
+    if suite == 2:
+        ek = mlkem_public(v["mlkem_d"])
+        ss, ct = mlkem_encaps(ek, v["mlkem_m"])
+    offer, answer = x25519(v["eph_s"]), x25519(v["eph_c"])
+    ss += x25519(v["eph_c"], offer)
+    th = H(offer, ek, answer, ct)
+    same("s_fresh", s.send(0x813c, offer + text(ek)))
+    same("c_fresh", c.send(0x803c, answer + text(ct)) + c.fresh(ss, th))
+    same("s_change", s.fresh(ss, th))
+    same("c_ping", c.send(0x8006, struct.pack(">I", 7)))
+    same("s_pong", s.send(0x810a, struct.pack(">I", 7)))
+
+
 kdf()
 handshake(1)
 handshake(2)
 resume()
 session()
+fresh(1)
+fresh(2)
 sys.exit(failed)

@@ -138,6 +138,7 @@ req_new(struct session *s, uint32_t id, enum req_kind kind)
 	r->rid = ++s->last_rid;
 	r->kind = kind;
 	buf_init(&r->text, TEXT_MAX_BYTES);
+	buf_init(&r->proof, PROOF_MAX);
 	TAILQ_INSERT_TAIL(&s->reqs, r, link);
 	s->nreqs++;
 	return r;
@@ -152,6 +153,7 @@ req_free(struct session *s, struct req *r)
 		shaping_end(s, r);
 	chat_free(r->chat);
 	buf_free(&r->text);
+	buf_free(&r->proof);
 	free(r);
 }
 
@@ -164,6 +166,9 @@ session_message(struct session *s, struct msg *m)
 	switch (m->type) {
 	case MSG_c_prompt:
 		chat_prompt(s, &m->u.c_prompt);
+		break;
+	case MSG_c_sign:
+		chat_sign(s, &m->u.c_sign);
 		break;
 	case MSG_c_options:
 		options_keep(s, &m->u.c_options);
@@ -326,6 +331,39 @@ on_life(void *arg)
 	session_left(s, 0);
 }
 
+static void on_fresh(void *arg);
+
+static void
+set_fresh(struct session *s)
+{
+	if (s->rekey_interval_s != 0)
+		s->fresh = loop_timer_new(s->loop,
+		    (uint64_t)s->rekey_interval_s * 1000, on_fresh, s);
+}
+
+/* The keys are old: fresh ones, or an end where the last offer has no answer. */
+static void
+on_fresh(void *arg)
+{
+	struct session *s = arg;
+
+	s->fresh = NULL;
+	if (s->left || s->io == NULL)
+		return;
+	if (appconn_fresh_waits(s->app)) {
+		log_info("no answer to the offer of fresh keys");
+		session_vault(s, MSG_sv_suspend, NULL);
+		session_left(s, 0);
+		return;
+	}
+	log_info("fresh keys are offered; %u times so far",
+	    appconn_freshened(s->app));
+	if (appconn_fresh(s->app) == 0)
+		set_fresh(s);
+	else
+		session_left(s, 0);
+}
+
 static void
 on_birth(void *arg)
 {
@@ -369,6 +407,7 @@ session_hello(struct session *s)
 	if (s->lifetime_s != 0)
 		s->life = loop_timer_new(s->loop,
 		    (uint64_t)s->lifetime_s * 1000, on_life, s);
+	set_fresh(s);
 }
 
 /* One of keys and user came; with both, the session begins. */
@@ -379,8 +418,8 @@ begin(struct session *s)
 		set_timer(s, BIRTH_MS, on_birth);
 		return;
 	}
-	s->app = appconn_new(END_B, s->secrets.c_ap, s->secrets.s_ap,
-	    s->secrets.msgmac);
+	s->app = appconn_new(END_B, s->secrets.suite, s->secrets.c_ap,
+	    s->secrets.s_ap, s->secrets.msgmac);
 	memcpy(s->session_id, s->secrets.session_id, sizeof(s->session_id));
 	password_export(s->exported, s->secrets.exporter);
 	OPENSSL_cleanse(&s->secrets, sizeof(s->secrets));
@@ -406,6 +445,7 @@ take_user(struct session *s, const struct m_vs_user *m)
 	}
 	s->idle_timeout_s = m->idle_timeout_s;
 	s->lifetime_s = m->lifetime_s;
+	s->rekey_interval_s = m->rekey_interval_s;
 	s->max_prompt = m->max_prompt_bytes;
 	s->shape.mode = m->shaping;
 	s->have_user = true;
@@ -590,6 +630,7 @@ session_run(uint64_t n, int vault, int twin)
 	s.loop = loop_new();
 	TAILQ_INIT(&s.reqs);
 	TAILQ_INIT(&s.llms);
+	buf_init(&s.sign, PROOF_MAX);
 	shape_init(&s.shape, SHAPE_OFF);
 	log_session = &s;
 	log_set_sink(log_to_vault);
@@ -607,6 +648,7 @@ session_run(uint64_t n, int vault, int twin)
 	shaping_stop(&s);
 	io_stop(&s);
 	appconn_free(s.app);
+	buf_free(&s.sign);
 	chan_free(s.vault);
 	chan_free(s.twin);
 	if (s.fd != -1)
@@ -614,6 +656,7 @@ session_run(uint64_t n, int vault, int twin)
 	loop_timer_free(s.timer);
 	loop_timer_free(s.stop_timer);
 	loop_timer_free(s.life);
+	loop_timer_free(s.fresh);
 	loop_free(s.loop);
 	OPENSSL_cleanse(&s.secrets, sizeof(s.secrets));
 	return s.status;

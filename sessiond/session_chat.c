@@ -19,6 +19,7 @@ struct chat {
 	struct options		*options;	/* NULL: none */
 	struct buf		 prompt;
 	uint8_t			 mac[HASH_LEN];	/* of its message */
+	struct buf		 proof;		/* its signature, or empty */
 	struct history		 history;
 	bool			 history_done;
 	struct llm		*llm;			/* NULL: not there yet */
@@ -51,6 +52,7 @@ chat_free(struct chat *c)
 	history_free(&c->history);
 	options_free(c->options);
 	buf_free(&c->prompt);
+	buf_free(&c->proof);
 	buf_free(&c->answer);
 	buf_free(&c->held);
 	freezero(c, sizeof(*c));
@@ -72,7 +74,9 @@ put(struct session *s, const struct req *r, uint8_t kind)
 	    kind == KIND_SYSTEM ? &c->options->system : &c->answer);
 	struct m_sv_put m = {
 		.req = r->rid, .kind = kind, .len = (uint32_t)text.n,
-		.model = bytes_str(kind == KIND_ASSISTANT ? c->model : c->asked)
+		.model = bytes_str(kind == KIND_ASSISTANT ? c->model : c->asked),
+		.proof = kind == KIND_USER ? buf_bytes(&c->proof) :
+		    bytes_of(NULL, 0)
 	};
 
 	memcpy(m.conv, c->conv, sizeof(m.conv));
@@ -242,6 +246,11 @@ acceptable(struct session *s, const struct m_c_prompt *m,
 		    "shorten it");
 		return false;
 	}
+	if (s->sign.n > 0 && (m->flags & FLAG_NOSTORE) != 0) {
+		session_error(s, m->req, ERR_BAD, "a signature is stored with "
+		    "its message, and this one is not to be stored", "");
+		return false;
+	}
 	return true;
 }
 
@@ -254,6 +263,7 @@ chat_new(struct bytes model, struct bytes prompt)
 		fatal("calloc");
 	history_init(&c->history);
 	buf_init(&c->prompt, TEXT_MAX_BYTES);
+	buf_init(&c->proof, PROOF_MAX);
 	buf_init(&c->answer, TEXT_MAX_BYTES);
 	buf_init(&c->held, DELTA_MAX_BYTES);
 	buf_put(&c->prompt, prompt.p, prompt.n);
@@ -315,13 +325,20 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 	struct req *r;
 	struct chat *c;
 
+	if (s->sign_req != m->req)
+		buf_reset(&s->sign);
 	if (!acceptable(s, m, o) ||
 	    (r = req_new(s, m->req, REQ_CHAT)) == NULL) {
+		buf_reset(&s->sign);
 		options_free(o);
 		return;
 	}
 	c = r->chat = chat_new(m->model, m->text);
 	take_options(c, o);
+	buf_put(&c->proof, s->sign.p, s->sign.n);
+	if (c->proof.err)
+		fatalx("no memory");
+	buf_reset(&s->sign);
 	memcpy(c->conv, m->conv, sizeof(c->conv));
 	memcpy(c->mac, appconn_mac_in(s->app), sizeof(c->mac));
 	c->nostore = (m->flags & FLAG_NOSTORE) != 0;
@@ -337,6 +354,16 @@ chat_prompt(struct session *s, const struct m_c_prompt *m)
 	if (!c->nostore)
 		store(s, r);
 	start(s, r);
+}
+
+void
+chat_sign(struct session *s, const struct m_c_sign *m)
+{
+	buf_reset(&s->sign);
+	buf_put(&s->sign, m->proof.p, m->proof.n);
+	s->sign_req = m->req;
+	if (s->sign.err)
+		fatalx("no memory");
 }
 
 /* ---- a conversation that the client keeps -------------------------------- */

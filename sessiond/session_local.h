@@ -23,6 +23,7 @@
 #include "codes.h"
 #include "loop.h"
 #include "password.h"
+#include "proof.h"
 #include "shape.h"
 
 #define REQS_MAX	16		/* requests of one session at once */
@@ -71,6 +72,7 @@ struct req {
 	struct m_vs_msg		 head;		/* head.model is model[] */
 	char			 model[NAME_MAX_BYTES + 1];
 	struct buf		 text;
+	struct buf		 proof;		/* of the message in head */
 	struct chat		*chat;		/* REQ_CHAT */
 	enum msg_type		 asked;		/* REQ_GATE: by this */
 };
@@ -80,6 +82,7 @@ struct session {
 	struct loop		*loop;
 	struct loop_timer	*timer;		/* birth, then idle, then end */
 	struct loop_timer	*life;		/* its time is over */
+	struct loop_timer	*fresh;		/* its keys are old */
 	int			 status;
 
 	struct chan		*vault;		/* NULL: gone */
@@ -94,6 +97,7 @@ struct session {
 	char			 user[NAME_MAX_BYTES + 1];
 	uint32_t		 idle_timeout_s;
 	uint32_t		 lifetime_s;	/* 0: no limit */
+	uint32_t		 rekey_interval_s;	/* 0: only in tests */
 	uint32_t		 max_prompt;
 
 	int			 fd;		/* the client, or -1 */
@@ -111,6 +115,9 @@ struct session {
 	bool			 stop_due;	/* nothing is waited for any more */
 	uint64_t		 stop_end_ms;
 	struct loop_timer	*stop_timer;
+
+	uint32_t		 sign_req;	/* c_prompt that sign is for */
+	struct buf		 sign;		/* c_sign's proof, or empty */
 
 	struct options		*options;	/* for the next prompt, or NULL */
 	uint32_t		 last_rid;
@@ -195,6 +202,8 @@ void shaping_stop(struct session *s);
 
 /* ---- session_chat.c ---- */
 void chat_prompt(struct session *s, const struct m_c_prompt *m);
+/* c_sign: kept for the prompt that it names. */
+void chat_sign(struct session *s, const struct m_c_sign *m);
 void chat_whole(struct session *s, const struct m_c_chat *m);
 void chat_cancel(struct session *s, struct req *r);
 /* The service cannot wait: what there is of the answer is stored as truncated. */

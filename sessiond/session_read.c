@@ -81,7 +81,8 @@ whole(struct session *s, struct req *r)
 		.finish = h->finish, .time_us = h->time_us,
 		.prompt_tokens = h->prompt_tokens,
 		.completion_tokens = h->completion_tokens,
-		.model = bytes_str(r->model), .text = buf_bytes(&r->text)
+		.model = bytes_str(r->model), .text = buf_bytes(&r->text),
+		.proof = buf_bytes(&r->proof)
 	};
 
 	r->reading = false;
@@ -108,6 +109,12 @@ begin(struct session *s, struct req *r, const struct m_vs_msg *m)
 		return;
 	}
 	r->head = *m;
+	buf_reset(&r->proof);
+	buf_put(&r->proof, m->proof.p, m->proof.n);
+	if (r->proof.err) {
+		session_violation(s, "no memory");
+		return;
+	}
 	r->reading = true;
 	if (m->len == 0)
 		whole(s, r);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codes.h"
 #include "kv_codec.h"
 #include "log.h"
 
@@ -16,10 +17,11 @@ struct answer {
 	STAILQ_ENTRY(answer)	 link;
 	uint64_t		 seq;	/* durable before this may leave */
 	uint64_t		 id;
-	bool			 is_rows;
+	enum { STATUS, ROWS, COPY } kind;
 	uint8_t			 status;
+	struct kv_copy		 copy;
 	bool			 more;
-	struct buf		 rows;
+	struct buf		 rows;	/* of a copy: bytes of a file */
 };
 
 struct kvs {
@@ -81,7 +83,7 @@ kvs_free(struct kvs *s)
 }
 
 static struct answer *
-answer_new(struct kvs *s, uint64_t id, bool is_rows)
+answer_new(struct kvs *s, uint64_t id, int kind)
 {
 	struct answer *a;
 
@@ -89,7 +91,7 @@ answer_new(struct kvs *s, uint64_t id, bool is_rows)
 		fatal("calloc");
 	a->seq = kv_seq(s->kv);
 	a->id = id;
-	a->is_rows = is_rows;
+	a->kind = kind;
 	buf_init(&a->rows, KV_PART_MAX);
 	STAILQ_INSERT_TAIL(&s->answers, a, link);
 	return a;
@@ -100,7 +102,7 @@ answer_status(struct kvs *s, uint64_t id, enum kv_status st)
 {
 	if (st == KV_FATAL)
 		fatalx("the store failed");
-	answer_new(s, id, false)->status = (uint8_t)st;
+	answer_new(s, id, STATUS)->status = (uint8_t)st;
 }
 
 /* The answers to one get or scan, while it runs. */
@@ -118,7 +120,7 @@ take_row(void *arg, struct bytes key, struct bytes value)
 
 	if (b->n + key.n + value.n + KV_ROW_OVERHEAD > KV_PART_MAX) {
 		r->a->more = true;
-		r->a = answer_new(r->s, r->a->id, true);
+		r->a = answer_new(r->s, r->a->id, ROWS);
 		b = &r->a->rows;
 		before = 0;
 	}
@@ -147,7 +149,7 @@ rows_end(struct kvs *s, struct answer *first, enum kv_status st)
 	}
 	s->waiting -= first->rows.n;
 	buf_free(&first->rows);
-	first->is_rows = false;
+	first->kind = STATUS;
 	first->status = (uint8_t)st;
 }
 
@@ -161,7 +163,7 @@ run_get(struct kvs *s, const struct m_ve_get *m)
 
 	if (kv_dec_keys(m->keys, keys, KV_MAX_OPS, &n) == -1)
 		return "malformed keys";
-	first = answer_new(s, m->id, true);
+	first = answer_new(s, m->id, ROWS);
 	r = (struct rows){ s, first };
 	rows_end(s, first, kv_get(s->kv, keys, n, take_row, &r));
 	return NULL;
@@ -178,7 +180,7 @@ run_scan(struct kvs *s, const struct m_ve_scan *m)
 	if (kv_dec_range(m->range, &range) == -1 ||
 	    range.max_bytes > KVS_SCAN_MAX)
 		return "malformed range";
-	first = answer_new(s, m->id, true);
+	first = answer_new(s, m->id, ROWS);
 	r = (struct rows){ s, first };
 	rows_end(s, first, kv_scan(s->kv, &range, take_row, &r, &more));
 	return NULL;
@@ -224,6 +226,48 @@ run_write(struct kvs *s, const struct m_ve_write *m)
 	return NULL;
 }
 
+static enum kv_status
+copy_step(struct kvs *s, const struct m_ve_copy *m, struct kv_copy *c,
+    uint8_t *data, size_t *n)
+{
+	switch (m->op) {
+	case COPY_BEGIN:
+		return kv_copy_begin(s->kv, c);
+	case COPY_MARK:
+		return kv_copy_mark(s->kv, c);
+	case COPY_READ:
+		return kv_copy_read(s->kv, m->log, m->offset, data,
+		    KVS_COPY_MAX, n);
+	default:
+		return kv_copy_end(s->kv, m->log);
+	}
+}
+
+static const char *
+run_copy(struct kvs *s, const struct m_ve_copy *m)
+{
+	static uint8_t data[KVS_COPY_MAX];
+	struct kv_copy c = { 0 };
+	enum kv_status st;
+	struct answer *a;
+	size_t n = 0;
+
+	if (m->op >= COPY_OPS)
+		return "malformed copy";
+	st = copy_step(s, m, &c, data, &n);
+	if (st != KV_OK) {
+		answer_status(s, m->id, st);
+		return NULL;
+	}
+	a = answer_new(s, m->id, COPY);
+	a->copy = c;
+	buf_put(&a->rows, data, n);
+	if (a->rows.err)
+		fatalx("a part of a file cannot be answered");
+	s->waiting += n;
+	return NULL;
+}
+
 /* Ids increase, and nothing comes between the parts of a batch. */
 static bool
 id_ok(struct kvs *s, enum msg_type type, uint64_t id)
@@ -251,6 +295,9 @@ kvs_request(struct kvs *s, const struct msg *m)
 	case MSG_ve_scan:
 		return id_ok(s, m->type, m->u.ve_scan.id) ?
 		    run_scan(s, &m->u.ve_scan) : order;
+	case MSG_ve_copy:
+		return id_ok(s, m->type, m->u.ve_copy.id) ?
+		    run_copy(s, &m->u.ve_copy) : order;
 	default:
 		return "not a request";
 	}
@@ -262,10 +309,15 @@ send_answer(const struct answer *a, struct chan *c)
 	struct m_ev_status st = { .id = a->id, .status = a->status };
 	struct m_ev_rows rows = { .id = a->id, .more = a->more,
 	    .rows = buf_bytes(&a->rows) };
+	struct m_ev_copy copy = { .id = a->id, .oldest = a->copy.oldest,
+	    .first = a->copy.first, .last = a->copy.last,
+	    .last_bytes = a->copy.last_bytes, .data = buf_bytes(&a->rows) };
 
 	/* A failure finishes the channel, and so reaches its owner. */
-	if (a->is_rows)
+	if (a->kind == ROWS)
 		(void)chan_send(c, MSG_ev_rows, &rows, -1);
+	else if (a->kind == COPY)
+		(void)chan_send(c, MSG_ev_copy, &copy, -1);
 	else
 		(void)chan_send(c, MSG_ev_status, &st, -1);
 }

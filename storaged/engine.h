@@ -12,6 +12,10 @@
  *	ve_get		at most KV_MAX_OPS keys; answered by a row for each
  *	ve_scan		max_bytes at most KVS_SCAN_MAX; answered by its rows
  *
+ *	ve_copy		a step of copying the files (kv.h, kv_copy_begin());
+ *			answered by ev_copy, with up to KVS_COPY_MAX bytes of a
+ *			file that are fewer at its end alone, or by ev_status
+ *
  * Rows go in ev_rows, all parts but the last with more = 1.  A get or scan that
  * failed is answered by ev_status.  Ids increase.
  */
@@ -24,6 +28,8 @@
 #define KVS_SCAN_MAX	(1u << 20)	/* bytes, as kv_scan() counts them */
 /* So many bytes of answers wait before no more requests are taken. */
 #define KVS_WAITING_MAX	((size_t)4 << 20)
+
+#define KVS_COPY_MAX	57344u		/* bytes: 14 pages */
 
 struct kvs;
 

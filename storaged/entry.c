@@ -11,6 +11,7 @@
 #define CT_AT		(NONCE_AT + SEAL_NONCELEN)
 #define CHUNK_OVERHEAD	(CT_AT + SEAL_TAGLEN)
 #define BUCKET_MIN	256
+#define FORMAT_PROOF	2	/* a header that has a proof */
 
 size_t
 entry_bucket(size_t n)
@@ -34,7 +35,8 @@ size_t
 entry_nchunks(const struct entry *e)
 {
 	return nchunks(entry_bucket(ENTRY_HEADER_MIN +
-	    strnlen(e->model, sizeof(e->model)) + e->text.n));
+	    strnlen(e->model, sizeof(e->model)) +
+	    (e->proof.n > 0 ? 2 + e->proof.n : 0) + e->text.n));
 }
 
 static bool
@@ -44,7 +46,8 @@ entry_valid(const struct entry *e)
 
 	return e->kind >= KIND_USER && e->kind <= KIND_WITHDRAWN &&
 	    e->finish <= FINISH_FILTER && n <= REC_MODEL_MAX &&
-	    bytes_utf8(bytes_of(e->model, n)) && e->text.n <= ENTRY_TEXT_MAX;
+	    bytes_utf8(bytes_of(e->model, n)) && e->text.n <= ENTRY_TEXT_MAX &&
+	    e->proof.n <= PROOF_MAX;
 }
 
 /* The key of one entry; conv and number are bound into it. */
@@ -83,7 +86,7 @@ entry_chain(uint8_t chain[REC_HASH], const struct seal_bundle *b,
 static void
 put_header(struct buf *out, const struct entry *e)
 {
-	buf_u8(out, SEAL_FORMAT);
+	buf_u8(out, e->proof.n > 0 ? FORMAT_PROOF : SEAL_FORMAT);
 	buf_u8(out, e->kind);
 	buf_u8(out, e->finish);
 	buf_u64(out, e->time_us);
@@ -92,6 +95,8 @@ put_header(struct buf *out, const struct entry *e)
 	buf_v16(out, bytes_of(e->model, strnlen(e->model, sizeof(e->model))));
 	buf_put(out, e->mac, sizeof(e->mac));
 	buf_u32(out, (uint32_t)e->text.n);
+	if (e->proof.n > 0)
+		buf_v16(out, e->proof);
 }
 
 /* Seal one chunk into value, which has room for it, and hand it out. */
@@ -190,9 +195,12 @@ get_entry(struct entry *e, struct bytes plain, struct bytes *header)
 	model = rd_v16(&r, REC_MODEL_MAX);
 	rd_copy(&r, e->mac, sizeof(e->mac));
 	len = rd_u32(&r);
+	if (format == FORMAT_PROOF)
+		e->proof = rd_v16(&r, PROOF_MAX);
 	*header = bytes_of(plain.p, plain.n - r.n);
 	rd_copy(&r, e->chain, sizeof(e->chain));
-	if (r.err || format != SEAL_FORMAT || len > ENTRY_TEXT_MAX)
+	if (r.err || len > ENTRY_TEXT_MAX || (format != SEAL_FORMAT &&
+	    (format != FORMAT_PROOF || e->proof.n == 0)))
 		return SEAL_EFORMAT;
 	if (model.n > 0)
 		memcpy(e->model, model.p, model.n);

@@ -20,6 +20,7 @@
 
 #include "bytes.h"
 #include "codes.h"
+#include "proof.h"
 #include "records.h"
 #include "seal.h"
 
@@ -31,7 +32,7 @@
 #define ENTRY_HEADER_MIN	(57 + REC_HASH)
 /* Chunks of the longest entry, and its plaintext with the padding. */
 #define ENTRY_CHUNKS_MAX	((ENTRY_HEADER_MIN + REC_MODEL_MAX + \
-    ENTRY_TEXT_MAX + ENTRY_CHUNK_MAX - 1) / ENTRY_CHUNK_MAX)
+    2 + PROOF_MAX + ENTRY_TEXT_MAX + ENTRY_CHUNK_MAX - 1) / ENTRY_CHUNK_MAX)
 #define ENTRY_PLAIN_MAX	(ENTRY_CHUNKS_MAX * ENTRY_CHUNK_MAX)
 
 /* Where an entry belongs. */
@@ -52,6 +53,7 @@ struct entry {
 					 * (docs/protocol.md), or zeros */
 	uint8_t		chain[REC_HASH];	/* chain(number) */
 	struct bytes	text;	/* not owned; not checked to be UTF-8 */
+	struct bytes	proof;	/* proof.h; not owned, may be empty */
 };
 
 /* One record of an entry, as the engine has it. */
@@ -94,7 +96,7 @@ int entry_open(struct entry *e, uint64_t *version, struct buf *plain,
  * 2048 and ENTRY_CHUNK_MAX, then the next multiple of ENTRY_CHUNK_MAX.
  */
 size_t entry_bucket(size_t n);
-/* How many records an entry takes, from the lengths of its model and text. */
+/* How many records an entry takes, from its lengths. */
 size_t entry_nchunks(const struct entry *e);
 
 #endif

@@ -11,6 +11,8 @@
  *
  *	data/kv.db	 the B-tree
  *	log/log.*	 the write-ahead log
+ *	format		 which version of all this it is
+ *	keep		 from which log file on the next backup needs them
  *	ballast		 space to give back: when the disk is so full that even
  *			 kv_open() fails, remove this file, start, make room,
  *			 and make it again with fallocate(1)
@@ -28,6 +30,10 @@
  * a thread.  Beside the system calls of plain file access it needs flock,
  * fstatfs, fdatasync, getdents64, getcwd, sysinfo and sched_getaffinity.
  *
+ * Who writes the files while the store is closed can put anything into them.  A
+ * value of a size that no record has is read as KV_VER_BYTES zeros (no record has
+ * version 0), a record whose key has such a size is left out.
+ *
  * After KV_FATAL nothing is known about what has not been flushed.  The reason
  * is logged, every later call returns KV_FATAL too, and the process must exit
  * without answering; the next kv_open() recovers.
@@ -41,7 +47,7 @@
 
 #include "bytes.h"
 
-#define KV_MAX_KEY	512		/* bytes; a key has at least one */
+#define KV_MAX_KEY	64		/* bytes; a key has at least one */
 #define KV_MAX_BOUND	(KV_MAX_KEY + 1) /* bytes; lo, hi of a scan */
 #define KV_VER_BYTES	8		/* what a value begins with */
 #define KV_MAX_VALUE	4064		/* bytes, version included: one page */
@@ -110,6 +116,12 @@ enum kv_status kv_init(const char *dir, const struct kv_opts *opts);
 struct kv *kv_open(const char *dir, const struct kv_opts *opts);
 
 /*
+ * kv_open() for files that kv_copy_read() gave, put into their places: replays
+ * every log, then checks every page, and makes a ballast if there is none.
+ */
+struct kv *kv_restore(const char *dir, const struct kv_opts *opts);
+
+/*
  * Apply ops[0..n) as one transaction, in order, each seeing those before it:
  * all of them or, when a precondition fails, none.  n is at most KV_MAX_OPS.
  * Durable after the next kv_flush().  KV_FULL is never returned for a batch of
@@ -170,6 +182,43 @@ enum kv_task {
  * logs: every few seconds of writing, or every 16 to 64 MiB, is right.
  */
 enum kv_status kv_maint(struct kv *kv, enum kv_task task);
+
+/*
+ * A copy of the store while it is used.  kv_copy_begin(), the database file
+ * from its beginning to its end, kv_copy_mark(), then the log files from
+ * `first' to `last', the last one up to last_bytes: with kv_restore() that is
+ * the store as it was at the mark.  Whoever has such a copy needs next time no
+ * database file, but only the logs from the last one that it has, if that one is
+ * still there (`oldest') and begins as it did.
+ *
+ * Until kv_copy_end() no log file is removed.
+ */
+struct kv_copy {
+	uint32_t	oldest;		/* log file that is there */
+	uint32_t	first;		/* that a copy needs which begins now */
+	uint32_t	last;
+	uint64_t	last_bytes;	/* of the last one, durable */
+};
+
+#define KV_COPY_PAGE	4096	/* offsets in the database are multiples */
+#define KV_KEEP_LOGS	64	/* files (1 GiB) kept for the next copy */
+
+enum kv_status kv_copy_begin(struct kv *kv, struct kv_copy *c);
+enum kv_status kv_copy_mark(struct kv *kv, struct kv_copy *c);
+/*
+ * Read max bytes at offset of the database file (log 0) or of a log file; *n
+ * is less at the end of the file alone.  No page is torn: nobody else writes
+ * them.  KV_INVALID when there is no such log file, or an offset or size
+ * that divides a page.
+ */
+enum kv_status kv_copy_read(struct kv *kv, uint32_t log, uint64_t offset,
+    uint8_t *dst, size_t max, size_t *n);
+/*
+ * The copy ended.  keep: the last log file that it has, when it is whole: from
+ * that on they are kept for the next one, as long as they are few and the disk
+ * is not full.  0: it failed, what was kept before stays kept.
+ */
+enum kv_status kv_copy_end(struct kv *kv, uint32_t keep);
 
 /*
  * Flush, close and free; kv may be NULL.  KV_FATAL when something did not

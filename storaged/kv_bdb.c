@@ -1,6 +1,4 @@
 /* The store on Berkeley DB 5.3, transactional B-tree. */
-#include "kv.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,10 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <db.h>
-
 #include "kv_codec.h"
-#include "kv_dir.h"
+#include "kv_local.h"
 #include "log.h"
 
 #define PAGE_BYTES	4096
@@ -20,18 +16,7 @@
 /* A batch holds the locks of every page it touches: leaf, splits, free list. */
 #define MAX_LOCKS	(16U * KV_MAX_OPS)
 
-struct kv {
-	DB_ENV		*env;
-	DB		*db;
-	struct kv_dir	 dir;
-	uint32_t	 log_file;	/* newest log file known durable */
-	uint64_t	 floor_bytes;
-	uint64_t	 seq;
-	uint64_t	 flushed;
-	bool		 dead;		/* KV_FATAL was returned */
-	uint8_t		 kbuf[KV_MAX_BOUND];
-	uint8_t		 vbuf[KV_MAX_VALUE];
-};
+static uint8_t no_value[KV_VER_BYTES];
 
 static const struct kv_opts defaults = KV_OPTS_DEFAULT;
 
@@ -43,9 +28,8 @@ on_db_error(const DB_ENV *env, const char *prefix, const char *msg)
 	log_err("store: %s", msg);
 }
 
-/* A Berkeley DB call failed in a way that ends the process. */
-static enum kv_status
-die(struct kv *kv, const char *what, int ret)
+enum kv_status
+kv_die(struct kv *kv, const char *what, int ret)
 {
 	log_err("store: %s: %s", what, db_strerror(ret));
 	kv->dead = true;
@@ -65,12 +49,14 @@ sub_path(char *dst, const char *dir, const char *name)
 	return 0;
 }
 
+/* recover is DB_RECOVER, or after a restore DB_RECOVER_FATAL: from the first
+ * log on, whatever the last checkpoint says. */
 static int
-env_open(struct kv *kv, const char *dir, const struct kv_opts *opts)
+env_open(struct kv *kv, const char *dir, const struct kv_opts *opts,
+    uint32_t recover)
 {
-	const uint32_t flags = DB_CREATE | DB_PRIVATE | DB_THREAD |
-	    DB_RECOVER | DB_INIT_LOCK | DB_INIT_LOG | DB_INIT_MPOOL |
-	    DB_INIT_TXN;
+	const uint32_t flags = DB_CREATE | DB_PRIVATE | DB_THREAD | recover |
+	    DB_INIT_LOCK | DB_INIT_LOG | DB_INIT_MPOOL | DB_INIT_TXN;
 	char data[PATH_MAX], logs[PATH_MAX];
 	DB_ENV *env;
 	uint64_t cache = opts->cache_bytes;
@@ -170,7 +156,7 @@ kv_init(const char *dir, const struct kv_opts *opts)
 	if ((kv = kv_new(dir, opts)) == NULL)
 		return KV_FATAL;
 	if (kv_dir_make(&kv->dir, opts->ballast_bytes) == 0 &&
-	    env_open(kv, dir, opts) == 0 &&
+	    env_open(kv, dir, opts, DB_RECOVER) == 0 &&
 	    db_open(kv, DB_CREATE | DB_EXCL) == 0 &&
 	    kv_maint(kv, KV_CHECKPOINT) == KV_OK &&
 	    kv_dir_sync(&kv->dir) == 0)
@@ -180,8 +166,8 @@ kv_init(const char *dir, const struct kv_opts *opts)
 	return st;
 }
 
-struct kv *
-kv_open(const char *dir, const struct kv_opts *opts)
+static struct kv *
+open_recovered(const char *dir, const struct kv_opts *opts, uint32_t recover)
 {
 	struct kv *kv;
 
@@ -189,12 +175,83 @@ kv_open(const char *dir, const struct kv_opts *opts)
 		opts = &defaults;
 	if ((kv = kv_new(dir, opts)) == NULL)
 		return NULL;
-	if (kv_dir_check(&kv->dir) == -1 || env_open(kv, dir, opts) == -1 ||
-	    db_open(kv, 0) == -1) {
+	if (kv_dir_check(&kv->dir) == -1 ||
+	    env_open(kv, dir, opts, recover) == -1 || db_open(kv, 0) == -1) {
 		(void)release(kv);
 		return NULL;
 	}
+	kv->keep = kv_dir_keep(&kv->dir);
 	return kv;
+}
+
+struct kv *
+kv_open(const char *dir, const struct kv_opts *opts)
+{
+	return open_recovered(dir, opts, DB_RECOVER);
+}
+
+/*
+ * A cache for looking at the closed database; what does not fit goes to temporary
+ * files in dir, the one place where there may be any.
+ */
+static int
+plain_env(DB_ENV **envp, const char *dir, const struct kv_opts *opts)
+{
+	DB_ENV *env;
+	int ret;
+
+	if ((ret = db_env_create(&env, 0)) != 0)
+		return ret;
+	*envp = env;
+	env->set_errcall(env, on_db_error);
+	if ((ret = env->set_tmp_dir(env, dir)) != 0 ||
+	    (ret = env->set_cachesize(env,
+	    (uint32_t)((uint64_t)opts->cache_bytes >> 30),
+	    (uint32_t)(opts->cache_bytes & ((1U << 30) - 1)), 1)) != 0)
+		return ret;
+	return env->open(env, dir, DB_CREATE | DB_PRIVATE | DB_INIT_MPOOL,
+	    0600);
+}
+
+/* Every page of the closed database, its order and its checksums. */
+static int
+verify_pages(const char *dir, const struct kv_opts *opts)
+{
+	char path[PATH_MAX];
+	DB_ENV *env = NULL;
+	DB *db;
+	int ret;
+
+	if (sub_path(path, dir, KV_DATA_DIR "/" KV_DB_NAME) == -1)
+		return -1;
+	/* verify() frees its handle in any case. */
+	if ((ret = plain_env(&env, dir, opts)) != 0 ||
+	    (ret = db_create(&db, env, 0)) != 0 ||
+	    (ret = db->verify(db, path, NULL, NULL, 0)) != 0)
+		log_err("store: %s: %s", path, db_strerror(ret));
+	if (env != NULL && env->close(env, 0) != 0)
+		ret = -1;
+	return ret == 0 ? 0 : -1;
+}
+
+struct kv *
+kv_restore(const char *dir, const struct kv_opts *opts)
+{
+	struct kv *kv;
+
+	if (opts == NULL)
+		opts = &defaults;
+	if ((kv = open_recovered(dir, opts, DB_RECOVER_FATAL)) == NULL)
+		return NULL;
+	if (kv_maint(kv, KV_CHECKPOINT) != KV_OK ||
+	    kv_dir_complete(&kv->dir, opts->ballast_bytes) == -1 ||
+	    kv_dir_sync(&kv->dir) == -1) {
+		(void)release(kv);
+		return NULL;
+	}
+	if (kv_close(kv) != KV_OK || verify_pages(dir, opts) == -1)
+		return NULL;
+	return kv_open(dir, opts);
 }
 
 /* A key to look up; Berkeley DB does not write to it. */
@@ -204,10 +261,21 @@ dbt_in(struct bytes b)
 	return (DBT){ .data = (void *)(uintptr_t)b.p, .size = (uint32_t)b.n };
 }
 
+/* What is longer is cut. */
 static DBT
 dbt_out(uint8_t *p, uint32_t n)
 {
-	return (DBT){ .data = p, .ulen = n, .flags = DB_DBT_USERMEM };
+	return (DBT){ .data = p, .ulen = n, .dlen = n,
+	    .flags = DB_DBT_USERMEM | DB_DBT_PARTIAL };
+}
+
+/* A value as it was read, or in place of one that cannot be a record's. */
+static struct bytes
+value_of(const DBT *val)
+{
+	if (val->size < KV_VER_BYTES || val->size > KV_MAX_VALUE)
+		return bytes_of(no_value, sizeof(no_value));
+	return bytes_of(val->data, val->size);
 }
 
 /* KV_OK when op's precondition holds, a Berkeley DB error in *ret. */
@@ -219,8 +287,6 @@ check(struct kv *kv, DB_TXN *txn, const struct kv_op *op, int *ret)
 
 	if (op->pre == KV_ANY)
 		return KV_OK;
-	val.flags |= DB_DBT_PARTIAL;
-	val.dlen = sizeof(ver);
 	*ret = kv->db->get(kv->db, txn, &key, &val,
 	    op->op == KV_CHECK ? 0 : DB_RMW);
 	if (*ret == DB_NOTFOUND) {
@@ -278,21 +344,21 @@ kv_write(struct kv *kv, const struct kv_op *ops, size_t n)
 	if ((st = admit(kv, ops, n, &changes)) != KV_OK)
 		return st;
 	if ((ret = kv->env->txn_begin(kv->env, NULL, &txn, 0)) != 0)
-		return die(kv, "begin", ret);
+		return kv_die(kv, "begin", ret);
 	for (size_t i = 0; i < n && st == KV_OK && ret == 0; i++)
 		st = apply(kv, txn, &ops[i], &ret);
 	if (st == KV_OK && ret == 0) {
 		if ((ret = txn->commit(txn, DB_TXN_NOSYNC)) != 0)
-			return die(kv, "commit", ret);
+			return kv_die(kv, "commit", ret);
 		if (changes)
 			kv->seq++;
 		return KV_OK;
 	}
 	if ((r = txn->abort(txn)) != 0)
-		return die(kv, "abort", r);
+		return kv_die(kv, "abort", r);
 	if (ret == DB_LOCK_DEADLOCK || ret == DB_LOCK_NOTGRANTED)
 		return KV_RETRY;
-	return ret != 0 ? die(kv, "write", ret) : st;
+	return ret != 0 ? kv_die(kv, "write", ret) : st;
 }
 
 /*
@@ -326,9 +392,9 @@ kv_flush(struct kv *kv)
 	if (kv->flushed == kv->seq)
 		return KV_OK;
 	if ((ret = kv->env->log_flush(kv->env, NULL)) != 0)
-		return die(kv, "flush", ret);
+		return kv_die(kv, "flush", ret);
 	if ((ret = sync_log_name(kv)) != 0)
-		return die(kv, "log directory", ret);
+		return kv_die(kv, "log directory", ret);
 	kv->flushed = kv->seq;
 	return KV_OK;
 }
@@ -349,9 +415,9 @@ kv_get(struct kv *kv, const struct bytes *keys, size_t n, kv_row_fn *fn,
 		int ret = kv->db->get(kv->db, NULL, &key, &val, 0);
 
 		if (ret == 0)
-			row = bytes_of(kv->vbuf, val.size);
+			row = value_of(&val);
 		else if (ret != DB_NOTFOUND)
-			return die(kv, "get", ret);
+			return kv_die(kv, "get", ret);
 		if (!fn(arg, keys[i], row))
 			break;
 	}
@@ -406,10 +472,15 @@ scan_run(struct kv *kv, DBC *c, const struct kv_range *range, kv_row_fn *fn,
 	for (ret = scan_first(c, range, &key, &val); ret == 0;
 	    ret = c->get(c, &key, &val, range->reverse ? DB_PREV : DB_NEXT)) {
 		struct bytes k = bytes_of(kv->kbuf, key.size);
-		struct bytes v = bytes_of(kv->vbuf, val.size);
+		struct bytes v = value_of(&val);
 
 		if (!scan_inside(range, k))
 			return 0;
+		if (!kv_key_ok(k)) {
+			log_warn("store: a record with a key that none has is "
+			    "left out");
+			continue;
+		}
 		used += k.n + v.n + KV_ROW_OVERHEAD;
 		if (++items > range->max_items || used > range->max_bytes ||
 		    !fn(arg, k, v)) {
@@ -433,11 +504,11 @@ kv_scan(struct kv *kv, const struct kv_range *range, kv_row_fn *fn, void *arg,
 	if (!kv_range_ok(range))
 		return KV_INVALID;
 	if ((ret = kv->db->cursor(kv->db, NULL, &c, 0)) != 0)
-		return die(kv, "cursor", ret);
+		return kv_die(kv, "cursor", ret);
 	ret = scan_run(kv, c, range, fn, arg, more);
 	if ((r = c->close(c)) != 0 && ret == 0)
 		ret = r;
-	return ret != 0 ? die(kv, "scan", ret) : KV_OK;
+	return ret != 0 ? kv_die(kv, "scan", ret) : KV_OK;
 }
 
 uint64_t
@@ -455,7 +526,6 @@ kv_flushed_seq(const struct kv *kv)
 enum kv_status
 kv_maint(struct kv *kv, enum kv_task task)
 {
-	char **none = NULL;
 	int ret;
 
 	if (task != KV_CHECKPOINT)
@@ -463,9 +533,9 @@ kv_maint(struct kv *kv, enum kv_task task)
 	if (kv_flush(kv) != KV_OK)
 		return KV_FATAL;
 	if ((ret = kv->env->txn_checkpoint(kv->env, 0, 0, 0)) != 0)
-		return die(kv, "checkpoint", ret);
-	if ((ret = kv->env->log_archive(kv->env, &none, DB_ARCH_REMOVE)) != 0)
-		return die(kv, "log removal", ret);
+		return kv_die(kv, "checkpoint", ret);
+	if ((ret = kv_logs_remove(kv)) != 0)
+		return kv_die(kv, "log removal", ret);
 	return KV_OK;
 }
 

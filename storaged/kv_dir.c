@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,6 +75,41 @@ make_ballast(int dirfd, uint64_t bytes)
 	return ret != 0 ? fail(KV_BALLAST) : 0;
 }
 
+/* A small file, new or anew, durable. */
+static int
+write_small(int dirfd, const char *name, const char *text)
+{
+	size_t n = strlen(text);
+	int fd, ret = 0;
+
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
+	if (fd == -1)
+		return fail(name);
+	if (write(fd, text, n) != (ssize_t)n || fsync(fd) == -1)
+		ret = fail(name);
+	(void)close(fd);
+	return ret;
+}
+
+/* 0 and text, -1 when it cannot be read; errno is ENOENT when it is not there. */
+static int
+read_small(int dirfd, const char *name, char *text, size_t size)
+{
+	ssize_t n;
+	int fd;
+
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	n = read(fd, text, size - 1);
+	(void)close(fd);
+	if (n == -1)
+		return -1;
+	text[n] = '\0';
+	return 0;
+}
+
 int
 kv_dir_make(struct kv_dir *d, uint64_t ballast_bytes)
 {
@@ -83,9 +120,48 @@ kv_dir_make(struct kv_dir *d, uint64_t ballast_bytes)
 		log_err("store: there is a store already");
 		return -1;
 	}
+	if (write_small(d->fd, KV_FORMAT, KV_FORMAT_LINE) == -1)
+		return -1;
 	if (ballast_bytes > 0 && make_ballast(d->fd, ballast_bytes) == -1)
 		return -1;
 	return open_logs(d);
+}
+
+int
+kv_dir_complete(const struct kv_dir *d, uint64_t bytes)
+{
+	struct stat st;
+
+	if (fstatat(d->fd, KV_FORMAT, &st, AT_SYMLINK_NOFOLLOW) == -1 &&
+	    write_small(d->fd, KV_FORMAT, KV_FORMAT_LINE) == -1)
+		return -1;
+	if (bytes == 0 || fstatat(d->fd, KV_BALLAST, &st,
+	    AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return make_ballast(d->fd, bytes);
+}
+
+uint32_t
+kv_dir_keep(const struct kv_dir *d)
+{
+	char text[32], *end;
+	unsigned long n;
+
+	if (read_small(d->fd, KV_KEEP, text, sizeof(text)) == -1)
+		return 0;
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	return errno == 0 && end != text && strcmp(end, "\n") == 0 &&
+	    n <= UINT32_MAX ? (uint32_t)n : 0;
+}
+
+int
+kv_dir_set_keep(const struct kv_dir *d, uint32_t log)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%u\n", log);
+	return write_small(d->fd, KV_KEEP, text);
 }
 
 int
@@ -133,14 +209,55 @@ logs_exist(int logfd)
 	return found;
 }
 
+/* Whether it has the directory's owner, and nobody else can write it. */
+static int
+check_own(const struct kv_dir *d, const char *name)
+{
+	struct stat dir, st;
+
+	if (fstat(d->fd, &dir) == -1 ||
+	    fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return fail(name);
+	if (st.st_uid != dir.st_uid) {
+		log_err("store: %s belongs to user %u and not to user %u",
+		    name, st.st_uid, dir.st_uid);
+		return -1;
+	}
+	if ((st.st_mode & 0022) == 0)
+		return 0;
+	log_err("store: %s: its mode %04o is too open: others can write it",
+	    name, st.st_mode & 07777);
+	return -1;
+}
+
+/* A store of another version is not even opened: recovery would write. */
+static int
+check_format(int dirfd)
+{
+	char text[64];
+
+	if (read_small(dirfd, KV_FORMAT, text, sizeof(text)) == -1)
+		return errno == ENOENT ? 0 : fail(KV_FORMAT);
+	if (strcmp(text, KV_FORMAT_LINE) == 0)
+		return 0;
+	log_err("store: its format (\"%.40s\") is not one that this version "
+	    "knows; nothing was changed", text);
+	return -1;
+}
+
 int
 kv_dir_check(struct kv_dir *d)
 {
+	if (check_format(d->fd) == -1)
+		return -1;
 	if (!has_content(d->fd, KV_DATA_DIR "/" KV_DB_NAME)) {
 		log_err("store: there is no database; if there never was one, "
 		    "initialize it");
 		return -1;
 	}
+	if (check_own(d, KV_DATA_DIR) == -1 || check_own(d, KV_LOG_DIR) == -1 ||
+	    check_own(d, KV_DATA_DIR "/" KV_DB_NAME) == -1)
+		return -1;
 	if (open_logs(d) == -1)
 		return -1;
 	if (!logs_exist(d->logfd)) {

@@ -12,6 +12,10 @@
 #define KV_LOG_DIR	"log"
 #define KV_DB_NAME	"kv.db"
 #define KV_BALLAST	"ballast"
+#define KV_FORMAT	"format"
+#define KV_KEEP		"keep"
+/* What KV_FORMAT holds; a store without that file is of this version too. */
+#define KV_FORMAT_LINE	"cloister store 1\n"
 
 /* Descriptors of the two directories, or -1. */
 struct kv_dir {
@@ -35,10 +39,20 @@ int kv_dir_make(struct kv_dir *d, uint64_t ballast_bytes);
 int kv_dir_sync(const struct kv_dir *d);
 
 /*
- * Check that the database and at least one log file are there, and warn when
- * the ballast is not.  0 or -1.
+ * Check, without a change, that the format is one that is known, that the
+ * database and at least one log file are there, and warn when the ballast is
+ * not.  0 or -1.
  */
 int kv_dir_check(struct kv_dir *d);
+
+/* Make the format file, and a ballast (bytes 0: none), if they are not there; 0
+ * or -1. */
+int kv_dir_complete(const struct kv_dir *d, uint64_t bytes);
+
+/* From which log file on they are kept; 0 when nothing readable says so. */
+uint32_t kv_dir_keep(const struct kv_dir *d);
+/* Say it, durably (0: none are); 0 or -1. */
+int kv_dir_set_keep(const struct kv_dir *d, uint32_t log);
 
 /* Whether less than floor_bytes are free, or how much is cannot be told. */
 bool kv_dir_low(const struct kv_dir *d, uint64_t floor_bytes);

@@ -46,7 +46,7 @@ on_closed(struct chan *c, const char *why, void *arg)
 {
 	if (why != NULL)
 		role_link_lost(c, why, arg);
-	if ((self.flags & START_INIT) != 0)
+	if ((self.flags & START_OFFLINE) != 0)
 		leave(0);
 	/* Its death is the monitor's to report; a stop looks the same. */
 	log_info("the vault is gone");
@@ -116,7 +116,9 @@ on_go(void)
 {
 	if ((self.flags & START_INIT) != 0 && kv_init(self.dir, NULL) != KV_OK)
 		fatalx("the store cannot be made in %s", self.dir);
-	if ((kv = kv_open(self.dir, NULL)) == NULL)
+	kv = ((self.flags & START_CHECK) != 0 ? kv_restore : kv_open)(self.dir,
+	    NULL);
+	if (kv == NULL)
 		fatalx("the store in %s cannot be opened", self.dir);
 	server = kvs_new(kv);
 	vault = role_link(&self, LINK_VAULT_ENGINE, 0, VAULT_ENGINE_UP, 0,

@@ -77,7 +77,11 @@ on_conf(struct chan *c, struct msg *m, void *arg)
 		v->idle_timeout_s = m->u.ctl_limits.idle_timeout_s;
 		v->session_timeout_s = m->u.ctl_limits.session_timeout_s;
 		v->ticket_lifetime_s = m->u.ctl_limits.ticket_lifetime_s;
+		v->rekey_interval_s = m->u.ctl_limits.rekey_interval_s;
 		v->max_prompt_bytes = m->u.ctl_limits.max_prompt_bytes;
+		v->retention_days = m->u.ctl_limits.retention_days;
+		v->max_conversations = m->u.ctl_limits.max_conversations;
+		v->max_messages = m->u.ctl_limits.max_messages;
 		v->lowest_suite = m->u.ctl_limits.lowest_suite;
 		v->shaping = m->u.ctl_limits.shaping;
 		v->argon2_memory_kib = m->u.ctl_limits.argon2_memory_kib;
@@ -133,11 +137,14 @@ boot(void)
 	int anchor = role_file_fd(ROLE_VAULT, self.providers, FILE_ANCHOR);
 	int keyfile = role_file_fd(ROLE_VAULT, self.providers, FILE_KEYFILE);
 
+	v->accept = (self.flags & START_ACCEPT) != 0;
 	engine_attach(v->engine, role_link(&self, LINK_VAULT_ENGINE, 0,
 	    VAULT_ENGINE_UP, 0, engine_on_msg, on_engine_closed, v->engine));
 	c = role_link(&self, LINK_BOOT, 0, BOOT_ASK, 0, on_boot_msg, NULL, v);
-	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1)
+	if ((init ? vault_init : vault_boot)(v, c, anchor, keyfile) == -1) {
+		audit(EV_vault_refuse, 0, NULL, "%s", v->why);
 		fatalx("%s", v->why);
+	}
 	chan_free(c);
 }
 
@@ -147,11 +154,16 @@ on_go(void)
 	struct vault *v = vault;
 
 	boot();
-	if ((self.flags & START_INIT) != 0)
+	if ((self.flags & START_CHECK) != 0) {
+		vault_check(v);
+		return;
+	}
+	if ((self.flags & START_OFFLINE) != 0)
 		_exit(0);
 	loop_set_idle(self.loop, commit_kick, v);
 	turn_resume(v);
 	erase_resume(v);
+	retain_watch(v);
 	v->keyd = role_link(&self, LINK_KEYD_VAULT, 0, KEYD_VAULT_WAIT, 0,
 	    vault_on_keyd, role_link_lost, v);
 	v->zygote = role_link(&self, LINK_VAULT_ZYG, 0, VAULT_ZYG_UP, 0,

@@ -339,6 +339,8 @@ encode_mset(struct buf *b, const void *p)
 
 	buf_u64(b, m->n);
 	buf_put(b, m->mset, sizeof(m->mset));
+	if (m->located)
+		buf_put(b, &m->heads, sizeof(m->heads));
 }
 
 static void
@@ -348,6 +350,9 @@ decode_mset(struct rd *r, void *p)
 
 	m->n = rd_u64(r);
 	rd_copy(r, m->mset, sizeof(m->mset));
+	m->located = !rd_done(r);
+	if (m->located)
+		rd_copy(r, &m->heads, sizeof(m->heads));
 }
 
 /* A kind of metadata record. */
@@ -624,8 +629,8 @@ rec_open_mset(struct rec_mset *m, uint64_t *version,
 	return meta_open(&kind_mset, m, version, b->meta, key, value);
 }
 
-static void
-sum_add(uint8_t sum[REC_HASH], const uint8_t e[REC_HASH])
+void
+mset_add_element(uint8_t sum[REC_HASH], const uint8_t e[REC_HASH])
 {
 	unsigned carry = 0;
 
@@ -636,8 +641,8 @@ sum_add(uint8_t sum[REC_HASH], const uint8_t e[REC_HASH])
 	}
 }
 
-static void
-sum_sub(uint8_t sum[REC_HASH], const uint8_t e[REC_HASH])
+void
+mset_sub_element(uint8_t sum[REC_HASH], const uint8_t e[REC_HASH])
 {
 	unsigned borrow = 0, d;
 
@@ -649,8 +654,8 @@ sum_sub(uint8_t sum[REC_HASH], const uint8_t e[REC_HASH])
 }
 
 /* HMAC(mset key, C key | be64 version | be64 last | chain). */
-static void
-head_element(uint8_t out[REC_HASH], const struct seal_bundle *b,
+void
+mset_element(uint8_t out[REC_HASH], const struct seal_bundle *b,
     struct bytes key, uint64_t version, const struct rec_head *h)
 {
 	uint8_t be[16];
@@ -681,8 +686,8 @@ mset_add(uint8_t mset[REC_HASH], const struct seal_bundle *b,
 {
 	uint8_t e[REC_HASH];
 
-	head_element(e, b, head_key, version, h);
-	sum_add(mset, e);
+	mset_element(e, b, head_key, version, h);
+	mset_add_element(mset, e);
 }
 
 void
@@ -691,8 +696,8 @@ mset_sub(uint8_t mset[REC_HASH], const struct seal_bundle *b,
 {
 	uint8_t e[REC_HASH];
 
-	head_element(e, b, head_key, version, h);
-	sum_sub(mset, e);
+	mset_element(e, b, head_key, version, h);
+	mset_sub_element(mset, e);
 }
 
 void
@@ -702,7 +707,7 @@ mset_add_record(uint8_t mset[REC_HASH], const struct seal_bundle *b,
 	uint8_t e[REC_HASH];
 
 	record_element(e, b, key, version);
-	sum_add(mset, e);
+	mset_add_element(mset, e);
 }
 
 void
@@ -712,7 +717,7 @@ mset_sub_record(uint8_t mset[REC_HASH], const struct seal_bundle *b,
 	uint8_t e[REC_HASH];
 
 	record_element(e, b, key, version);
-	sum_sub(mset, e);
+	mset_sub_element(mset, e);
 }
 
 void

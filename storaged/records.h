@@ -13,9 +13,10 @@
 #include <stdint.h>
 
 #include "bytes.h"
-#include "userlimits.h"
+#include "locate.h"
 #include "rkey.h"
 #include "seal.h"
+#include "userlimits.h"
 
 #define REC_HASH	32
 #define REC_NAME_MAX	64	/* bytes of UTF-8, all of these */
@@ -126,6 +127,8 @@ struct rec_tomb {
 struct rec_mset {
 	uint64_t	n;		/* counts commits; never falls */
 	uint8_t		mset[REC_HASH];
+	bool		located;	/* heads is there: not in a record of old */
+	struct locate	heads;		/* which head is not as it should be */
 };
 
 /*
@@ -188,6 +191,11 @@ void mset_add(uint8_t mset[REC_HASH], const struct seal_bundle *b,
     struct bytes head_key, uint64_t version, const struct rec_head *h);
 void mset_sub(uint8_t mset[REC_HASH], const struct seal_bundle *b,
     struct bytes head_key, uint64_t version, const struct rec_head *h);
+/* What a head adds, and the sum with such an element more or less. */
+void mset_element(uint8_t e[REC_HASH], const struct seal_bundle *b,
+    struct bytes head_key, uint64_t version, const struct rec_head *h);
+void mset_add_element(uint8_t mset[REC_HASH], const uint8_t e[REC_HASH]);
+void mset_sub_element(uint8_t mset[REC_HASH], const uint8_t e[REC_HASH]);
 /*
  * The same for a U, K, k, I, B or X record, so that an old one (a revoked key
  * that was active, an old password, a used invite, a forgotten failure) cannot be

@@ -5,6 +5,8 @@
  *
  *	vault_state.c	users, heads, the cache of data keys
  *	vault_boot.c	keys, anchor, the check of everything at start; init
+ *	vault_judge.c	what that check came to
+ *	vault_refuse.c	conversations that somebody changed
  *	vault_commit.c	H and the anchor; several puts in one batch
  *	vault_worker.c	the zygote's link, birth and end of workers
  *	vault_auth.c	keyd's link, who may come in
@@ -21,6 +23,7 @@
  *	vault_session.c	what a session worker asks; models
  *	vault_change.c	changes of a conversation, one after the other
  *	vault_put.c	storing a message
+ *	vault_proof.c	signed messages: whether a signature fits
  *	vault_edit.c	renaming and deleting a conversation
  *	vault_scan.c	the messages of a conversation, verified
  *	vault_read.c	reading messages
@@ -33,9 +36,13 @@
  *	vault_admin.c	cloisterctl
  *	vault_setting.c	one user's record, changed for it
  *	vault_rights.c	a user's limits and models
+ *	vault_status.c	status and metrics
  *	vault_drain.c	the end of every session, at a stop
  *	vault_erase.c	removing a user with all that is theirs
  *	vault_storage.c	cloisterctl storage
+ *	vault_retain.c	old conversations are deleted
+ *	vault_backup.c	cloisterctl backup, storage verify
+ *	vault_verify.c	a walk through all that is stored
  *	vault_revoke.c	disabling users, revoking keys, ending sessions
  *
  * What was acknowledged is in the engine durably; memory holds users, the
@@ -103,7 +110,9 @@ struct user {
 	uint32_t		 keys;		/* enrolled ones, all of them */
 	uint32_t		 revoked;	/* of them */
 	uint32_t		 live;		/* sessions */
+	LIST_HEAD(, conv)	 convs;
 	size_t			 nconvs;
+	uint64_t		 nmessages;	/* in them */
 	size_t			 nchanges;	/* of its conversations */
 };
 
@@ -116,6 +125,7 @@ struct enrolled {
 	struct rec_key		 key;
 	uint64_t		 version;
 	uint8_t			 state;		/* REC_KEY_* */
+	uint8_t			 message[HASH_LEN];	/* H(message SPKI) */
 };
 
 struct change;
@@ -127,9 +137,13 @@ struct attempt;
 /* A conversation: its head, verified, and what is going on with it. */
 struct conv {
 	LIST_ENTRY(conv)	 link;
+	LIST_ENTRY(conv)	 of_user;	/* when user is not NULL */
 	uint8_t			 id[REC_ID];
 	uint8_t			 uid[REC_ID];
 	struct user		*user;		/* NULL: record missing */
+	/* Not NULL: its head was changed, nothing of it is believed; REC_HASH
+	 * bytes, what H counts for it. */
+	uint8_t			*refused;
 	uint64_t		 version;	/* of C; 0: not stored yet */
 	uint64_t		 last;
 	uint8_t			 chain[REC_HASH];
@@ -142,6 +156,7 @@ struct conv {
 	uint32_t		 epoch;		/* that seals D; 0: not known */
 	bool			 deleting;	/* hidden, until that is durable */
 	bool			 gone;		/* then: not in the table */
+	bool			 unseen;	/* vault_verify.c has not met it */
 	STAILQ_HEAD(, change)	 changes;	/* the first one is under way */
 };
 
@@ -190,6 +205,9 @@ struct worker {
 	uint32_t		 granted;	/* providers, one bit each */
 	uint64_t		 grants_since_ms;
 	unsigned		 grants;
+	LIST_HEAD(, asked)	 asked;		/* signed questions, no answer yet */
+	unsigned		 nasked;
+	uint64_t		 receipts;	/* that were asked for */
 };
 
 /* Operations that wait to be written, with H. */
@@ -251,11 +269,28 @@ struct change {
 	void			(*done)(struct change *, uint16_t code);
 };
 
+/* A signed question whose answer is to get a receipt. */
+struct asked {
+	LIST_ENTRY(asked)	 link;
+	uint32_t		 req;
+	uint8_t			 conv[REC_ID];		/* once it is stored */
+	uint64_t		 number;
+	uint8_t			 signature[HASH_LEN];	/* its hash */
+	bool			 reported;	/* by the llmproxy: */
+	uint8_t			 finish;
+	uint8_t			 sent[HASH_LEN];
+	uint8_t			 response[HASH_LEN];
+};
+
 /* A message on its way into the store. */
 struct put {
 	struct change		 change;
 	TAILQ_ENTRY(put)	 receiving;
 	bool			 imported;	/* keeps its time */
+	uint64_t		 number;	/* as it was signed; 0: it was not */
+	struct buf		 proof;
+	LIST_ENTRY(put)		 waits;		/* for a receipt */
+	uint64_t		 receipt_id;
 	uint64_t		 after;		/* only behind this one; 0: any */
 	unsigned		 refuse;	/* an error, after its data */
 	bool			 complete;
@@ -333,6 +368,14 @@ struct cert_job {
 	void			*arg;
 };
 
+/* What an llmproxy says of its provider, since the vault's start. */
+struct health {
+	uint64_t	successes, errors;	/* attempts */
+	uint64_t	success_us, error_us;	/* the last ones; 0: none */
+	uint16_t	code;			/* of the last error, enum err */
+	char		text[161];
+};
+
 struct admin;
 struct doomed;
 LIST_HEAD(ticket_list, ticket);
@@ -347,6 +390,7 @@ struct vault {
 	struct keyfile		 keyfile;
 	struct rec_spki		 wrap;		/* keyd's key for shares */
 	char			 why[512];	/* a start that failed */
+	bool			 accept;	/* take an older database as it is */
 	bool			 stopping;
 	bool			 draining;	/* every session ends */
 	uint64_t		 drain_end_ms;
@@ -358,7 +402,11 @@ struct vault {
 	uint32_t		 idle_timeout_s;
 	uint32_t		 session_timeout_s;	/* 0: none */
 	uint32_t		 ticket_lifetime_s;	/* 0: no tickets */
+	uint32_t		 rekey_interval_s;	/* 0 in tests: none */
 	uint32_t		 max_prompt_bytes;
+	uint32_t		 retention_days;	/* 0: for ever */
+	uint32_t		 max_conversations;	/* of a user; 0: any number */
+	uint32_t		 max_messages;
 	uint8_t			 shaping;
 	uint32_t		 argon2_memory_kib;	/* of new passwords */
 	uint32_t		 argon2_passes;
@@ -377,7 +425,12 @@ struct vault {
 	struct chan		*hasher;
 	struct chan		*llm[ROLE_MAX_PROVIDERS];
 	int			 nllm;
+	struct health		 health[ROLE_MAX_PROVIDERS];
 	uint8_t			 host_hash[32];	/* of the host key's SPKI */
+
+	/* receipts that keyd was asked for */
+	LIST_HEAD(, put)	 receipting;
+	uint64_t		 receipt_id;	/* of the last one */
 
 	/* state */
 	LIST_HEAD(, user)	 users;
@@ -386,6 +439,7 @@ struct vault {
 	LIST_HEAD(convs, conv)	*convs;		/* hash table */
 	size_t			 nbuckets;	/* a power of two */
 	size_t			 nconvs;
+	size_t			 nrefused;	/* of them */
 	struct conv		*dk_owner[VAULT_DKS];
 	uint64_t		 dk_used[VAULT_DKS];
 	uint64_t		 dk_clock;
@@ -426,6 +480,10 @@ struct vault {
 	struct sweep		*sweep;
 	struct turn		*turn;
 	struct rotate		*rotate;
+	struct admin		*backup;	/* who makes one, or NULL */
+	struct loop_timer	*backup_timer;
+	struct verify		*verify;
+	struct retain		*retain;
 	struct loop_timer	*erase_timer;
 
 	/* certificates */
@@ -487,9 +545,9 @@ void user_remove(struct vault *v, struct user *u);
 struct user *user_by_uid(struct vault *v, const uint8_t uid[REC_ID]);
 struct user *user_by_name(struct vault *v, const char *name);
 
-/* Remember the version and the state of a K record. */
+/* Remember the version and the state of a K record, and which message key. */
 void enrolled_add(struct vault *v, struct bytes key, uint64_t version,
-    uint8_t state);
+    uint8_t state, const struct rec_spki *message);
 /* What is known of a K record, or NULL when no such key is enrolled. */
 struct enrolled *enrolled_find(const struct vault *v, struct bytes key);
 /* Forget it: it is not enrolled any more. */
@@ -808,6 +866,36 @@ void import_begin(struct worker *w, const struct m_sv_import *m);
 void put_begin(struct worker *w, const struct m_sv_put *m);
 void withdraw_begin(struct worker *w, const struct m_sv_withdraw *m);
 void put_data(struct worker *w, const struct m_sv_data *m);
+/* Its receipt, which may be empty, is in p->proof: store it. */
+void put_receipted(struct put *p);
+
+/* ---- vault_proof.c ------------------------------------------------------ */
+
+/*
+ * Whether the proof of a question, whose text is whole, is this session's user's
+ * word on it: 0 and the number that it says, or a code of vs_error.
+ */
+uint16_t proof_check(const struct worker *w, struct bytes proof,
+    struct bytes text, uint64_t *number);
+
+/* A signed question was taken; w is its session's. */
+void proof_asked(struct worker *w, uint32_t req, struct bytes proof);
+/* It is stored, or not (conv NULL). */
+void proof_stored(struct worker *w, uint32_t req, const uint8_t *conv,
+    uint64_t number);
+/* What an llmproxy reports of its answer. */
+void proof_usage(struct worker *w, const struct m_lv_usage *m);
+/*
+ * The whole text of an answer is there: 0 when keyd was asked for a receipt, which
+ * put_receipted() will bring; 1 when there is none to be; -1 when the answer is not
+ * what the llmproxy has reported: the worker is at fault.
+ */
+int proof_receipt(struct worker *w, struct put *p);
+/* kv_receipt. */
+void proof_on_keyd(struct vault *v, struct chan *c,
+    const struct m_kv_receipt *m);
+/* The session is over. */
+void proof_over(struct worker *w);
 
 /* ---- vault_list.c ------------------------------------------------------- */
 
@@ -833,6 +921,24 @@ uint16_t conv_take_dk(struct vault *v, struct conv *c, uint64_t n,
     const struct engine_reply *r);
 /* Audit that a record of a conversation was changed. */
 void tamper(struct conv *c, uint64_t n, const char *what);
+
+/* ---- vault_refuse.c ----------------------------------------------------- */
+
+/*
+ * From now on nothing of c is believed: H counts e for it, which is not what its
+ * head says.  A conversation that is not in the table is put there.
+ */
+void conv_refuse(struct vault *v, struct conv *c, const uint8_t e[REC_HASH]);
+/* Whether it is refused; then the attempt was audited. */
+bool conv_refused(struct conv *c, uint64_t n);
+/* What is shown of a conversation that cannot be opened. */
+#define REFUSED_TITLE	"(refused: it was changed in the storage)"
+/*
+ * Take the head of c out of an H that is being made, as H counts it, and put a
+ * new one of the next version in, unless head is NULL.
+ */
+void conv_account(const struct vault *v, const struct conv *c,
+    struct rec_mset *h, const struct rec_head *head);
 
 /* ---- vault_sweep.c ------------------------------------------------------ */
 
@@ -872,9 +978,61 @@ bool turn_now(struct vault *v, bool force, void (*done)(void *arg, bool ok,
  */
 bool rotate_now(struct vault *v, void (*done)(void *arg, bool ok,
     const char *what), void *arg);
+/* Whether none is under way or being prepared (one that is held is not). */
+bool turn_idle(const struct vault *v);
 /* After the start: go on with what was under way. */
 void turn_resume(struct vault *v);
 void turn_free(struct vault *v);
+
+/* ---- vault_retain.c ------------------------------------------------------ */
+
+/* Have it looked each hour, from now on, for what is older than retention_days. */
+void retain_watch(struct vault *v);
+/* Delete what is older than its user's limit at that time (microseconds since
+ * 1970). */
+void retain_now(struct vault *v, uint64_t now_us);
+void retain_free(struct vault *v);
+
+/* ---- vault_verify.c ------------------------------------------------------ */
+
+struct verify_counts {
+	uint64_t	users, conversations, messages;
+	uint64_t	records, bytes;		/* in the engine, of any kind */
+	uint64_t	broken;
+};
+
+/* Their text, for the audit log and for people. */
+#define VERIFY_COUNTS	"users=%llu conversations=%llu messages=%llu " \
+    "records=%llu bytes=%llu broken=%llu"
+#define VERIFY_TEXT	"%llu users, %llu conversations, %llu messages; %llu " \
+    "records, %llu bytes; %llu broken"
+#define VERIFY_ARGS(n)	(unsigned long long)(n)->users, \
+    (unsigned long long)(n)->conversations, \
+    (unsigned long long)(n)->messages, (unsigned long long)(n)->records, \
+    (unsigned long long)(n)->bytes, (unsigned long long)(n)->broken
+
+/* Something is broken: what. */
+typedef void verify_say_fn(void *arg, const char *text);
+/* It is over; NULL: the store failed. */
+typedef void verify_done_fn(void *arg, const struct verify_counts *n);
+
+/*
+ * Walk through everything, while all else goes on.  False when somebody else's
+ * walk is under way.
+ */
+bool verify_begin(struct vault *v, verify_say_fn *say, verify_done_fn *done,
+    void *arg);
+/* arg wants nothing any more: neither function is called again.  Whether it was
+ * arg's. */
+bool verify_cancel(struct vault *v, const void *arg);
+void verify_free(struct vault *v);
+
+/* ---- vault_backup.c ------------------------------------------------------ */
+
+/* Whether one is being made: then no epoch ends. */
+bool backup_running(const struct vault *v);
+/* After a restore: verify everything, say what was found, exit. */
+void vault_check(struct vault *v);
 
 /* ---- vault_llm.c -------------------------------------------------------- */
 
@@ -898,6 +1056,11 @@ void model_revoke(struct vault *v, const struct user *u,
 void llm_open(struct worker *w, const struct m_sv_open_model *m);
 /* N is gone: no more answers for it. */
 void llm_revoke(struct vault *v, uint64_t n);
+
+/* ---- vault_status.c ----------------------------------------------------- */
+
+/* lv_health, of this provider's llmproxy. */
+void health_take(struct health *h, const struct m_lv_health *m);
 
 /* ---- vault_erase.c ------------------------------------------------------ */
 

@@ -204,7 +204,7 @@ on_key_written(struct rcommit *rc, enum kv_status st)
 
 	if (admin_changed(a, st)) {
 		enrolled_add(a->v, rec_bytes(&a->key), RECORD_VERSION,
-		    REC_KEY_ACTIVE);
+		    REC_KEY_ACTIVE, &a->message);
 		a->owner->keys++;
 		audit(EV_admin_key_add, 0, a->owner->name, "key=%s uid=%u",
 		    a->fp, a->uid);
@@ -231,6 +231,7 @@ key_create(struct admin *a, const struct m_av_key_add *m)
 		    "3072 to 4096 bits, made by cloister keygen)");
 		return;
 	}
+	a->message = k.message;
 	memcpy(k.uid, a->owner->uid, sizeof(k.uid));
 	crypto_random(k.keyid, sizeof(k.keyid));
 	k.created_us = wall_us();
@@ -247,60 +248,6 @@ key_create(struct admin *a, const struct m_av_key_add *m)
 		key_put(&a->rc, &k, fp, 0);
 		rcommit_go(&a->rc);
 	}
-}
-
-__attribute__((format(printf, 3, 4)))
-static void
-info(struct admin *a, const char *name, const char *fmt, ...)
-{
-	struct m_va_info m = { .name = bytes_str(name) };
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.value = bytes_str(text);
-	admin_send(a, MSG_va_info, &m);
-}
-
-static void
-status_end(struct admin *a)
-{
-	struct vault *v = a->v;
-
-	info(a, "sessions", "%zu", v->nlive);
-	info(a, "users", "%zu", v->nusers);
-	info(a, "conversations", "%zu", v->nconvs);
-	info(a, "commit", "%llu", (unsigned long long)v->h.n);
-	info(a, "storage", "verified at start, key generation %u, epoch %u",
-	    v->keys->anchor.epoch[0].gen, v->keys->anchor.epoch[0].epoch);
-	info(a, "handshakes", "%llu nonces, %llu signatures, "
-	    "%llu verifications, %llu grants", (unsigned long long)v->nonces,
-	    (unsigned long long)v->signatures,
-	    (unsigned long long)v->verifications,
-	    (unsigned long long)v->grants);
-	info(a, "answers", "%llu", (unsigned long long)v->answers);
-	info(a, "tokens", "%llu in, %llu out",
-	    (unsigned long long)v->prompt_tokens,
-	    (unsigned long long)v->completion_tokens);
-	info(a, "passwords", "%llu hashed", (unsigned long long)v->hashes);
-	info(a, "uptime", "%llu s",
-	    (unsigned long long)((mono_ms() - v->started_ms) / 1000));
-	a->status_id = 0;
-	admin_end(a, true, "running");
-}
-
-static void
-status(struct admin *a)
-{
-	struct m_ctl_status m;
-
-	if (++a->v->status_id == 0)
-		a->v->status_id = 1;
-	m.id = a->status_id = a->v->status_id;
-	if (chan_send(a->v->role->ctl, MSG_ctl_status, &m, -1) == -1)
-		log_err("the monitor is gone");
 }
 
 /* What the monitor alone can do: it is told, and the audit log knows by whom. */
@@ -392,7 +339,10 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 		admin_policy(a, &m->u.av_policy);
 		break;
 	case MSG_av_status:
-		status(a);
+		admin_status(a, false);
+		break;
+	case MSG_av_metrics:
+		admin_status(a, true);
 		break;
 	case MSG_av_audit_rotate:
 		audit_rotate(a);
@@ -433,6 +383,12 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 	case MSG_av_shred:
 		admin_shred(a, &m->u.av_shred);
 		break;
+	case MSG_av_backup:
+		admin_backup(a, &m->u.av_backup);
+		break;
+	case MSG_av_verify:
+		admin_verify(a);
+		break;
 	case MSG_av_session_kill:
 		admin_session_kill(a, &m->u.av_session_kill);
 		break;
@@ -451,6 +407,8 @@ on_admin_closed(struct chan *c, const char *why, void *arg)
 		    why);
 	chan_free(c);
 	a->chan = NULL;
+	backup_drop(a->v, a);
+	verify_drop(a->v, a);
 	admin_release(a);
 }
 
@@ -501,7 +459,6 @@ void
 admin_on_ctl(struct vault *v, struct msg *m)
 {
 	const struct m_ctl_role *r = &m->u.ctl_role;
-	struct m_va_role row = { 0 };
 	struct admin *a;
 
 	switch (m->type) {
@@ -518,15 +475,8 @@ admin_on_ctl(struct vault *v, struct msg *m)
 		ticket_crashed(v, m->u.ctl_crashed.n);
 		break;
 	case MSG_ctl_role:
-		if ((a = by_status(v, r->id)) == NULL)
-			break;
-		row.pid = r->pid;
-		row.uid = r->uid;
-		row.abi = r->abi;
-		row.restarts = r->restarts;
-		row.started_us = r->started_us;
-		row.name = r->name;
-		admin_send(a, MSG_va_role, &row);
+		if ((a = by_status(v, r->id)) != NULL)
+			status_role(a, r);
 		break;
 	case MSG_ctl_status_end:
 		if ((a = by_status(v, m->u.ctl_status_end.id)) != NULL)

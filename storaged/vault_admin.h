@@ -16,10 +16,12 @@ struct admin {
 	bool			 pending;	/* a reply or a write is to come */
 	uint32_t		 uid;		/* of the caller */
 	uint32_t		 status_id;	/* 0: none asked for */
+	bool			 metrics;	/* it was for them */
 	struct commit		 commit;
 	struct rcommit		 rc;
 	struct rec_user		 user;		/* what is being written */
 	struct rec_key		 key;
+	struct rec_spki		 message;	/* of a key to be added */
 	struct user		*owner;
 	char			 fp[RSA_FP_TEXT];
 	struct keywalk		*walk;		/* vault_revoke.c */
@@ -81,6 +83,13 @@ void setting_go(struct setting *s, bool (*apply)(struct setting *),
 /* The command has ended before setting_go(): wipe and free. */
 void setting_end(struct setting *s);
 
+/* ---- vault_status.c ------------------------------------------------------ */
+
+/* av_status or av_metrics: ask the monitor; its answers come to the other two. */
+void admin_status(struct admin *a, bool metrics);
+void status_role(struct admin *a, const struct m_ctl_role *r);
+void status_end(struct admin *a);
+
 /* ---- vault_rights.c ------------------------------------------------------ */
 
 void admin_user_show(struct admin *a, const struct m_av_user_show *m);
@@ -108,6 +117,14 @@ void admin_policy(struct admin *a, const struct m_av_policy *m);
 /* ---- vault_erase.c ------------------------------------------------------- */
 
 void admin_user_remove(struct admin *a, const struct m_av_user_remove *m);
+
+/* ---- vault_backup.c ------------------------------------------------------ */
+
+void admin_backup(struct admin *a, const struct m_av_backup *m);
+void admin_verify(struct admin *a);
+/* a has gone: so is its backup, and its walk. */
+void backup_drop(struct vault *v, const struct admin *a);
+void verify_drop(struct vault *v, struct admin *a);
 
 /* ---- vault_storage.c ----------------------------------------------------- */
 

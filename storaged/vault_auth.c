@@ -39,6 +39,10 @@ vault_on_keyd(struct chan *c, struct msg *m, void *arg)
 		v->signatures++;
 		return;
 	}
+	if (m->type == MSG_kv_receipt) {
+		proof_on_keyd(v, c, &m->u.kv_receipt);
+		return;
+	}
 	v->nonces++;
 	/*
 	 * A worker that is gone already has no use for it.  Its session worker
@@ -94,7 +98,18 @@ signed_by(const struct try *a, const struct worker *w,
 uint64_t
 limit_default(const struct vault *v, enum limit l)
 {
-	return l == LIMIT_SESSIONS ? v->max_sessions_per_user : 0;
+	switch (l) {
+	case LIMIT_SESSIONS:
+		return v->max_sessions_per_user;
+	case LIMIT_CONVERSATIONS:
+		return v->max_conversations;
+	case LIMIT_MESSAGES:
+		return v->max_messages;
+	case LIMIT_RETENTION:
+		return v->retention_days;
+	default:
+		return 0;
+	}
 }
 
 uint64_t

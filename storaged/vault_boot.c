@@ -6,16 +6,15 @@
 
 #include "log.h"
 #include "rsa.h"
-#include "vault.h"
+#include "vault_boot.h"
 
 #define GEN_FIRST	1
 #define EPOCH_FIRST	1
 #define PAGE_ROWS	1000
 #define BOOT_MS		60000	/* keyd answers within a minute */
 
-__attribute__((format(printf, 2, 3)))
-static int
-refuse(struct vault *v, const char *fmt, ...)
+int
+boot_refuse(struct vault *v, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -48,7 +47,7 @@ ask_keyd(struct vault *v, struct chan *boot, enum msg_type type,
 	chan_set_state(boot, BOOT_WAIT);
 	if (chan_send(boot, type, body, -1) == -1 ||
 	    chan_recv(boot, m, BOOT_MS, &why) != 0 || m->type != want)
-		return refuse(v, "keyd does not answer about the storage key");
+		return boot_refuse(v, "keyd does not answer about the storage key");
 	chan_set_state(boot, BOOT_ASK);
 	return 0;
 }
@@ -79,7 +78,7 @@ open_generation(struct vault *v, struct chan *boot, unsigned i)
 	struct msg m;
 
 	if (kg == NULL)
-		return refuse(v, "the key file has no share of generation %u, "
+		return boot_refuse(v, "the key file has no share of generation %u, "
 		    "which the anchor names: they do not belong together",
 		    e->gen);
 	ask.key_generation = kg->gen;
@@ -100,9 +99,9 @@ open_storage_key(struct vault *v, struct chan *boot, int keyfile_fd)
 
 	v->keyfile_fd = keyfile_fd;
 	if (keyfile_read(keyfile_fd, &v->keyfile) != 0)
-		return refuse(v, "the key file cannot be read or is damaged");
+		return boot_refuse(v, "the key file cannot be read or is damaged");
 	if (anchor_read(v->anchor_fd, a) != 0)
-		return refuse(v, "the anchor cannot be read or is damaged");
+		return boot_refuse(v, "the anchor cannot be read or is damaged");
 	if (ask_wrap_key(v, boot) == -1 || open_generation(v, boot, 0) == -1)
 		return -1;
 	if (a->nepochs == 2 && a->epoch[1].gen != a->epoch[0].gen) {
@@ -111,9 +110,9 @@ open_storage_key(struct vault *v, struct chan *boot, int keyfile_fd)
 	} else
 		memcpy(k->sk[1], k->sk[0], SEAL_KEYLEN);
 	if (chan_send(boot, MSG_boot_done, NULL, -1) == -1)
-		return refuse(v, "keyd is gone");
+		return boot_refuse(v, "keyd is gone");
 	if (anchor_verify(a, k->sk[0]) != 0)
-		return refuse(v, "the storage key is wrong: anchor, key file "
+		return boot_refuse(v, "the storage key is wrong: anchor, key file "
 		    "and keyd's wrap key do not belong together, or one of "
 		    "them was changed");
 	for (unsigned i = 0; i < a->nepochs; i++)
@@ -147,7 +146,7 @@ get_one(struct vault *v, const struct rec_key *key, struct one *o)
 	*o = (struct one){ .value = BUF_INIT(SEAL_VALUE_MAX) };
 	engine_get(v->engine, rec_bytes(key), on_one, o);
 	if (engine_wait(v->engine) == -1 || !o->ok)
-		return refuse(v, "the engine does not answer");
+		return boot_refuse(v, "the engine does not answer");
 	return 0;
 }
 
@@ -165,11 +164,11 @@ open_bundle(struct vault *v)
 		return -1;
 	seal_kek(kek, v->keys->sk[0]);
 	if (!o.found)
-		(void)refuse(v, "the database has no record R: it is not the "
+		(void)boot_refuse(v, "the database has no record R: it is not the "
 		    "one of this anchor, or was emptied");
 	else if (seal_bundle_open(&v->keys->bundle, &version, kek, gen,
 	    buf_bytes(&o.value)) != 0)
-		(void)refuse(v, "record R does not verify: the database is not "
+		(void)boot_refuse(v, "record R does not verify: the database is not "
 		    "the one of this anchor, or was changed");
 	else
 		rv = 0;
@@ -188,10 +187,10 @@ open_h(struct vault *v)
 	if (get_one(v, &key, &o) == -1)
 		return -1;
 	if (!o.found)
-		(void)refuse(v, "the database has no record H");
+		(void)boot_refuse(v, "the database has no record H");
 	else if (rec_open_mset(&v->h, &v->h_version, &v->keys->bundle,
 	    rec_bytes(&key), buf_bytes(&o.value)) != 0)
-		(void)refuse(v, "record H does not verify: the database was "
+		(void)boot_refuse(v, "record H does not verify: the database was "
 		    "changed");
 	else
 		rv = 0;
@@ -207,9 +206,7 @@ struct walk {
 	bool			 end;
 	bool			 failed;
 	struct user		*user;		/* of the last head */
-	uint8_t			 mset[REC_HASH];
-	size_t			 bad;		/* records that do not verify */
-	char			 first_bad[64];
+	struct found		 found;
 };
 
 static void
@@ -239,25 +236,28 @@ walk(struct walk *w, uint8_t kind,
 	for (w->end = false; !w->end && !w->failed;) {
 		engine_scan(w->v->engine, &w->at, &hi, PAGE_ROWS, on_walk, w);
 		if (engine_wait(w->v->engine) == -1)
-			return refuse(w->v, "the engine does not answer");
+			return boot_refuse(w->v, "the engine does not answer");
 	}
 	return w->failed ? -1 : 0;
 }
 
-/* Count a record that does not verify, and name the first one. */
+/* Count a record that does not verify, and name it. */
 static int
 bad_row(struct walk *w, const struct kv_row *row)
 {
-	char hex[2 * REC_ID + 1];
+	char hex[2 * REC_ID + 1], *name;
 
-	if (w->bad++ > 0)
+	if (w->found.bad >= BAD_NAMES) {
+		w->found.bad++;
 		return 0;
+	}
+	name = w->found.bad_name[w->found.bad++];
 	if (row->key.p[0] == REC_HEAD && row->key.n == 1 + 2 * REC_ID) {
 		hex_encode(hex, row->key.p + 1 + REC_ID, REC_ID);
-		(void)snprintf(w->first_bad, sizeof(w->first_bad),
+		(void)snprintf(name, sizeof(w->found.bad_name[0]),
 		    "the head of conversation %s", hex);
 	} else
-		(void)snprintf(w->first_bad, sizeof(w->first_bad),
+		(void)snprintf(name, sizeof(w->found.bad_name[0]),
 		    "a record of kind %c", row->key.p[0]);
 	return 0;
 }
@@ -272,7 +272,7 @@ row_user(struct walk *w, const struct kv_row *row)
 	    row->value) != 0)
 		return bad_row(w, row);
 	(void)user_add(w->v, &rec, version);
-	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
 	OPENSSL_cleanse(&rec, sizeof(rec));
 	return 0;
 }
@@ -293,7 +293,7 @@ row_userkey(struct walk *w, const struct kv_row *row)
 		u->keys++;
 		u->revoked += rec.state == REC_KEY_REVOKED;
 	}
-	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }
 
@@ -307,8 +307,8 @@ row_enrolled(struct walk *w, const struct kv_row *row)
 	if (rec_open_enrolled(&rec, &version, &w->v->keys->bundle, row->key,
 	    row->value) != 0)
 		return bad_row(w, row);
-	enrolled_add(w->v, row->key, version, rec.state);
-	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	enrolled_add(w->v, row->key, version, rec.state, &rec.message);
+	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }
 
@@ -331,7 +331,7 @@ row_head(struct walk *w, const struct kv_row *row)
 	c->version = version;
 	conv_set_head(c, &h);
 	conv_insert(w->v, c);
-	mset_add(w->mset, &w->v->keys->bundle, row->key, version, &h);
+	mset_add(w->found.mset, &w->v->keys->bundle, row->key, version, &h);
 	return 0;
 }
 
@@ -345,7 +345,7 @@ row_invite(struct walk *w, const struct kv_row *row)
 	    row->value) != 0)
 		return bad_row(w, row);
 	invite_load(w->v, row->key, &rec, version);
-	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
 	OPENSSL_cleanse(&rec, sizeof(rec));
 	return 0;
 }
@@ -360,7 +360,7 @@ row_backoff(struct walk *w, const struct kv_row *row)
 	    row->value) != 0)
 		return bad_row(w, row);
 	backoff_load(w->v, row->key, &rec, version);
-	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
+	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }
 
@@ -376,54 +376,7 @@ row_tomb(struct walk *w, const struct kv_row *row)
 	    row->value) != 0)
 		return bad_row(w, row);
 	tomb_add(w->v, id, rec.epoch)->durable = true;
-	mset_add_record(w->mset, &w->v->keys->bundle, row->key, version);
-	return 0;
-}
-
-/* What was found, in one place, for the one who must decide what to do. */
-#define NO_ROLLBACK	"; accepting an older state is not possible in this " \
-    "version: restore the newest backup of database and anchor together"
-
-/* Compare what was found, H and the anchor. */
-static int
-judge(struct vault *v, const struct walk *w)
-{
-	const struct anchor *a = &v->keys->anchor;
-	uint8_t root[REC_HASH];
-
-	if (w->bad > 0) {
-		audit(EV_storage_tamper, 0, NULL,
-		    "%zu records do not verify, the first is %s", w->bad,
-		    w->first_bad);
-		return refuse(v, "%zu records do not verify, the first is %s: "
-		    "the database was changed" NO_ROLLBACK, w->bad,
-		    w->first_bad);
-	}
-	if (!bytes_eq_ct(w->mset, v->h.mset, sizeof(w->mset))) {
-		audit(EV_storage_tamper, 0, NULL,
-		    "the records do not add up to record H");
-		return refuse(v, "the records found (%zu users, %zu "
-		    "conversations) do not add up to record H of commit %llu: "
-		    "users, keys, invites or conversations were removed, added or "
-		    "exchanged for older states" NO_ROLLBACK, v->nusers,
-		    v->nconvs, (unsigned long long)v->h.n);
-	}
-	if (v->h.n < a->n) {
-		audit(EV_storage_tamper, 0, NULL,
-		    "the database is at commit %llu, the anchor saw %llu",
-		    (unsigned long long)v->h.n, (unsigned long long)a->n);
-		return refuse(v, "the database is at commit %llu but the anchor "
-		    "has seen commit %llu: it was rolled back" NO_ROLLBACK,
-		    (unsigned long long)v->h.n, (unsigned long long)a->n);
-	}
-	mset_root(root, &v->keys->bundle, &v->h);
-	if (v->h.n == a->n && !bytes_eq_ct(root, a->root, sizeof(root))) {
-		audit(EV_storage_tamper, 0, NULL,
-		    "commit %llu is not the one that the anchor saw",
-		    (unsigned long long)a->n);
-		return refuse(v, "commit %llu in the database is not the one "
-		    "that the anchor saw" NO_ROLLBACK, (unsigned long long)a->n);
-	}
+	mset_add_record(w->found.mset, &w->v->keys->bundle, row->key, version);
 	return 0;
 }
 
@@ -443,12 +396,12 @@ vault_boot(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	    walk(&w, REC_INVITE, row_invite) == -1 ||
 	    walk(&w, REC_BACKOFF, row_backoff) == -1 ||
 	    walk(&w, REC_HEAD, row_head) == -1 ||
-	    walk(&w, REC_TOMB, row_tomb) == -1 || judge(v, &w) == -1)
+	    walk(&w, REC_TOMB, row_tomb) == -1 || vault_judge(v, &w.found) == -1)
 		return -1;
 	a->n = v->h.n;
 	mset_root(a->root, &v->keys->bundle, &v->h);
 	if (anchor_write_both(anchor_fd, a, v->keys->sk[0]) != 0)
-		return refuse(v, "the anchor file cannot be written");
+		return boot_refuse(v, "the anchor file cannot be written");
 	audit(EV_vault_start, 0, NULL, "commit=%llu users=%zu "
 	    "conversations=%zu", (unsigned long long)v->h.n, v->nusers, v->nconvs);
 	return 0;
@@ -486,9 +439,9 @@ make_keyfile(struct vault *v, struct bytes spki, int keyfile_fd,
 
 	crypto_random(share_a, SEAL_KEYLEN);
 	if (share_wrap(&kf.gen[0], GEN_FIRST, spki, share_a) == -1)
-		return refuse(v, "keyd's wrap key is not acceptable");
+		return boot_refuse(v, "keyd's wrap key is not acceptable");
 	if (keyfile_create(keyfile_fd, &kf) != 0)
-		return refuse(v, "the key file cannot be created (is it "
+		return boot_refuse(v, "the key file cannot be created (is it "
 		    "empty?)");
 	return 0;
 }
@@ -513,7 +466,7 @@ make_records(struct vault *v)
 	wb_put(&b, KV_ABSENT, 0, rec_bytes(&hkey), buf_bytes(&h));
 	engine_write(v->engine, &b, on_one, &o);
 	if (engine_wait(v->engine) == -1 || !o.ok)
-		rv = refuse(v, "the first records cannot be written");
+		rv = boot_refuse(v, "the first records cannot be written");
 	OPENSSL_cleanse(kek, sizeof(kek));
 	wb_free(&b);
 	buf_free(&r);
@@ -543,13 +496,14 @@ vault_init(struct vault *v, struct chan *boot, int anchor_fd, int keyfile_fd)
 	OPENSSL_cleanse(share_a, sizeof(share_a));
 	seal_bundle_new(&k->bundle);
 	memset(&v->h, 0, sizeof(v->h));
+	v->h.located = true;
 	mset_root(a->root, &k->bundle, &v->h);
 	if (anchor_create(anchor_fd, a, k->sk[0]) != 0)
-		return refuse(v, "the anchor cannot be created (is it empty?)");
+		return boot_refuse(v, "the anchor cannot be created (is it empty?)");
 	if (make_records(v) == -1)
 		return -1;
 	if (chan_send(boot, MSG_boot_done, NULL, -1) == -1)
-		return refuse(v, "keyd is gone");
+		return boot_refuse(v, "keyd is gone");
 	audit(EV_vault_init, 0, NULL, "a new storage was made");
 	return 0;
 }

@@ -38,17 +38,10 @@ account_head(void *arg, uint8_t mset[REC_HASH])
 {
 	struct change *ch = arg;
 	const struct conv *c = ch->conv;
-	const struct seal_bundle *b = &ch->v->keys->bundle;
-	struct rec_key key = rec_key_head(c->uid, c->id);
-	struct rec_head old;
 
-	if (c->version > 0) {
-		conv_head(c, &old);
-		mset_sub(mset, b, rec_bytes(&key), c->version, &old);
-	}
-	if (!c->deleting)
-		mset_add(mset, b, rec_bytes(&key), c->version + 1, &ch->head);
-	else
+	/* mset is that of this H. */
+	conv_account(ch->v, c, &ch->v->h_next, c->deleting ? NULL : &ch->head);
+	if (c->deleting)
 		tomb_account(ch->v, c->id, mset);
 }
 
@@ -141,11 +134,30 @@ on_list(void *arg, const struct engine_reply *r)
 	loaded(ch, code);
 }
 
+/* A message that nobody stored would be in the way of the next one. */
+static void
+on_tail(void *arg, const struct engine_reply *r)
+{
+	struct change *ch = arg;
+
+	if (r->n > 0) {
+		tamper(ch->conv, change_n(ch), "there is a message behind its "
+		    "last one");
+		ch->failed = ERR_STORAGE;
+	}
+	if (r->last)
+		loaded(ch, r->status == KV_OK ? 0 : ERR_STORAGE);
+}
+
 /* Its turn in its conversation. */
 static void
 change_start(struct change *ch)
 {
 	struct conv *c = ch->conv;
+	struct rec_key all = rec_prefix_id(REC_MSG, c->id);
+	struct rec_key tail = rec_key_msg(c->id, c->last + 1, 0);
+	struct rec_key end = rec_prefix_end(&all);
+	struct engine_pos at = engine_at(rec_bytes(&tail));
 	struct rec_key dkey = rec_key_data(c->uid, c->id);
 	struct rec_key lkey = rec_key_list(c->uid, c->updated_us, c->id);
 	bool dk = dk_find(ch->v, c) != NULL, title = c->title != NULL;
@@ -158,11 +170,14 @@ change_start(struct change *ch)
 		change_seal(ch);
 		return;
 	}
-	ch->loads = (unsigned)!dk + (unsigned)!title;
+	/* With the title, so once: afterwards the engine alone could do it. */
+	ch->loads = (unsigned)!dk + 2 * (unsigned)!title;
 	if (!dk)
 		engine_get(ch->v->engine, rec_bytes(&dkey), on_dk, ch);
-	if (!title)
+	if (!title) {
 		engine_get(ch->v->engine, rec_bytes(&lkey), on_list, ch);
+		engine_scan(ch->v->engine, &at, &end, 1, on_tail, ch);
+	}
 	if (ch->loads == 0)
 		change_seal(ch);
 }

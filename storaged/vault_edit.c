@@ -12,7 +12,11 @@ struct edit {
 	uint64_t	n;		/* whose wish it was */
 	void		(*told)(void *arg, uint16_t code);	/* conv_erase */
 	void		*arg;
+	struct engine_pos at;		/* in the list of its user */
+	struct rec_key	 hi;
 };
+
+#define PAGE_ROWS	200
 
 void
 clean_title(char title[REC_TITLE_MAX + 1], struct bytes text)
@@ -112,6 +116,10 @@ rename_begin(struct worker *w, const struct m_sv_rename *m)
 
 	if ((c = wanted(w, m->req, m->conv)) == NULL)
 		return;
+	if (conv_refused(c, w->n)) {
+		sess_error(w, m->req, ERR_STORAGE);
+		return;
+	}
 	e = edit_new(w->v, c, rename_seal, rename_done);
 	clean_title(e->title, m->title);
 	if (e->title[0] == '\0') {
@@ -180,6 +188,58 @@ delete_new(struct vault *v, struct conv *c, uint64_t n)
 	return e;
 }
 
+static void delete_scan(struct edit *);
+
+/* Whatever entry of it is there goes with it. */
+static void
+on_entries(void *arg, const struct engine_reply *r)
+{
+	struct edit *e = arg;
+	struct conv *c = e->change.conv;
+	uint8_t uid[REC_ID], id[REC_ID];
+	uint64_t updated_us;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (e->change.commit.ops.n < PAGE_ROWS && rec_parse_list(
+		    r->row[i].key, uid, &updated_us, id) == 0 &&
+		    memcmp(id, c->id, sizeof(id)) == 0)
+			wb_del(&e->change.commit.ops, r->row[i].key);
+		e->at = engine_after(r->row[i].key);
+	}
+	if (!r->last)
+		return;
+	if (r->status == KV_OK && !r->end) {
+		delete_scan(e);
+		return;
+	}
+	change_add(&e->change);
+	conv_unpin(e->change.v, c);
+}
+
+static void
+delete_scan(struct edit *e)
+{
+	engine_scan(e->change.v->engine, &e->at, &e->hi, PAGE_ROWS, on_entries,
+	    e);
+}
+
+/* Delete it; one that is refused has its entry in the list where nobody knows. */
+static void
+delete_go(struct edit *e)
+{
+	struct conv *c = e->change.conv;
+	struct rec_key lo = rec_prefix_id(REC_LIST, c->uid);
+
+	if (c->refused == NULL) {
+		change_add(&e->change);
+		return;
+	}
+	conv_pin(c);
+	e->at = engine_at(rec_bytes(&lo));
+	e->hi = rec_prefix_end(&lo);
+	delete_scan(e);
+}
+
 void
 delete_begin(struct worker *w, const struct m_sv_delete *m)
 {
@@ -190,7 +250,7 @@ delete_begin(struct worker *w, const struct m_sv_delete *m)
 		return;
 	e = delete_new(w->v, c, w->n);
 	sreq_begin(&e->change.sreq, w, m->req, edit_gone);
-	change_add(&e->change);
+	delete_go(e);
 }
 
 void
@@ -201,5 +261,5 @@ conv_erase(struct vault *v, struct conv *c, void (*told)(void *, uint16_t),
 
 	e->told = told;
 	e->arg = arg;
-	change_add(&e->change);
+	delete_go(e);
 }

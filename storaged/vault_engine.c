@@ -13,7 +13,7 @@
 /* The most that an operation takes in a part besides key and value. */
 #define OP_OVERHEAD	(1 + 1 + 8 + 2 + 2)
 
-enum what { GET, SCAN, WRITE };
+enum what { GET, SCAN, WRITE, COPY };
 
 struct request {
 	STAILQ_ENTRY(request)	 link;
@@ -248,6 +248,17 @@ engine_write(struct engine *e, const struct wbatch *b, engine_cb *cb, void *arg)
 	send_part(e, q->id, b->op + first, b->n - first, false);
 }
 
+void
+engine_copy(struct engine *e, enum copy_op op, uint32_t log, uint64_t offset,
+    engine_cb *cb, void *arg)
+{
+	struct request *q = request_new(e, COPY, cb, arg);
+	struct m_ve_copy m = { .id = q->id, .op = (uint8_t)op, .log = log,
+	    .offset = offset };
+
+	engine_send(e, MSG_ve_copy, &m);
+}
+
 __attribute__((noreturn)) static void
 broken(const char *what)
 {
@@ -255,9 +266,8 @@ broken(const char *what)
 	fatalx("the engine broke the protocol: %s", what);
 }
 
-/* The engine's order: memcmp, a shorter key before its extensions. */
-static int
-key_cmp(struct bytes a, struct bytes b)
+int
+engine_cmp(struct bytes a, struct bytes b)
 {
 	int r = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
 
@@ -279,8 +289,8 @@ check_rows(struct request *q, const struct kv_row *row, size_t n)
 			continue;
 		}
 		if (k.n > SEAL_RKEY_MAX || row[i].value.p == NULL ||
-		    key_cmp(k, lo) < 0 ||
-		    (q->hi.n > 0 && key_cmp(k, rec_bytes(&q->hi)) >= 0))
+		    engine_cmp(k, lo) < 0 ||
+		    (q->hi.n > 0 && engine_cmp(k, rec_bytes(&q->hi)) >= 0))
 			broken("a row out of order or range");
 		q->lo = engine_after(k);
 		lo = bytes_of(q->lo.p, q->lo.n);
@@ -297,7 +307,8 @@ on_rows(struct engine *e, struct request *q, const struct m_ev_rows *m)
 	struct engine_reply r = { .status = KV_OK, .row = e->row,
 	    .last = m->more == 0 };
 
-	if (q->what == WRITE || m->id != q->id || m->more > 1)
+	if (q->what == WRITE || q->what == COPY || m->id != q->id ||
+	    m->more > 1)
 		broken("an answer to nothing that was asked");
 	if (kv_dec_rows(m->rows, e->row, ROWS_MAX, &r.n) == -1)
 		broken("malformed rows");
@@ -324,9 +335,23 @@ on_status(struct engine *e, struct request *q, const struct m_ev_status *m)
 		broken("an answer to nothing that was asked");
 	if (m->status == KV_FATAL)
 		fatalx("the engine cannot go on");
-	if (m->status > KV_FATAL || m->status == KV_INVALID ||
+	if (m->status > KV_FATAL ||
+	    (m->status == KV_INVALID && q->what != COPY) ||
 	    (q->what != WRITE && m->status == KV_OK))
 		broken("a status without sense");
+	STAILQ_REMOVE_HEAD(&e->pending, link);
+	q->cb(q->arg, &r);
+	free(q);
+}
+
+/* What is in it the vault passes on, and believes nothing of it. */
+static void
+on_copy(struct engine *e, struct request *q, const struct m_ev_copy *m)
+{
+	struct engine_reply r = { .status = KV_OK, .last = true, .copy = m };
+
+	if (q->what != COPY || m->id != q->id)
+		broken("an answer to nothing that was asked");
 	STAILQ_REMOVE_HEAD(&e->pending, link);
 	q->cb(q->arg, &r);
 	free(q);
@@ -343,6 +368,8 @@ engine_on_msg(struct chan *c, struct msg *m, void *arg)
 		broken("an answer to nothing that was asked");
 	if (m->type == MSG_ev_rows)
 		on_rows(e, q, &m->u.ev_rows);
+	else if (m->type == MSG_ev_copy)
+		on_copy(e, q, &m->u.ev_copy);
 	else
 		on_status(e, q, &m->u.ev_status);
 }

@@ -9,6 +9,7 @@
 #define STORAGED_VAULT_ENGINE_H
 
 #include "chan.h"
+#include "codes.h"
 #include "kv_codec.h"
 #include "rkey.h"
 
@@ -22,6 +23,7 @@ struct engine_reply {
 	bool			 last;	/* no further part of this reply */
 	bool			 end;	/* scan, last part: its range has no more
 					 * rows */
+	const struct m_ev_copy	*copy;	/* of engine_copy(), when KV_OK */
 };
 
 /*
@@ -51,6 +53,9 @@ struct engine_pos {
 /* The first place that is not before key, and the first one behind it. */
 struct engine_pos engine_at(struct bytes key);
 struct engine_pos engine_after(struct bytes key);
+
+/* The engine's order of keys: memcmp, a shorter one before its extensions. */
+int engine_cmp(struct bytes a, struct bytes b);
 
 /* Look one key up: one row, whose value.p is NULL when there is none. */
 void engine_get(struct engine *e, struct bytes key, engine_cb *cb, void *arg);
@@ -83,5 +88,12 @@ void wb_free(struct wbatch *b);
  */
 void engine_write(struct engine *e, const struct wbatch *b, engine_cb *cb,
     void *arg);
+
+/*
+ * A step of copying the engine's files (engine.h, ve_copy).  The reply is a copy,
+ * or the status KV_INVALID: no such file, or no copy was begun.
+ */
+void engine_copy(struct engine *e, enum copy_op op, uint32_t log,
+    uint64_t offset, engine_cb *cb, void *arg);
 
 #endif

@@ -14,6 +14,7 @@ struct listing;
 struct item {
 	struct listing	*list;
 	struct conv	*conv;		/* pinned */
+	bool		 refused;	/* changed in the storage: no value */
 	struct rec_key	 key;
 	size_t		 value_n;
 	uint8_t		 value[];
@@ -23,19 +24,22 @@ struct item {
  * A list that is under way: first a page of L records is gathered, then the
  * data keys are asked for at once and each opens one record, not kept in the
  * cache.  Replies come in order, so the rows do.
+ *
+ * The heads in memory say what must be there: when a reply comes, they are as
+ * the engine was at the scan.  A conversation whose record was changed is shown
+ * as that, and the others as ever.
  */
 struct listing {
 	struct sreq		 sreq;
 	struct vault		*v;
 	size_t			 want;
-	struct engine_pos	 at;
+	struct engine_pos	 from, at;	/* of this scan; how far it came */
 	struct rec_key		 hi;
 	struct item		*item[VAULT_LIST_MAX];
 	size_t			 nitems;
 	size_t			 opened;
-	size_t			 hidden;	/* being deleted */
 	bool			 more;		/* than are wanted */
-	bool			 whole;		/* from the first, in one scan */
+	uint8_t			 token[TOKEN_BYTES];	/* of the last row */
 };
 
 static void
@@ -63,79 +67,136 @@ listing_fail(struct listing *g, uint16_t code)
 	sreq_end(&g->sreq);
 }
 
+/* One more conversation to be shown; value: its L record, or nothing. */
+static void
+add_item(struct listing *g, struct conv *c, struct bytes value)
+{
+	struct item *it;
+
+	if (g->nitems == VAULT_LIST_MAX)
+		return;		/* what is too much is audited alone */
+	if ((it = calloc(1, sizeof(*it) + value.n)) == NULL)
+		fatal("calloc");
+	it->list = g;
+	it->conv = c;
+	conv_pin(c);
+	it->key = rec_key_list(c->uid, c->updated_us, c->id);
+	it->refused = value.n == 0;
+	it->value_n = value.n;
+	if (value.n > 0)
+		memcpy(it->value, value.p, value.n);
+	g->item[g->nitems++] = it;
+}
+
 /* Keep an L record, if it is of the version that the heads in memory say. */
-static uint16_t
+static void
 keep(struct listing *g, const struct kv_row *row)
 {
 	struct worker *w = g->sreq.w;
 	uint8_t uid[REC_ID], id[REC_ID];
+	struct bytes value = row->value;
 	uint64_t updated_us;
 	struct conv *c;
-	struct item *it;
 
 	if (rec_parse_list(row->key, uid, &updated_us, id) != 0 ||
 	    (c = conv_find(g->v, id)) == NULL || c->user != w->user) {
 		audit(EV_storage_tamper, w->n, w->user->name,
 		    "a conversation in the list that does not exist");
-		return ERR_STORAGE;
+		return;
 	}
-	if (c->deleting) {
-		g->hidden++;
-		return 0;
+	memcpy(g->token, row->key.p + row->key.n - TOKEN_BYTES, TOKEN_BYTES);
+	if (c->deleting || c->refused != NULL)
+		return;		/* those that are refused come at the end */
+	if (updated_us != c->updated_us) {
+		tamper(c, w->n, "an old entry of it is in the list");
+		return;
 	}
-	if (seal_version(row->value) != c->version ||
-	    updated_us != c->updated_us) {
+	if (seal_version(value) != c->version) {
 		tamper(c, w->n, "its entry in the list is not the newest");
-		return ERR_STORAGE;
+		value.n = 0;
 	}
-	if ((it = calloc(1, sizeof(*it) + row->value.n)) == NULL)
-		fatal("calloc");
-	it->list = g;
-	it->conv = c;
-	conv_pin(c);
-	it->key = rec_key_list(uid, updated_us, id);
-	it->value_n = row->value.n;
-	memcpy(it->value, row->value.p, row->value.n);
-	g->item[g->nitems++] = it;
-	return 0;
+	add_item(g, c, value);
+}
+
+static bool
+has_item(const struct listing *g, const struct conv *c)
+{
+	for (size_t i = 0; i < g->nitems; i++)
+		if (g->item[i]->conv == c)
+			return true;
+	return false;
+}
+
+/* Which conversations should this scan, which ended at `to', have had? */
+static void
+find_missing(struct listing *g, struct bytes to)
+{
+	struct worker *w = g->sreq.w;
+	struct bytes from = bytes_of(g->from.p, g->from.n);
+	struct rec_key key;
+	struct conv *c;
+
+	LIST_FOREACH(c, &w->user->convs, of_user) {
+		key = rec_key_list(c->uid, c->updated_us, c->id);
+		if (c->deleting || c->refused != NULL ||
+		    engine_cmp(rec_bytes(&key), from) < 0 ||
+		    engine_cmp(rec_bytes(&key), to) >= 0 || has_item(g, c))
+			continue;
+		tamper(c, w->n, "its entry in the list is missing");
+		add_item(g, c, bytes_of(NULL, 0));
+	}
+}
+
+/* Behind the last row: when one was changed is not known. */
+static void
+add_refused(struct listing *g)
+{
+	struct conv *c;
+
+	if (g->v->nrefused == 0)
+		return;
+	LIST_FOREACH(c, &g->sreq.w->user->convs, of_user)
+		if (!c->deleting && conv_refused(c, g->sreq.w->n))
+			add_item(g, c, bytes_of(NULL, 0));
 }
 
 static void
 listing_end(struct listing *g)
 {
 	struct m_vs_done m = { .req = g->sreq.req };
-	const struct rec_key *last;
 
-	if (g->more) {
-		last = &g->item[g->nitems - 1]->key;
-		m.token = bytes_of(last->p + last->n - TOKEN_BYTES, TOKEN_BYTES);
-	}
+	if (g->more)
+		m.token = bytes_of(g->token, TOKEN_BYTES);
 	sreq_send(&g->sreq, MSG_vs_done, &m);
 	sreq_end(&g->sreq);
 }
 
-/* Open an item with its key and send it: 0 or a code. */
-static uint16_t
+static void
+send_conv(const struct item *it, uint64_t updated_us, uint64_t count,
+    const char *title)
+{
+	struct m_vs_conv m = { .req = it->list->sreq.req, .count = count,
+	    .updated_us = updated_us, .title = bytes_str(title) };
+
+	memcpy(m.conv, it->conv->id, sizeof(m.conv));
+	sreq_send(&it->list->sreq, MSG_vs_conv, &m);
+}
+
+/* Open an item with its key and send it. */
+static void
 send_item(const struct item *it, const uint8_t dk[SEAL_KEYLEN])
 {
-	struct listing *g = it->list;
-	struct m_vs_conv m = { .req = g->sreq.req };
 	struct rec_list l;
 	uint64_t version;
 
 	if (rec_open_list(&l, &version, dk, rec_bytes(&it->key),
 	    bytes_of(it->value, it->value_n)) != 0) {
-		tamper(it->conv, g->sreq.w->n,
+		tamper(it->conv, it->list->sreq.w->n,
 		    "its entry in the list does not verify");
-		return ERR_STORAGE;
-	}
-	memcpy(m.conv, it->conv->id, sizeof(m.conv));
-	m.updated_us = l.updated_us;
-	m.count = l.count;
-	m.title = bytes_str(l.title);
-	sreq_send(&g->sreq, MSG_vs_conv, &m);
+		send_conv(it, it->conv->updated_us, 0, REFUSED_TITLE);
+	} else
+		send_conv(it, l.updated_us, l.count, l.title);
 	OPENSSL_cleanse(&l, sizeof(l));
-	return 0;
 }
 
 /* sreq.w is NULL when the request has its answer or the worker is gone. */
@@ -145,15 +206,17 @@ on_dk(void *arg, const struct engine_reply *r)
 	struct item *it = arg;
 	struct listing *g = it->list;
 	uint8_t dk[SEAL_KEYLEN];
-	uint16_t code;
 
 	/* One that was deleted meanwhile is left out. */
-	if (g->sreq.w != NULL && !it->conv->gone) {
-		code = conv_open_dk(g->v, it->conv, g->sreq.w->n, r, dk);
-		if (code == 0)
-			code = send_item(it, dk);
-		if (code != 0)
-			listing_fail(g, code);
+	if (g->sreq.w == NULL || it->conv->gone)
+		;
+	else if (r->status != KV_OK)
+		listing_fail(g, ERR_STORAGE);
+	else if (it->refused || conv_open_dk(g->v, it->conv, g->sreq.w->n, r,
+	    dk) != 0)
+		send_conv(it, it->conv->updated_us, 0, REFUSED_TITLE);
+	else {
+		send_item(it, dk);
 		OPENSSL_cleanse(dk, sizeof(dk));
 	}
 	if (++g->opened < g->nitems)
@@ -186,34 +249,34 @@ static void
 on_rows(void *arg, const struct engine_reply *r)
 {
 	struct listing *g = arg;
-	uint16_t code = r->status == KV_OK ? 0 : ERR_STORAGE;
 
-	for (size_t i = 0; i < r->n && code == 0 && g->sreq.w != NULL; i++) {
-		if (g->nitems == g->want)
-			g->more = true;
-		else
-			code = keep(g, &r->row[i]);
+	if (r->status != KV_OK && g->sreq.w != NULL)
+		listing_fail(g, ERR_STORAGE);
+	for (size_t i = 0; i < r->n && !g->more && g->sreq.w != NULL; i++) {
+		g->more = g->nitems >= g->want;
+		if (g->more)
+			break;
+		keep(g, &r->row[i]);
 		g->at = engine_after(r->row[i].key);
 	}
-	if (code == 0 && g->sreq.w != NULL && g->whole && r->end && !g->more &&
-	    g->nitems + g->hidden != g->sreq.w->user->nconvs) {
-		audit(EV_storage_tamper, g->sreq.w->n, g->sreq.w->user->name,
-		    "conversations are missing in the list");
-		code = ERR_STORAGE;
-	}
-	if (code != 0)
-		listing_fail(g, code);
 	if (!r->last)
 		return;
-	if (g->sreq.w == NULL)
+	if (g->sreq.w == NULL) {
 		listing_free(g);
-	else if (r->end || g->more)
+		return;
+	}
+	find_missing(g, r->end && !g->more ? rec_bytes(&g->hi) :
+	    bytes_of(g->at.p, g->at.n));
+	if (r->end && !g->more)
+		add_refused(g);
+	if (r->end || g->more)
 		open_items(g);
 	else {
 		/* What changes from here on has moved to the front. */
-		g->whole = false;
+		g->from = g->at;
 		engine_scan(g->v->engine, &g->at, &g->hi,
-		    (uint32_t)(g->want - g->nitems + 1), on_rows, g);
+		    g->nitems < g->want ? (uint32_t)(g->want - g->nitems) + 1 :
+		    1, on_rows, g);
 	}
 }
 
@@ -238,12 +301,12 @@ list_begin(struct worker *w, const struct m_sv_list *m)
 	    VAULT_LIST_MAX : m->limit;
 	g->hi = rec_prefix_end(&lo);
 	g->at = engine_at(rec_bytes(&lo));
-	g->whole = m->token.n == 0;
 	if (m->token.n != 0) {
 		memcpy(from.p + from.n, m->token.p, TOKEN_BYTES);
 		from.n += TOKEN_BYTES;
 		g->at = engine_after(rec_bytes(&from));
 	}
+	g->from = g->at;
 	sreq_begin(&g->sreq, w, m->req, listing_gone);
 	engine_scan(g->v->engine, &g->at, &g->hi, (uint32_t)g->want + 1,
 	    on_rows, g);

@@ -151,6 +151,8 @@ usage(struct vault *v, const struct m_lv_usage *m)
 	(void)msg_text(model, sizeof(model), m->model);
 	hex_encode(sent, m->sent_hash, sizeof(m->sent_hash));
 	hex_encode(answer, m->answer_hash, sizeof(m->answer_hash));
+	if (w != NULL)
+		proof_usage(w, m);
 	v->answers++;
 	v->prompt_tokens += m->prompt_tokens;
 	v->completion_tokens += m->completion_tokens;
@@ -183,6 +185,12 @@ vault_on_llm(struct chan *c, struct msg *m, void *arg)
 	struct vault *v = arg;
 	struct m_vl_welcome welcome;
 
+	if (m->type == MSG_lv_health) {
+		for (int i = 0; i < v->nllm; i++)
+			if (v->llm[i] == c)
+				health_take(&v->health[i], &m->u.lv_health);
+		return;
+	}
 	if (m->type == MSG_lv_usage) {
 		if (has_grant(v, c, m->u.lv_usage.n))
 			usage(v, &m->u.lv_usage);

@@ -214,7 +214,8 @@ on_settled(struct rcommit *rc, enum kv_status st)
 		}
 		if (enrols(a)) {
 			key = rec_key_key(&v->keys->bundle, a->fp);
-			enrolled_add(v, rec_bytes(&key), 1, REC_KEY_ACTIVE);
+			enrolled_add(v, rec_bytes(&key), 1, REC_KEY_ACTIVE,
+			    &a->k.message);
 			a->u->keys++;
 		}
 		if (a->use == USE_INVITE)

@@ -32,6 +32,7 @@ static void
 put_free(struct put *p)
 {
 	buf_free(&p->text);
+	buf_free(&p->proof);
 	wb_free(&p->change.commit.ops);
 	freezero(p, sizeof(*p));
 }
@@ -51,7 +52,11 @@ put_error(struct put *p, uint16_t code)
 {
 	struct worker *w = p->change.sreq.w;
 
-	if (w != NULL)
+	if (w != NULL && code == ERR_LIMIT)
+		sess_say(w, p->change.sreq.req, code, "you have as many "
+		    "conversations or messages as this server stores for a "
+		    "user", "delete some");
+	else if (w != NULL)
 		sess_error(w, p->change.sreq.req, code);
 	sreq_end(&p->change.sreq);
 	put_free(p);
@@ -94,6 +99,9 @@ put_seal(struct change *ch)
 	uint64_t now = wall_us();
 	int rv;
 
+	/* Another session was faster: what was signed is not so any more. */
+	if (p->number != 0 && p->number != at.number)
+		return ERR_SIGNATURE;
 	if (p->after != 0 && p->after != c->last)
 		return ERR_CHANGED;
 	/* Time of a conversation rises, whatever the clock does. */
@@ -104,6 +112,7 @@ put_seal(struct change *ch)
 	if (!p->imported)
 		p->entry.time_us = now;
 	p->entry.text = buf_bytes(&p->text);
+	p->entry.proof = buf_bytes(&p->proof);
 	rv = entry_seal(&v->keys->bundle, dk_find(v, c), &at, MSG_VERSION,
 	    c->chain, &p->entry, emit, &ch->commit.ops);
 	if (rv == 0) {
@@ -115,7 +124,7 @@ put_seal(struct change *ch)
 		rv = change_seal_meta(ch, put_title(p),
 		    p->entry.model[0] != '\0' ? p->entry.model : c->model);
 	}
-	p->entry.text = bytes_of(NULL, 0);
+	p->entry.text = p->entry.proof = bytes_of(NULL, 0);
 	buf_free(&p->text);
 	return rv;
 }
@@ -128,10 +137,15 @@ put_done(struct change *ch, uint16_t code)
 	struct m_vs_stored m = { .req = ch->sreq.req,
 	    .number = ch->head.last, .time_us = ch->head.updated_us };
 
+	if (p->number != 0 && ch->sreq.w != NULL)
+		proof_stored(ch->sreq.w, ch->sreq.req, code == 0 ? c->id : NULL,
+		    ch->head.last);
 	if (code != 0) {
 		put_error(p, code);
 		return;
 	}
+	if (c->version != 0 && c->user != NULL)
+		c->user->nmessages++;	/* of a new one: conv_insert() */
 	if (put_title(p) != c->title) {
 		free(c->title);
 		if ((c->title = strdup(p->title)) == NULL)
@@ -181,6 +195,9 @@ put_complete(struct put *p)
 	if (p->refuse == 0 && (p->text.err || !bytes_utf8(text) ||
 	    (p->entry.kind == KIND_USER && text.n == 0)))
 		p->refuse = ERR_BAD;
+	if (p->refuse == 0 && p->proof.n > 0)
+		p->refuse = proof_check(w, buf_bytes(&p->proof), text,
+		    &p->number);
 	if (p->title[0] == '\0' && is_text(p))
 		make_title(p->title, text);
 	if (p->refuse == 0 && ch->conv == NULL &&
@@ -191,7 +208,34 @@ put_complete(struct put *p)
 		return;
 	}
 	p->complete = true;
+	if (p->entry.kind == KIND_USER && p->proof.n > 0)
+		proof_asked(w, ch->sreq.req, buf_bytes(&p->proof));
+	else if (p->entry.kind == KIND_ASSISTANT && !p->imported)
+		switch (proof_receipt(w, p)) {
+		case 0:
+			return;
+		case -1:
+			put_error(p, ERR_BAD);
+			worker_violation(w, "an answer that is not the one "
+			    "that the llmproxy gave");
+			return;
+		default:
+			break;
+		}
 	change_add(ch);
+}
+
+void
+put_receipted(struct put *p)
+{
+	struct vault *v = p->change.v;
+	struct conv *c = p->change.conv;
+
+	/* Its conversation may be deleted by now, and has no user then. */
+	if (p->change.user != NULL)
+		p->change.user->nchanges--;
+	change_add(&p->change);
+	conv_unpin(v, c);
 }
 
 static struct put *
@@ -203,6 +247,19 @@ find_receiving(struct worker *w, uint32_t req)
 		if (p->change.sreq.req == req)
 			break;
 	return p;
+}
+
+/* Whether there is room for one more; an answer has it in any case. */
+static bool
+within_quota(const struct worker *w, const struct put *p, bool is_new)
+{
+	uint64_t convs = user_limit(w->v, w->user, LIMIT_CONVERSATIONS);
+	uint64_t messages = user_limit(w->v, w->user, LIMIT_MESSAGES);
+
+	if (!p->imported && p->entry.kind == KIND_ASSISTANT)
+		return true;
+	return (!is_new || convs == 0 || w->user->nconvs < convs) &&
+	    (messages == 0 || w->user->nmessages < messages);
 }
 
 /* What is wrong with a put, as an error code; *c is its conversation. */
@@ -225,9 +282,16 @@ check(struct worker *w, const struct put *p, const uint8_t conv[REC_ID],
 	if (!p->imported && e->kind != KIND_ASSISTANT &&
 	    (code = model_for(w->v, w->user, model, &mo)) != 0)
 		return code;
-	if (memcmp(conv, zeros, sizeof(zeros)) == 0)
-		return p->imported || e->kind != KIND_ASSISTANT ? 0 : ERR_BAD;
-	return (*c = sess_conv(w, conv)) == NULL ? ERR_NO_CONV : 0;
+	if (memcmp(conv, zeros, sizeof(zeros)) == 0) {
+		if (!p->imported && e->kind == KIND_ASSISTANT)
+			return ERR_BAD;
+		return within_quota(w, p, true) ? 0 : ERR_LIMIT;
+	}
+	if ((*c = sess_conv(w, conv)) == NULL)
+		return ERR_NO_CONV;
+	if (conv_refused(*c, w->n))
+		return ERR_STORAGE;
+	return within_quota(w, p, false) ? 0 : ERR_LIMIT;
 }
 
 /* A put of len bytes, or NULL: then the worker was not within its limits. */
@@ -248,6 +312,7 @@ put_new(struct worker *w, uint32_t req, uint32_t len)
 	p->change.done = put_done;
 	p->left = len;
 	buf_init(&p->text, ENTRY_TEXT_MAX);
+	buf_init(&p->proof, PROOF_MAX);
 	return p;
 }
 
@@ -275,7 +340,10 @@ put_begin(struct worker *w, const struct m_sv_put *m)
 	p->entry.completion_tokens = m->completion_tokens;
 	(void)msg_text(p->entry.model, sizeof(p->entry.model), m->model);
 	memcpy(p->entry.mac, m->mac, sizeof(p->entry.mac));
+	buf_put(&p->proof, m->proof.p, m->proof.n);
 	p->refuse = check(w, p, m->conv, m->model, &p->change.conv);
+	if (p->refuse == 0 && p->proof.n > 0 && m->kind != KIND_USER)
+		p->refuse = ERR_BAD;
 	put_receive(p, w, m->req);
 }
 
@@ -313,6 +381,8 @@ withdraw_begin(struct worker *w, const struct m_sv_withdraw *m)
 		p->refuse = ERR_BUSY;
 	else if ((p->change.conv = sess_conv(w, m->conv)) == NULL)
 		p->refuse = ERR_NO_CONV;
+	else if (conv_refused(p->change.conv, w->n))
+		p->refuse = ERR_STORAGE;
 	else if (m->last == 0)
 		p->refuse = ERR_BAD;
 	put_receive(p, w, m->req);

@@ -103,7 +103,8 @@ send_entry(void *arg, const struct entry *e)
 		.finish = e->finish, .time_us = e->time_us,
 		.prompt_tokens = e->prompt_tokens,
 		.completion_tokens = e->completion_tokens,
-		.model = bytes_str(e->model), .len = (uint32_t)e->text.n
+		.model = bytes_str(e->model), .len = (uint32_t)e->text.n,
+		.proof = e->proof
 	};
 	struct m_vs_data part = { .req = d->sreq.req };
 	size_t n;
@@ -199,6 +200,10 @@ read_begin(struct worker *w, const struct m_sv_read *m)
 	}
 	if ((c = sess_conv(w, m->conv)) == NULL) {
 		sess_error(w, m->req, ERR_NO_CONV);
+		return;
+	}
+	if (conv_refused(c, w->n)) {
+		sess_error(w, m->req, ERR_STORAGE);
 		return;
 	}
 	if (from > c->last) {

@@ -57,6 +57,15 @@ take_row(struct scan *s, const struct kv_row *row)
 
 	if (rec_parse_msg(row->key, id, &number, &chunk) != 0)
 		return scan_tamper(s, "a strange key among its messages");
+	if (number > s->last && s->last == s->conv_last &&
+	    s->nchunks > 0) {
+		/* Some may have been stored since; no others may be there. */
+		if (number > s->conv->last)
+			return scan_tamper(s, "there is a message behind its "
+			    "last one");
+		s->behind = true;
+		return 0;
+	}
 	if (number == s->number + 1 && chunk == 0 && s->nchunks > 0) {
 		if ((code = finish_entry(s)) != 0)
 			return code;
@@ -91,15 +100,16 @@ on_page(void *arg, const struct engine_reply *r)
 	if (s->code == 0 && s->conv->gone)
 		s->code = ERR_NO_CONV;
 	/* Once failed or stopped, the rest of this reply is let pass. */
-	for (size_t i = 0; i < r->n && s->code == 0 && !s->stop; i++) {
+	for (size_t i = 0; i < r->n && s->code == 0 && !s->stop &&
+	    !s->behind; i++) {
 		s->code = take_row(s, &r->row[i]);
 		s->at = engine_after(r->row[i].key);
 	}
 	if (!r->last)
 		return;
-	if (r->end && s->code == 0 && !s->stop)
+	if ((r->end || s->behind) && s->code == 0 && !s->stop)
 		s->code = take_end(s);
-	s->page(s->arg, r->end || s->code != 0);
+	s->page(s->arg, r->end || s->behind || s->code != 0);
 }
 
 static void
@@ -129,6 +139,7 @@ void
 scan_begin(struct scan *s, struct conv *c, uint64_t from, uint64_t last)
 {
 	struct rec_key lo = rec_key_msg(c->id, from, 0);
+	struct rec_key all = rec_prefix_id(REC_MSG, c->id);
 
 	s->conv = c;
 	conv_pin(c);
@@ -140,9 +151,11 @@ scan_begin(struct scan *s, struct conv *c, uint64_t from, uint64_t last)
 	s->number = from;
 	s->nchunks = 0;
 	s->code = 0;
-	s->stop = s->fresh = false;
+	s->stop = s->fresh = s->behind = false;
 	s->at = engine_at(rec_bytes(&lo));
-	s->hi = rec_key_msg(c->id, last + 1, 0);
+	/* Nothing may lie behind the last one. */
+	s->hi = last == c->last ? rec_prefix_end(&all) :
+	    rec_key_msg(c->id, last + 1, 0);
 }
 
 void

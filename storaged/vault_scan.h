@@ -29,6 +29,7 @@ struct scan {
 	uint64_t	 conv_last;	/* of the conversation, as chain */
 	uint16_t	 code;
 	bool		 fresh;		/* it brought the data key */
+	bool		 behind;	/* a row behind the last message came */
 
 	uint8_t		 chain[REC_HASH];
 	uint8_t		 prev[REC_HASH];	/* of the entry before */

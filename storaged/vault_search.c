@@ -132,8 +132,8 @@ search_end(struct search *s, uint16_t code)
 }
 
 static void
-tell(struct search *s, uint64_t number, uint8_t kind, uint64_t time_us,
-    struct bytes excerpt)
+tell(struct search *s, const struct conv *c, uint64_t number, uint8_t kind,
+    uint64_t time_us, struct bytes excerpt)
 {
 	struct m_vs_found m = {
 		.req = s->sreq.req, .number = number, .kind = kind,
@@ -141,7 +141,7 @@ tell(struct search *s, uint64_t number, uint8_t kind, uint64_t time_us,
 		.excerpt = excerpt
 	};
 
-	memcpy(m.conv, s->scan.conv->id, sizeof(m.conv));
+	memcpy(m.conv, c->id, sizeof(m.conv));
 	sreq_send(&s->sreq, MSG_vs_found, &m);
 	s->found++;
 }
@@ -154,7 +154,7 @@ tell_hits(struct search *s)
 
 	STAILQ_FOREACH(h, &s->hits, link)
 		if (s->found < s->limit)
-			tell(s, h->number, h->kind, h->time_us,
+			tell(s, s->scan.conv, h->number, h->kind, h->time_us,
 			    buf_bytes(&h->excerpt));
 	drop_hits(s, 0);
 }
@@ -170,6 +170,14 @@ add_question(struct search *s)
 		fatal("reallocarray");
 	s->asked[s->nasked++] = s->scan.number;
 	s->withdrawn = false;
+}
+
+/* Only the conversation that is damaged is left out, and not in silence. */
+static void
+tell_damaged(struct search *s, const struct conv *c)
+{
+	tell(s, c, 0, 0, c->updated_us, bytes_str("(not searched: the storage "
+	    "failed or does not verify)"));
 }
 
 static uint16_t
@@ -221,7 +229,7 @@ look_at_title(struct search *s)
 		    "verify");
 	(void)strlcpy(s->title, l.title, sizeof(s->title));
 	if (match_text(&s->match, bytes_str(l.title), &at))
-		tell(s, 0, 0, l.updated_us, bytes_of(NULL, 0));
+		tell(s, s->scan.conv, 0, 0, l.updated_us, bytes_of(NULL, 0));
 	OPENSSL_cleanse(&l, sizeof(l));
 	return 0;
 }
@@ -239,8 +247,6 @@ on_timer(void *arg)
 static void
 on_page(void *arg, bool over)
 {
-	static const char damaged[] = "(not searched: the storage failed or "
-	    "does not verify)";
 	struct search *s = arg;
 
 	if (s->sreq.w == NULL) {
@@ -251,9 +257,8 @@ on_page(void *arg, bool over)
 		over = true;
 	if (over)
 		tell_hits(s);
-	/* Only the conversation that is damaged is left out, and not in silence. */
 	if (over && s->scan.code != 0 && s->scan.code != ERR_NO_CONV)
-		tell(s, 0, 0, s->scan.conv->updated_us, bytes_str(damaged));
+		tell_damaged(s, s->scan.conv);
 	if (s->found >= s->limit)
 		search_end(s, 0);
 	else if (over)
@@ -264,8 +269,8 @@ on_page(void *arg, bool over)
 		scan_page(&s->scan);
 }
 
-/* Keep an L record, as the list does: 0 or a code. */
-static uint16_t
+/* Keep an L record, as the list does. */
+static void
 keep(struct search *s, const struct kv_row *row)
 {
 	uint8_t uid[REC_ID], id[REC_ID];
@@ -277,10 +282,10 @@ keep(struct search *s, const struct kv_row *row)
 	    (c = conv_find(s->v, id)) == NULL || c->user != s->sreq.w->user) {
 		audit(EV_storage_tamper, s->sreq.w->n, s->sreq.w->user->name,
 		    "a conversation in the list that does not exist");
-		return ERR_STORAGE;
+		return;
 	}
 	if (c->deleting)
-		return 0;
+		return;
 	it = &s->item[s->nitems++];
 	it->conv = c;
 	conv_pin(c);
@@ -289,7 +294,7 @@ keep(struct search *s, const struct kv_row *row)
 	if (seal_version(row->value) == c->version &&
 	    updated_us == c->updated_us)
 		buf_put(&it->value, row->value.p, row->value.n);
-	return 0;	/* one that is not the newest does not open */
+	/* One that is not the newest does not open. */
 }
 
 static void
@@ -301,7 +306,7 @@ on_rows(void *arg, const struct engine_reply *r)
 		s->scan.code = ERR_STORAGE;
 	for (size_t i = 0; i < r->n && s->sreq.w != NULL &&
 	    s->scan.code == 0; i++) {
-		s->scan.code = keep(s, &r->row[i]);
+		keep(s, &r->row[i]);
 		s->at = engine_after(r->row[i].key);
 	}
 	if (!r->last)
@@ -324,10 +329,14 @@ next_item(struct search *s)
 	scan_end(&s->scan, true);
 	while (s->next < s->nitems) {
 		c = s->item[s->next++].conv;
-		if (c->gone || c->deleting || c->last == 0)
+		if (c->gone || c->deleting)
+			continue;
+		s->title[0] = '\0';
+		if (conv_refused(c, s->sreq.w->n))
+			tell_damaged(s, c);
+		if (c->refused != NULL || c->last == 0)
 			continue;
 		s->titled = s->withdrawn = false;
-		s->title[0] = '\0';
 		s->nasked = 0;
 		scan_begin(&s->scan, c, 1, c->last);
 		conv_unpin(s->v, c);
@@ -343,6 +352,7 @@ next_item(struct search *s)
 		search_end(s, 0);
 		return;
 	}
+	s->scan.code = 0;	/* what ended the last conversation's scan */
 	engine_scan(s->v->engine, &s->at, &s->hi, PAGE_ROWS, on_rows, s);
 }
 

@@ -28,6 +28,9 @@ static const struct {
 	{ ERR_KEY, "there is no such key, or it was revoked", "`cloister keys' "
 	    "shows yours; a revoked key stays so, `cloister keygen' makes new "
 	    "ones" },
+	{ ERR_SIGNATURE, "the signature of this message is not taken: it is of "
+	    "another key than the enrolled one, or the conversation went on "
+	    "elsewhere", "ask again; without a signature: sign = off" },
 	{ ERR_CHANGED, "the conversation has gone on meanwhile",
 	    "look at it before you try again" },
 	{ ERR_NO_TICKET, "this session cannot be resumed",
@@ -109,6 +112,7 @@ session_begin(struct worker *w)
 	struct vault *v = w->v;
 	struct m_vs_user m = {
 		.n = w->n, .idle_timeout_s = v->idle_timeout_s,
+		.rekey_interval_s = v->rekey_interval_s,
 		.max_prompt_bytes = v->max_prompt_bytes,
 		.shaping = v->shaping,
 		.user = bytes_str(w->user->name)

@@ -80,6 +80,9 @@ vault_free(struct vault *v)
 	loop_timer_free(v->ticket_timer);
 	loop_timer_free(v->erase_timer);
 	turn_free(v);
+	verify_free(v);
+	retain_free(v);
+	loop_timer_free(v->backup_timer);
 	rotate_free(v);
 	sweep_free(v);
 	certs_free_all(v);
@@ -104,6 +107,7 @@ user_add(struct vault *v, const struct rec_user *rec, uint64_t version)
 	u->version = version;
 	u->state = rec->state;
 	user_take(u, rec);
+	LIST_INIT(&u->convs);
 	LIST_INSERT_HEAD(&v->users, u, link);
 	v->nusers++;
 	return u;
@@ -158,7 +162,7 @@ user_by_name(struct vault *v, const char *name)
 
 void
 enrolled_add(struct vault *v, struct bytes key, uint64_t version,
-    uint8_t state)
+    uint8_t state, const struct rec_spki *message)
 {
 	struct enrolled *e;
 
@@ -170,6 +174,7 @@ enrolled_add(struct vault *v, struct bytes key, uint64_t version,
 	e->key.n = key.n;
 	e->version = version;
 	e->state = state;
+	sha256(e->message, bytes_of(message->p, message->n));
 	LIST_INSERT_HEAD(&v->enrolled, e, link);
 }
 
@@ -250,14 +255,19 @@ conv_insert(struct vault *v, struct conv *c)
 		grow(v);
 	LIST_INSERT_HEAD(bucket(v, c->id), c, link);
 	v->nconvs++;
-	if (c->user != NULL)
+	if (c->user != NULL) {
+		LIST_INSERT_HEAD(&c->user->convs, c, of_user);
 		c->user->nconvs++;
+		c->user->nmessages += c->last;
+	}
 }
 
 void
 conv_free(struct vault *v, struct conv *c)
 {
 	dk_drop(v, c);
+	if (c->refused != NULL)
+		freezero(c->refused, REC_HASH);
 	free(c);
 }
 
@@ -372,8 +382,12 @@ conv_remove(struct vault *v, struct conv *c)
 {
 	LIST_REMOVE(c, link);
 	v->nconvs--;
-	if (c->user != NULL)
+	v->nrefused -= c->refused != NULL;
+	if (c->user != NULL) {
+		LIST_REMOVE(c, of_user);
 		c->user->nconvs--;
+		c->user->nmessages -= c->last;
+	}
 	c->user = NULL;
 	c->gone = true;
 	dk_drop(v, c);

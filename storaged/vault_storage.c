@@ -20,7 +20,8 @@ admin_rotate(struct admin *a)
 	if (rotate_now(a->v, on_turned, a))
 		return;
 	a->pending = false;
-	admin_end(a, false, "the epoch is turning already, try again");
+	admin_end(a, false, "%s, try again", backup_running(a->v) ?
+	    "a backup is being made" : "the epoch is turning already");
 }
 
 void
@@ -32,5 +33,7 @@ admin_shred(struct admin *a, const struct m_av_shred *m)
 	if (turn_now(a->v, m->force != 0, on_turned, a))
 		return;
 	a->pending = false;
-	admin_end(a, false, "somebody waits for a turn of the epoch already");
+	admin_end(a, false, "%s", backup_running(a->v) ? "a backup is being "
+	    "made, try again" : "somebody waits for a turn of the epoch "
+	    "already");
 }

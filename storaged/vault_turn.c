@@ -18,6 +18,7 @@
 
 #define TURN_S		900	/* between a deletion and the turn for it */
 #define RETRY_MS	60000	/* after a failure of the store */
+#define BACKUP_MS	10000	/* while a backup is being made */
 #define PAGE_ROWS	400	/* data keys in one batch */
 
 enum phase {
@@ -353,7 +354,11 @@ on_due(void *arg)
 	struct turn *t = arg;
 
 	t->due = NULL;
-	if (!t->v->stopping)
+	if (t->v->stopping)
+		return;
+	if (backup_running(t->v))
+		t->due = loop_timer_new(t->v->loop, BACKUP_MS, on_due, t);
+	else
 		(void)turn_now(t->v, false, NULL, NULL);
 }
 
@@ -376,7 +381,7 @@ turn_now(struct vault *v, bool force, void (*done)(void *, bool, const char *),
 {
 	struct turn *t = turn_of(v);
 
-	if (t->done != NULL)
+	if (t->done != NULL || backup_running(v))
 		return false;
 	t->done = done;
 	t->arg = arg;
@@ -398,7 +403,7 @@ turn_reserve(struct vault *v, void (*done)(void *, bool, const char *),
 {
 	struct turn *t = turn_of(v);
 
-	if (t->phase != IDLE || t->done != NULL)
+	if (t->phase != IDLE || t->done != NULL || backup_running(v))
 		return false;
 	t->phase = RESERVED;
 	t->done = done;
@@ -423,6 +428,13 @@ turn_rotate(struct vault *v)
 
 	t->rotating = true;
 	begin_turn(t);
+}
+
+bool
+turn_idle(const struct vault *v)
+{
+	return v->turn == NULL || v->turn->phase == IDLE ||
+	    v->turn->phase == HELD;
 }
 
 void

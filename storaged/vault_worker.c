@@ -53,6 +53,7 @@ end_session(struct worker *w)
 	struct user *u = w->user;
 
 	ticket_session_end(w);
+	proof_over(w);
 	llm_revoke(v, w->n);
 	cert_forget(w);
 	audit(EV_session_end, w->n, u->name, "seconds=%llu",

@@ -217,7 +217,8 @@ static void
 serve_session(int fd, enum server_kind kind, const struct hs_session *s,
     struct report *rep)
 {
-	struct appconn *ac = appconn_new(END_B, s->c_ap, s->s_ap, s->msgmac);
+	struct appconn *ac = appconn_new(END_B, s->suite, s->c_ap, s->s_ap,
+	    s->msgmac);
 	struct m_s_hello hello = { .user = bytes_str("alice"),
 	    .version = bytes_str("test"), .max_prompt_bytes = 1000 };
 	enum appconn_result r;

@@ -3,7 +3,7 @@
 "ctl_start 0101 CTL AB START u8 u8 u8 u8 u32 u32 u32 u32 u32 u8 text<=1024",
 "ctl_ready 0102 CTL BA START u32",
 "ctl_limits 0103 CTL AB CONF|RELOAD u32 u32 u32 u32 u32 u32 u32 u8 u8 u8 u32 u32 u32 "
-    "u8 u8 u32 u32",
+    "u8 u8 u32 u32 u32 u32 u32 u32",
 "ctl_upstream 0104 CTL AB CONF|RELOAD u8 u8 u8 u16 u8 u8 u32 u32 u32 u32 "
     "text<=64 text<=256 text<=1024",
 "ctl_model 0105 CTL AB CONF|RELOAD u8 u8 u32 u32 u32 text<=64 text<=256 "
@@ -83,6 +83,10 @@
 "kv_identity 0a01 KEYD_VAULT AB WAIT =32",
 "kv_nonce 0a02 KEYD_VAULT AB UP u64 =32",
 "kv_signed 0a90 KEYD_VAULT AB UP u64",
+"vk_receipt 0a98 KEYD_VAULT BA UP u64 u64 u64 =32 =32 =16 u64 =32 =32 =32 u8 "
+    "text<=64",
+"kv_receipt 0a99 KEYD_VAULT AB UP u64 <=2048",
+"vk_over 0a9a KEYD_VAULT BA UP u64",
 "vk_seal 0a20 KEYD_VAULT BA UP =32",
 /* A vault, B keyd */
 "boot_unwrap 0b01 BOOT AB ASK u32 <=512",
@@ -95,6 +99,8 @@
 "ve_get 0c02 VAULT_ENGINE AB UP u64 <=60000",
 "ve_scan 0c03 VAULT_ENGINE AB UP u64 <=2048",
 "ev_status 0c04 VAULT_ENGINE BA UP u64 u8",
+"ve_copy 0c88 VAULT_ENGINE AB UP u64 u8 u32 u64",
+"ev_copy 0c89 VAULT_ENGINE BA UP u64 u32 u32 u32 u64 <=57344",
 "ev_rows 0c05 VAULT_ENGINE BA UP u64 u8 <=60000",
 /* A hasher, B vault */
 "hv_hello 1301 HASHER_VAULT AB UP u32 =32",
@@ -106,6 +112,7 @@
 "vl_welcome 0d02 VAULT_LLM AB UP u32",
 "vl_grant 0d03 VAULT_LLM AB UP fd u64 text<=64 text<=64",
 "vl_revoke 0d04 VAULT_LLM AB UP u64",
+"lv_health 0d68 VAULT_LLM BA UP u16 text<=160",
 "lv_usage 0d05 VAULT_LLM BA UP u64 u32 u8 u32 u32 =32 =32 text<=64",
 /* A llmproxy, B connector */
 "lc_hello 0e01 LLM_CONN AB UP u32",
@@ -115,13 +122,13 @@
 "cl_connected 0e05 LLM_CONN BA UP fd u64",
 "cl_failed 0e06 LLM_CONN BA UP u64 text<=256",
 /* A session, B vault */
-"vs_user 0f01 SESS_VAULT BA INERT|FACTOR u64 u32 u32 u32 u8 text<=64",
+"vs_user 0f01 SESS_VAULT BA INERT|FACTOR u64 u32 u32 u32 u32 u8 text<=64",
 "sv_ready 0f02 SESS_VAULT AB LIVE =32",
 "sv_models 0f03 SESS_VAULT AB LIVE u32",
 "sv_list 0f04 SESS_VAULT AB LIVE u32 u16 <=64",
 "sv_read 0f05 SESS_VAULT AB LIVE u32 =16 u64 u16",
 "sv_open_model 0f06 SESS_VAULT AB LIVE u32 text<=64",
-"sv_put 0f07 SESS_VAULT AB LIVE u32 =16 u8 u8 u32 u32 =32 text<=64 u32",
+"sv_put 0f07 SESS_VAULT AB LIVE u32 =16 u8 u8 u32 u32 =32 text<=64 u32 <=2048",
 "sv_data 0f08 SESS_VAULT AB LIVE u32 <=32768",
 "sv_log 0f09 SESS_VAULT AB LIVE|ENROL|FACTOR text<=256",
 "sv_violation 0f12 SESS_VAULT AB INERT|LIVE|ENROL|FACTOR text<=256",
@@ -134,7 +141,7 @@
 "vs_stored 0f0a SESS_VAULT BA LIVE u32 =16 u64 u64",
 "vs_model 0f0b SESS_VAULT BA LIVE u32 u8 text<=64 text<=64",
 "vs_conv 0f0c SESS_VAULT BA LIVE u32 =16 u64 u64 text<=256",
-"vs_msg 0f0d SESS_VAULT BA LIVE u32 u64 u8 u8 u64 u32 u32 text<=64 u32",
+"vs_msg 0f0d SESS_VAULT BA LIVE u32 u64 u8 u8 u64 u32 u32 text<=64 u32 <=2048",
 "vs_data 0f0e SESS_VAULT BA LIVE u32 <=32768",
 "vs_done 0f0f SESS_VAULT BA LIVE u32 <=64",
 "vs_error 0f10 SESS_VAULT BA LIVE|ENROL|FACTOR u32 u16 text<=512 text<=256",
@@ -175,6 +182,9 @@
 "av_audit_rotate 1150 ADMIN AB IDLE",
 "av_log_level 1151 ADMIN AB IDLE u8 text<=64",
 "av_reload 1160 ADMIN AB IDLE",
+"av_metrics 1163 ADMIN AB IDLE",
+"va_metric 1164 ADMIN BA BUSY u8 u64 text<=64",
+"va_upstream 1162 ADMIN BA BUSY u64 u64 u64 u64 u16 text<=64 text<=160",
 "av_user_show 1168 ADMIN AB IDLE text<=64",
 "av_user_limit 1169 ADMIN AB IDLE text<=64 <=144",
 "av_model_list 116a ADMIN AB IDLE text<=64",
@@ -203,6 +213,9 @@
 "av_shred 1170 ADMIN AB IDLE u8",
 "av_user_remove 1171 ADMIN AB IDLE u8 text<=64",
 "av_rotate 1172 ADMIN AB IDLE",
+"av_backup 1188 ADMIN AB IDLE u8 u32 u64",
+"va_backup 1189 ADMIN BA BUSY u32 u32 u32 u64 <=57344",
+"av_verify 118a ADMIN AB IDLE",
 /* A cloister, B keyd */
 "ck_open 1201 CLI_KEYD AB NEW",
 "kc_opened 1202 CLI_KEYD BA OPENED =32 <=1024 <=1024 <=1024",
@@ -210,6 +223,11 @@
 "kc_sig 1204 CLI_KEYD BA SIGNED <=512",
 "ck_unwrap 1205 CLI_KEYD AB SIGNED =32 <=512",
 "kc_wd 1206 CLI_KEYD BA DONE =32",
+"ck_message 1298 CLI_KEYD AB NEW =32 =32 u64 =32 u32",
+"ck_text 1299 CLI_KEYD AB TEXT <=32768",
+"kc_message 129a CLI_KEYD BA MESSAGE u64 =32 <=512",
+"ck_export 129b CLI_KEYD AB NEW =32 =16 u64 =32",
+"kc_export 129c CLI_KEYD BA EXPORT u64 <=512",
 /* A vault, B certd */
 "tv_ca 1b01 VAULT_CERT BA NEW <=1024",
 "tv_hello 1b02 VAULT_CERT BA NEW|UP u32",
@@ -237,6 +255,8 @@
 "c_suspend 8039 APP AB OPEN u32",
 "c_sessions 803a APP AB OPEN u32",
 "c_session_end 803b APP AB OPEN u32 =32",
+"c_fresh 803c APP AB OPEN =32 <=1088",
+"s_fresh 813c APP BA OPEN =32 <=1184",
 "s_session 8139 APP BA OPEN u32 =32 u64 u8 u8 text<=64 text<=64",
 "s_ticket 8138 APP BA OPEN u32 =32 u32",
 "c_delete 8070 APP AB OPEN u32 =16",
@@ -245,6 +265,7 @@
 "c_import 8073 APP AB OPEN u32 =16 u8 u8 u64 u32 u32 text<=64 text<=256 "
     "text<=1048576",
 "c_chat 8090 APP AB OPEN u32 u32 u32 u32 text<=64 <=1048576",
+"c_sign 8098 APP AB OPEN u32 <=2048",
 "c_options 80a0 APP AB OPEN u32 u8 u32 u32 u32 text<=65536",
 "c_withdraw 80a1 APP AB OPEN u32 =16 u64",
 "s_hello 8101 APP BA OPEN text<=64 text<=64 u32 u8",
@@ -256,7 +277,8 @@
 "s_end 8104 APP BA OPEN u32 u8 u32 u32 =16 u64 u64 text<=64",
 "s_error 8105 APP BA OPEN u32 u16 text<=512 text<=256",
 "s_conv 8106 APP BA OPEN u32 =16 u64 u64 text<=256",
-"s_msg 8107 APP BA OPEN u32 u64 u8 u8 u64 u32 u32 text<=64 text<=1048576",
+"s_msg 8107 APP BA OPEN u32 u64 u8 u8 u64 u32 u32 text<=64 text<=1048576 "
+    "<=2048",
 "s_model 8108 APP BA OPEN u32 u8 text<=64 text<=64",
 "s_done 8109 APP BA OPEN u32 <=64",
 "s_pong 810a APP BA OPEN u32",

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "appconn.h"
+#include "hs.h"
 #include "msgmac.h"
 #include "record.h"
 
@@ -30,8 +31,8 @@ setup(void **state)
 
 	if (e == NULL)
 		return -1;
-	e->client = appconn_new(END_A, c_ap, s_ap, mm);
-	e->server = appconn_new(END_B, c_ap, s_ap, mm);
+	e->client = appconn_new(END_A, HS_SUITE_X25519, c_ap, s_ap, mm);
+	e->server = appconn_new(END_B, HS_SUITE_X25519, c_ap, s_ap, mm);
 	*state = e;
 	return 0;
 }
@@ -441,7 +442,7 @@ rogue_setup(void **state)
 		return -1;
 	record_dir_init(&r->tx, c_ap, RECORD_EPOCH_AP);
 	msgmac_init(&r->mac, mm, MSGMAC_TO_SERVER);
-	r->server = appconn_new(END_B, c_ap, s_ap, mm);
+	r->server = appconn_new(END_B, HS_SUITE_X25519, c_ap, s_ap, mm);
 	*state = r;
 	return 0;
 }

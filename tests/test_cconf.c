@@ -355,6 +355,78 @@ test_known(void **state)
 	cconf_free(&c);
 }
 
+/* A name that is hashed: by a known answer, and by none other than itself. */
+static void
+test_hashed(void **state)
+{
+#define SALT	"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define MAC	"d5YcKVdJUy80g41OQBqfKzdtW5sdVAYwesjja2iRhLE="
+	/* HMAC-SHA-256(00 01 .. 1f, "chat.example:7464") */
+	static const char name[] = "|1|" SALT "|" MAC;
+	static const char *const bad[] = { "|1|" SALT, "|1|" SALT "|",
+	    "|2|" SALT "|" MAC, "|1|" SALT " " MAC, "|1|" SALT "|" MAC "=",
+	    "|1|A" SALT "|" MAC, "|1||" MAC, "||" SALT "|" MAC,
+	    /* two bits too many in the last digit */
+	    "|1|AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=|" MAC };
+	char line[512], other[sizeof(name)], kept[2][512];
+	struct cconf c;
+	FILE *fp;
+	int suite;
+
+	(void)state;
+	assert_int_equal(load(&c, "hash_known_servers = yes\n"), 0);
+	snprintf(line, sizeof(line), "%s %s suite2\n", name, FP0);
+	put_file("known_servers", line, strlen(line), 0600);
+	assert_int_equal(lookup(&c, "chat.example", 0, &suite), CCONF_MATCH);
+	assert_int_equal(suite, 2);
+	assert_int_equal(lookup(&c, "CHAT.example:7464", 0, &suite),
+	    CCONF_MATCH);
+	assert_int_equal(lookup(&c, "chat.example", 1, &suite), CCONF_CHANGED);
+	assert_int_equal(lookup(&c, "chat.example:7465", 0, &suite),
+	    CCONF_UNKNOWN);
+	assert_int_equal(lookup(&c, "chat.exampl", 0, &suite), CCONF_UNKNOWN);
+	/* Another digit of salt or MAC is another name, or none. */
+	for (size_t i = 3; i < sizeof(name) - 1; i++) {
+		memcpy(other, name, sizeof(name));
+		other[i] = name[i] == 'A' ? 'B' : 'A';
+		snprintf(line, sizeof(line), "%s %s\n", other, FP0);
+		put_file("known_servers", line, strlen(line), 0600);
+		assert_int_not_equal(lookup(&c, "chat.example", 0, &suite),
+		    CCONF_MATCH);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "%s %s\n", bad[i], FP0);
+		put_file("known_servers", line, strlen(line), 0600);
+		if (lookup(&c, "chat.example", 0, &suite) != -1)
+			fail_msg("accepted: %s", bad[i]);
+	}
+	/* What we write hides the name, each time behind another salt. */
+	for (int i = 0; i < 2; i++) {
+		unlink(c.known_servers);
+		add(&c, "chat.example", 5, 1);
+		assert_int_equal(lookup(&c, "chat.example", 5, &suite),
+		    CCONF_MATCH);
+		assert_non_null(fp = fopen(c.known_servers, "r"));
+		assert_non_null(fgets(kept[i], sizeof(kept[i]), fp));
+		fclose(fp);
+		assert_memory_equal(kept[i], "|1|", 3);
+		assert_null(strstr(kept[i], "chat"));
+	}
+	assert_memory_not_equal(kept[0], kept[1], 3 + 44);
+	/* A name that stood there in clear is hashed where it stands. */
+	snprintf(line, sizeof(line), "# of chat.example\nchat.example:7464 %s\n",
+	    FP0);
+	put_file("known_servers", line, strlen(line), 0600);
+	assert_int_equal(cconf_known_hash(&c, err, sizeof(err)), 1);
+	assert_int_equal(lookup(&c, "chat.example", 0, &suite), CCONF_MATCH);
+	assert_non_null(fp = fopen(c.known_servers, "r"));
+	while (fgets(line, sizeof(line), fp) != NULL)
+		assert_null(strstr(line, "chat"));
+	fclose(fp);
+	unlink(c.known_servers);
+	cconf_free(&c);
+}
+
 static void
 test_last(void **state)
 {
@@ -447,6 +519,7 @@ main(void)
 		cmocka_unit_test(test_config_mistakes),
 		cmocka_unit_test(test_permissions),
 		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_hashed),
 		cmocka_unit_test(test_last),
 		cmocka_unit_test(test_hostile),
 	};

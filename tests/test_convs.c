@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "appconn.h"
+#include "hs.h"
 #include "convs.h"
 #include "exits.h"
 #include "loop.h"
@@ -32,7 +33,7 @@ static const uint8_t ids[][CONV_LEN] = {
 enum page { K_GOOD, K_EMPTY, K_ERROR, K_OTHER_REQ, K_WRONG_TYPE, K_ENDLESS };
 
 static char dir[] = "/tmp/cloister-convs.XXXXXX";
-static const struct hs_session secrets = { .c_ap = { 1 }, .s_ap = { 2 },
+static const struct hs_session secrets = { .suite = 1, .c_ap = { 1 }, .s_ap = { 2 },
     .msgmac = { 3 } };
 static pid_t server;
 static int npages;
@@ -76,8 +77,8 @@ send_page(struct appconn *ac, enum page kind, const struct m_c_list *q)
 static void
 serve(int fd, enum page kind)
 {
-	struct appconn *ac = appconn_new(END_B, secrets.c_ap, secrets.s_ap,
-	    secrets.msgmac);
+	struct appconn *ac = appconn_new(END_B, secrets.suite, secrets.c_ap,
+	    secrets.s_ap, secrets.msgmac);
 	enum appconn_result r;
 	struct bytes out;
 	struct msg m;

@@ -151,6 +151,54 @@ test_round_trips(void **state)
 	}
 }
 
+/* A message that was signed has its proof in front of its text. */
+static void
+test_proofs(void **state)
+{
+	static const size_t sizes[] = { 1, 600, PROOF_MAX };
+	uint8_t proof[PROOF_MAX + 1];
+
+	(void)state;
+	memset(proof, 0x77, sizeof(proof));
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		for (size_t n = 0; n <= ENTRY_TEXT_MAX;
+		    n += ENTRY_TEXT_MAX / 2) {
+			struct buf plain = BUF_INIT(ENTRY_PLAIN_MAX);
+			struct stored *s = calloc(1, sizeof(*s));
+			struct entry e = answer(big, n), back;
+			uint64_t version;
+
+			assert_non_null(s);
+			e.proof = bytes_of(proof, sizes[i]);
+			assert_int_equal(entry_seal(&bundle, dk, &at, 1, prev,
+			    &e, store, s), 0);
+			assert_int_equal(s->n, entry_nchunks(&e));
+			assert_int_equal(entry_open(&back, &version, &plain,
+			    &bundle, dk, &at, prev, s->chunk, s->n), 0);
+			assert_true(bytes_eq(back.proof, e.proof));
+			assert_true(bytes_eq(back.text, e.text));
+			buf_free(&plain);
+			free(s);
+		}
+}
+
+/* One that is too long is not stored. */
+static void
+test_long_proof(void **state)
+{
+	static uint8_t proof[PROOF_MAX + 1];
+	struct entry e = answer(big, 1);
+	struct stored *s = calloc(1, sizeof(*s));
+
+	(void)state;
+	assert_non_null(s);
+	e.proof = bytes_of(proof, sizeof(proof));
+	assert_int_equal(entry_seal(&bundle, dk, &at, 1, prev, &e, store, s),
+	    SEAL_EFORMAT);
+	assert_int_equal(s->n, 0);
+	free(s);
+}
+
 static void
 test_buckets(void **state)
 {
@@ -602,6 +650,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_proofs),
+		cmocka_unit_test(test_long_proof),
 		cmocka_unit_test(test_buckets),
 		cmocka_unit_test(test_fresh_salt),
 		cmocka_unit_test(test_flips),

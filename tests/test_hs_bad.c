@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "hs_ends.h"
 
 /* Rebuild a CH with another body, its mac1 right. */
@@ -137,6 +139,59 @@ test_low_order(void **state)
 	buf_free(&out);
 }
 
+/* What the client says of an SH of n bytes, of which nothing follows. */
+static const char *
+client_on_sh(const struct hs *before, const uint8_t *sh, size_t n)
+{
+	uint8_t *exact = malloc(n > 0 ? n : 1);
+	struct hs c = fork_hs(before);
+	const char *why;
+
+	assert_non_null(exact);
+	memcpy(exact, sh, n);
+	assert_int_equal(hs_client_read_sh(&c, bytes_of(exact, n)), -1);
+	why = c.why;
+	hs_free(&c);
+	free(exact);
+	return why;
+}
+
+/* SH that is too short or too long, or comes when it must not. */
+static void
+test_sh_form(void **state)
+{
+	static const char bad[] = "SH: length or type";
+	uint8_t copy[HS_SH_LEN + 1];
+	struct hs c;
+
+	(void)state;
+	memcpy(copy, flight[F_SH].p, HS_SH_LEN);
+	copy[HS_SH_LEN] = 0;
+	for (size_t n = 0; n <= sizeof(copy); n++)
+		if (n != HS_SH_LEN)
+			assert_string_equal(client_on_sh(&c_at[F_SH], copy, n),
+			    bad);
+	copy[0] = HS_SA;
+	assert_string_equal(client_on_sh(&c_at[F_SH], copy, HS_SH_LEN), bad);
+	copy[0] = HS_SH;
+	/* A client that wants more than suite 1. */
+	c = fork_hs(&c_at[F_SH]);
+	c.lowest = HS_SUITE_X25519 + 1;
+	c.highest = HS_SUITE_X25519 + 1;
+	assert_string_equal(client_on_sh(&c, copy, HS_SH_LEN),
+	    "SH: suite was not offered");
+	hs_free(&c);
+	/* Before its time, and a second time. */
+	for (int f = 0; f < F_COUNT; f++) {
+		if (f == F_SH)
+			continue;
+		c = fork_hs(&c_at[f]);
+		assert_int_equal(hs_client_read_sh(&c, bytes_of(copy,
+		    HS_SH_LEN)), -1);
+		hs_free(&c);
+	}
+}
+
 /* SH that picks what was not offered. */
 static void
 test_sh(void **state)
@@ -168,6 +223,8 @@ test_sh(void **state)
 }
 
 /* A server flight whose SF is right and whose SA says what the caller likes. */
+static size_t behind_sig, behind_mac;	/* bytes in SA and SF that are none of it */
+
 static const char *
 client_on_sa(struct bytes spki, size_t ncerts, struct bytes seal,
     struct bytes sig)
@@ -186,8 +243,12 @@ client_on_sa(struct bytes spki, size_t ncerts, struct bytes seal,
 	buf_u8(&f, (uint8_t)seal.n);
 	buf_put(&f, seal.p, seal.n);
 	buf_v16(&f, sig);
+	buf_zero(&f, behind_sig);
 	assert_int_equal(hs_msg_end(&s, &f, start), 0);
+	start = f.n;
 	assert_int_equal(hs_make_mac(&s, &f, HS_SF, s.s_hs, "finished"), 0);
+	buf_zero(&f, behind_mac);
+	put_be16(f.p + start + 2, (uint16_t)(HASH_LEN + behind_mac));
 	if (hs_client_read_sa(&c, buf_bytes(&f), &sa) == 0) {
 		assert_null(c.why);
 		assert_int_equal(sa.ncerts, ncerts);
@@ -227,6 +288,14 @@ test_sa(void **state)
 	    bad_sig);
 	assert_string_equal(client_on_sa(spki, 0, bytes_of(seal_key, 31),
 	    buf_bytes(&sig)), "SA: malformed");
+	behind_sig = 1;
+	assert_string_equal(client_on_sa(spki, 0, seal, buf_bytes(&sig)),
+	    "SA: malformed");
+	behind_sig = 0;
+	behind_mac = 1;
+	assert_string_equal(client_on_sa(spki, 0, seal, buf_bytes(&sig)),
+	    "SA: malformed flight");
+	behind_mac = 0;
 	/* A signature over another random_s, or over another transcript. */
 	s.random_s[0] ^= 1;
 	sign_server(&s, seal, &old);
@@ -354,6 +423,7 @@ main(void)
 		cmocka_unit_test(test_ch),
 		cmocka_unit_test(test_low_order),
 		cmocka_unit_test(test_sh),
+		cmocka_unit_test(test_sh_form),
 		cmocka_unit_test(test_sa),
 		cmocka_unit_test(test_first_contact),
 		cmocka_unit_test(test_wrap_key)

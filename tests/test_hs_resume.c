@@ -104,6 +104,19 @@ end(void **state)
 	return 0;
 }
 
+/* The server takes the ticket and another suite than the ticket's. */
+static void
+other_suite(void **state)
+{
+	struct hs c = fork_hs(&c_before[R_SH]);
+
+	(void)state;
+	c.ticket_suite = (uint8_t)(suite + 1);
+	assert_int_equal(hs_client_read_sh(&c, buf_bytes(&msg[R_SH])), -1);
+	assert_string_equal(c.why, "SH: not the ticket's suite");
+	hs_free(&c);
+}
+
 /* Equal secrets at both ends, others each time. */
 static void
 agree(void **state)
@@ -433,7 +446,8 @@ wiped(void **state)
 
 #define WITH(test, s) { #test " " #s, test, begin_##s, end, NULL }
 #define ALL(s) \
-	WITH(agree, s), WITH(looks_the_same, s), WITH(flip_ch, s), \
+	WITH(agree, s), WITH(other_suite, s), WITH(looks_the_same, s), \
+	WITH(flip_ch, s), \
 	WITH(flip_sh, s), WITH(flip_macs, s), WITH(without_the_secret, s), \
 	WITH(order, s), WITH(other_suites, s), WITH(not_a_ch, s), \
 	WITH(wiped, s)

@@ -36,6 +36,15 @@ on_zygote(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
+on_vault(struct chan *c, struct msg *m, void *arg)
+{
+	struct rig *r = arg;
+
+	(void)c;
+	r->why = keyd_server_vault(&r->s, m);
+}
+
+static void
 on_idle(void *arg)
 {
 	if (++spins == 2)
@@ -64,7 +73,7 @@ rig_up(struct rig *r)
 	assert_int_equal(chan_pair(v, true), 0);
 	assert_int_equal(chan_pair(z, true), 0);
 	r->s.vault = chan_new(r->s.loop, v[0], CH_KEYD_VAULT, END_A,
-	    KEYD_VAULT_UP, 0, NULL, NULL, NULL);
+	    KEYD_VAULT_UP, 0, on_vault, NULL, r);
 	r->s.zygote = chan_new(r->s.loop, z[0], CH_KEYD_ZYG, END_A,
 	    KEYD_ZYG_UP, 0, on_zygote, NULL, r);
 	r->vault = chan_new(NULL, v[1], CH_KEYD_VAULT, END_B, KEYD_VAULT_WAIT,
@@ -84,6 +93,7 @@ rig_down(struct rig *r)
 	chan_free(r->zygote);
 	chan_free(r->s.vault);
 	chan_free(r->s.zygote);
+	keyd_receipt_free(&r->s);
 	loop_free(r->s.loop);
 	buf_free(&r->s.spki);
 }
@@ -235,6 +245,201 @@ test_sign_once(void **state)
 	(void)state;
 	for (uint8_t suite = HS_SUITE_X25519; suite <= HS_SUITE_BEST; suite++)
 		sign_once(suite);
+}
+
+/* ---- receipts ---------------------------------------------------------------- */
+
+static struct m_vk_receipt
+receipt_question(uint64_t n, uint64_t number)
+{
+	struct m_vk_receipt q = { .id = 100 * n + number, .n = n,
+	    .number = number, .question = 2 * number - 1, .finish = 1,
+	    .model = bytes_str("m") };
+
+	memset(q.session_id, (int)n, sizeof(q.session_id));
+	memset(q.client, 2, sizeof(q.client));
+	memset(q.conv, 3, sizeof(q.conv));
+	memset(q.signature, 4, sizeof(q.signature));
+	memset(q.sent, 5, sizeof(q.sent));
+	memset(q.response, 6, sizeof(q.response));
+	return q;
+}
+
+static void
+ask_receipt(struct rig *r, const struct m_vk_receipt *q)
+{
+	assert_int_equal(chan_send(r->vault, MSG_vk_receipt, q, -1), 0);
+}
+
+/* Until the tree is signed. */
+static void
+spin_tree(struct rig *r)
+{
+	do
+		spin(r);
+	while (r->s.npending > 0);
+}
+
+/* The answer is a receipt for q, its leaf follows prev; leaf is set. */
+static void
+take_receipt(struct rig *r, const struct m_vk_receipt *q,
+    const uint8_t prev[HASH_LEN], uint8_t leaf[HASH_LEN], struct buf *sig)
+{
+	struct proof_receipt p;
+	struct msg m = want(r->vault, MSG_kv_receipt);
+
+	assert_true(m.u.kv_receipt.id == q->id);
+	assert_int_equal(proof_receipt_decode(&p, m.u.kv_receipt.receipt), 0);
+	assert_int_equal(proof_receipt_verify(&p), 0);
+	assert_memory_equal(p.server, r->s.spki_hash, HASH_LEN);
+	assert_memory_equal(p.session_id, q->session_id, HASH_LEN);
+	assert_memory_equal(p.client, q->client, HASH_LEN);
+	assert_memory_equal(p.conv, q->conv, PROOF_CONV);
+	assert_memory_equal(p.signature, q->signature, HASH_LEN);
+	assert_memory_equal(p.sent, q->sent, HASH_LEN);
+	assert_memory_equal(p.response, q->response, HASH_LEN);
+	assert_true(p.number == q->number && p.question == q->question);
+	assert_true(bytes_eq(p.model, q->model));
+	assert_int_equal(p.finish, q->finish);
+	assert_memory_equal(p.previous, prev, HASH_LEN);
+	proof_receipt_leaf(leaf, &p);
+	buf_reset(sig);
+	buf_put(sig, p.sig.p, p.sig.n);
+	/* Nothing of it is another's. */
+	p.response[0] ^= 1;
+	assert_int_equal(proof_receipt_verify(&p), -1);
+	p.response[0] ^= 1;
+	p.finish++;
+	assert_int_equal(proof_receipt_verify(&p), -1);
+}
+
+static void
+test_receipts(void **state)
+{
+	static const uint8_t zeros[HASH_LEN];
+	struct buf one = BUF_INIT(RSA_OUT_MAX), two = BUF_INIT(RSA_OUT_MAX);
+	uint8_t a[HASH_LEN], b[HASH_LEN];
+	struct m_vk_over over = { .n = GEN(1, 1) };
+	struct m_vk_receipt q[4];
+	struct rig r;
+
+	(void)state;
+	rig_up(&r);
+	hello(&r, 1);
+	(void)want(r.zygote, MSG_kz_welcome);
+	close_worker(&r, worker(&r, GEN(1, 1)));
+	close_worker(&r, worker(&r, GEN(1, 2)));
+	/* Three at once share a signature; a fourth comes later. */
+	q[0] = receipt_question(GEN(1, 1), 1);
+	q[1] = receipt_question(GEN(1, 2), 1);
+	q[2] = receipt_question(GEN(1, 1), 2);
+	q[2].finish = 4;
+	for (int i = 0; i < 3; i++)
+		ask_receipt(&r, &q[i]);
+	spin_tree(&r);
+	assert_null(r.why);
+	take_receipt(&r, &q[0], zeros, a, &one);
+	take_receipt(&r, &q[1], zeros, b, &two);
+	assert_true(bytes_eq(buf_bytes(&one), buf_bytes(&two)));
+	take_receipt(&r, &q[2], a, b, &two);
+	assert_true(bytes_eq(buf_bytes(&one), buf_bytes(&two)));
+	q[3] = receipt_question(GEN(1, 1), 3);
+	ask_receipt(&r, &q[3]);
+	spin_tree(&r);
+	take_receipt(&r, &q[3], b, a, &two);
+	assert_false(bytes_eq(buf_bytes(&one), buf_bytes(&two)));
+	/* A session that is over is forgotten. */
+	assert_int_equal(r.s.nreceipts, 2);
+	assert_int_equal(chan_send(r.vault, MSG_vk_over, &over, -1), 0);
+	spin_tree(&r);
+	assert_int_equal(r.s.nreceipts, 1);
+	rig_down(&r);
+	buf_free(&one);
+	buf_free(&two);
+}
+
+/* What keyd does not sign, whoever asks. */
+static void
+test_no_receipt(void **state)
+{
+	struct m_vk_receipt q;
+	struct rig r;
+
+	(void)state;
+	for (int how = 0; how < 8; how++) {
+		rig_up(&r);
+		hello(&r, 1);
+		(void)want(r.zygote, MSG_kz_welcome);
+		close_worker(&r, worker(&r, GEN(1, 1)));
+		q = receipt_question(GEN(1, 1), 1);
+		ask_receipt(&r, &q);
+		spin_tree(&r);
+		assert_null(r.why);
+		q.number = 2;
+		switch (how) {
+		case 0:			/* the same again */
+			q.number = 1;
+			break;
+		case 1:			/* one left out */
+			q.number = 3;
+			break;
+		case 2:			/* no such session */
+			q.n = GEN(1, 2);
+			q.number = 1;
+			break;
+		case 3:
+			q.n = 0;
+			q.number = 1;
+			break;
+		case 4:			/* another name for it */
+			q.session_id[9] ^= 1;
+			break;
+		case 5:			/* no end */
+			q.finish = 0;
+			break;
+		case 6:
+			q.finish = 8;
+			break;
+		default:
+			q.question = 0;
+		}
+		ask_receipt(&r, &q);
+		spin_tree(&r);
+		assert_non_null(r.why);
+		(void)want(r.vault, MSG_kv_receipt);
+		want_silence(r.vault);
+		rig_down(&r);
+	}
+}
+
+/* As many as a tree takes, and more. */
+static void
+test_full_tree(void **state)
+{
+	static const uint8_t zeros[HASH_LEN];
+	struct buf sig = BUF_INIT(RSA_OUT_MAX);
+	uint8_t leaf[HASH_LEN], prev[HASH_LEN];
+	struct m_vk_receipt q;
+	struct rig r;
+
+	(void)state;
+	rig_up(&r);
+	hello(&r, 1);
+	(void)want(r.zygote, MSG_kz_welcome);
+	close_worker(&r, worker(&r, GEN(1, 1)));
+	for (uint64_t i = 1; i <= (1 << PROOF_DEPTH) + 5; i++) {
+		q = receipt_question(GEN(1, 1), i);
+		ask_receipt(&r, &q);
+		spin_tree(&r);
+	}
+	memcpy(prev, zeros, sizeof(prev));
+	for (uint64_t i = 1; i <= (1 << PROOF_DEPTH) + 5; i++) {
+		q = receipt_question(GEN(1, 1), i);
+		take_receipt(&r, &q, prev, leaf, &sig);
+		memcpy(prev, leaf, sizeof(prev));
+	}
+	rig_down(&r);
+	buf_free(&sig);
 }
 
 static void
@@ -609,6 +814,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_welcome),
 		cmocka_unit_test(test_sign_once),
+		cmocka_unit_test(test_receipts),
+		cmocka_unit_test(test_no_receipt),
+		cmocka_unit_test(test_full_tree),
 		cmocka_unit_test(test_worker_violations),
 		cmocka_unit_test(test_numbers_increase),
 		cmocka_unit_test(test_workers_bounded),

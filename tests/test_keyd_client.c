@@ -247,6 +247,151 @@ test_client_garbage(void **state)
 	client_down(&r);
 }
 
+/* ---- messages ------------------------------------------------------------- */
+
+static struct m_ck_message
+message_question(uint32_t len)
+{
+	struct m_ck_message q = { .number = 3, .len = len };
+
+	memset(q.session_id, 5, sizeof(q.session_id));
+	memset(q.server_hash, 6, sizeof(q.server_hash));
+	memset(q.previous, 7, sizeof(q.previous));
+	return q;
+}
+
+/* Sign "hello" in two parts, as keyd should; the salt that it took. */
+static void
+client_message(struct client_rig *r, uint8_t salt[HASH_LEN])
+{
+	struct m_ck_message q = message_question(5);
+	struct m_ck_text a = { .data = bytes_str("he") };
+	struct m_ck_text b = { .data = bytes_str("llo") };
+	struct buf spki = BUF_INIT(RSA_SPKI_MAX);
+	struct proof_user p = { .number = q.number };
+	uint8_t digest[HASH_LEN];
+	struct msg m;
+
+	assert_null(client_ask(r, MSG_ck_message, &q, CLI_KEYD_MESSAGE));
+	assert_null(client_ask(r, MSG_ck_text, &a, CLI_KEYD_MESSAGE));
+	want_silence(r->cli);
+	assert_null(client_ask(r, MSG_ck_text, &b, CLI_KEYD_MESSAGE));
+	m = want(r->cli, MSG_kc_message);
+	chan_set_state(r->cli, CLI_KEYD_NEW);
+	memcpy(p.session_id, q.session_id, HASH_LEN);
+	memcpy(p.server, q.server_hash, HASH_LEN);
+	memcpy(p.previous, q.previous, HASH_LEN);
+	key_hash(p.client, keys[KEYD_SIGN]);
+	p.time_us = m.u.kc_message.time_us;
+	memcpy(p.salt, m.u.kc_message.salt, HASH_LEN);
+	memcpy(salt, p.salt, HASH_LEN);
+	assert_int_equal(rsa_spki_encode(&spki, keys[KEYD_MESSAGE]), 0);
+	p.spki = buf_bytes(&spki);
+	p.sig = m.u.kc_message.sig;
+	proof_digest(digest, p.salt, bytes_str("hello"));
+	assert_int_equal(proof_user_verify(&p, digest), 0);
+	proof_digest(digest, p.salt, bytes_str("hellO"));
+	assert_int_equal(proof_user_verify(&p, digest), -1);
+	buf_free(&spki);
+}
+
+static void
+test_client_messages(void **state)
+{
+	uint8_t a[HASH_LEN], b[HASH_LEN];
+	struct client_rig r;
+
+	(void)state;
+	client_up(&r);
+	client_handshake(&r, HS_SUITE_BEST);
+	client_message(&r, a);
+	client_message(&r, b);
+	assert_memory_not_equal(a, b, sizeof(a));
+	client_handshake(&r, HS_SUITE_BEST);
+	client_down(&r);
+}
+
+static void
+test_client_export(void **state)
+{
+	struct m_ck_export q = { .count = 4 };
+	struct buf spki = BUF_INIT(RSA_SPKI_MAX);
+	struct proof_export p = { .count = 4 };
+	struct client_rig r;
+	struct msg m;
+
+	(void)state;
+	memset(q.server_hash, 6, sizeof(q.server_hash));
+	memset(q.conv, 7, sizeof(q.conv));
+	memset(q.last, 8, sizeof(q.last));
+	client_up(&r);
+	assert_null(client_ask(&r, MSG_ck_export, &q, CLI_KEYD_EXPORT));
+	m = want(r.cli, MSG_kc_export);
+	memcpy(p.server, q.server_hash, HASH_LEN);
+	memcpy(p.conv, q.conv, PROOF_CONV);
+	memcpy(p.last, q.last, HASH_LEN);
+	key_hash(p.client, keys[KEYD_SIGN]);
+	p.time_us = m.u.kc_export.time_us;
+	assert_int_equal(rsa_spki_encode(&spki, keys[KEYD_MESSAGE]), 0);
+	p.spki = buf_bytes(&spki);
+	p.sig = m.u.kc_export.sig;
+	assert_int_equal(proof_export_verify(&p), 0);
+	p.count++;
+	assert_int_equal(proof_export_verify(&p), -1);
+	buf_free(&spki);
+	client_down(&r);
+}
+
+/* Nothing is signed out of order, nor anything that is not the text. */
+static void
+test_message_order(void **state)
+{
+	struct m_ck_message q = message_question(5), bad = q;
+	struct m_ck_text t = { .data = bytes_str("hello!") };
+	struct m_ck_export e = { .count = 1 };
+	uint8_t c[32];
+	struct client_rig r;
+
+	(void)state;
+	client_up(&r);		/* text without a message */
+	assert_non_null(client_ask(&r, MSG_ck_text, &t, CLI_KEYD_MESSAGE));
+	client_down(&r);
+	client_up(&r);		/* more text than was announced */
+	assert_null(client_ask(&r, MSG_ck_message, &q, CLI_KEYD_MESSAGE));
+	assert_non_null(client_ask(&r, MSG_ck_text, &t, CLI_KEYD_MESSAGE));
+	client_down(&r);
+	client_up(&r);		/* an empty part */
+	t.data = bytes_of(NULL, 0);
+	assert_null(client_ask(&r, MSG_ck_message, &q, CLI_KEYD_MESSAGE));
+	assert_non_null(client_ask(&r, MSG_ck_text, &t, CLI_KEYD_MESSAGE));
+	client_down(&r);
+	client_up(&r);		/* another message in between */
+	assert_null(client_ask(&r, MSG_ck_message, &q, CLI_KEYD_MESSAGE));
+	assert_non_null(client_ask(&r, MSG_ck_message, &q, CLI_KEYD_MESSAGE));
+	client_down(&r);
+	client_up(&r);		/* an export in between */
+	assert_null(client_ask(&r, MSG_ck_message, &q, CLI_KEYD_MESSAGE));
+	assert_non_null(client_ask(&r, MSG_ck_export, &e, CLI_KEYD_EXPORT));
+	client_down(&r);
+	client_up(&r);		/* within a handshake */
+	client_open(&r, c);
+	assert_non_null(client_ask(&r, MSG_ck_message, &q, CLI_KEYD_MESSAGE));
+	client_down(&r);
+	bad.len = 0;
+	client_up(&r);
+	assert_non_null(client_ask(&r, MSG_ck_message, &bad, CLI_KEYD_MESSAGE));
+	client_down(&r);
+	bad.len = 1048577;
+	client_up(&r);
+	assert_non_null(client_ask(&r, MSG_ck_message, &bad, CLI_KEYD_MESSAGE));
+	client_down(&r);
+	bad = q;
+	bad.number = 0;
+	client_up(&r);
+	assert_non_null(client_ask(&r, MSG_ck_message, &bad, CLI_KEYD_MESSAGE));
+	client_down(&r);
+}
+
 /* ---- key files ----------------------------------------------------------- */
 
 static void
@@ -361,6 +506,7 @@ test_client_in_the_cell(void **state)
 	struct client_rig r = { .chan = NULL };
 	struct m_ck_sign s = sign_question(HS_SUITE_X25519);
 	int fd[2], file = temp_file(), status;
+	uint8_t salt[HASH_LEN];
 	struct buf b;
 	pid_t pid;
 
@@ -382,6 +528,7 @@ test_client_in_the_cell(void **state)
 		    0, NULL, NULL, NULL);
 		client_handshake(&r, HS_SUITE_BEST);
 		client_handshake(&r, HS_SUITE_BEST);
+		client_message(&r, salt);
 		if (bad) {
 			assert_null(client_ask(&r, MSG_ck_sign, &s,
 			    CLI_KEYD_SIGNED));
@@ -591,6 +738,9 @@ main(void)
 		cmocka_unit_test(test_client_handshakes),
 		cmocka_unit_test(test_client_order),
 		cmocka_unit_test(test_client_garbage),
+		cmocka_unit_test(test_client_messages),
+		cmocka_unit_test(test_client_export),
+		cmocka_unit_test(test_message_order),
 		cmocka_unit_test(test_key_files),
 		cmocka_unit_test(test_client_in_the_cell),
 		cmocka_unit_test(test_generate),

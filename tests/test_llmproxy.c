@@ -91,15 +91,23 @@ test_errors(void **state)
 	one("err401", "x", &a, 5);
 	assert_int_equal(a.code, 5);
 	assert_non_null(strstr(a.hint, "local"));
+	/* The vault hears it in words of llmproxy's own. */
+	assert_int_equal(fx.health, 5);
+	assert_non_null(strstr(a.error, "Incorrect API key"));
+	assert_null(strstr(fx.health_text, "Incorrect"));
+	assert_string_not_equal(fx.health_text, "");
 	one("err400", "x", &a, 5);
 	assert_int_equal(a.code, 6);
 	assert_non_null(strstr(a.error, "9000 tokens"));
+	assert_int_equal(fx.health, 0);
 	one("err200", "x", &a, 5);
 	assert_int_equal(a.code, 4);
 	assert_string_equal(a.text, "It begins well ");
 	one("redirect", "x", &a, 5);
 	assert_int_equal(a.code, 4);
 	assert_non_null(strstr(a.error, "redirect"));
+	assert_int_equal(fx.health, 4);
+	assert_non_null(strstr(fx.health_text, "redirect"));
 }
 
 static void

@@ -550,7 +550,7 @@ static void
 test_mset_known(void **state)
 {
 	struct rec_key key = rec_key_head(uid, conv);
-	struct rec_mset m = { 42, { 0 } };
+	struct rec_mset m = { .n = 42 };
 	struct rec_head h = { 0 };
 	uint8_t root[REC_HASH];
 
@@ -663,7 +663,7 @@ test_mset_inputs(void **state)
 	static const uint8_t zero[REC_HASH];
 	struct rec_key key = rec_key_head(uid, conv);
 	struct rec_key other = rec_key_head(uid, conv2);
-	struct rec_mset m = { 1, { 0 } };
+	struct rec_mset m = { .n = 1 };
 	struct rec_head h = { 0 }, h2;
 	uint8_t a[REC_HASH], r1[REC_HASH], r2[REC_HASH];
 

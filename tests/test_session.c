@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "appconn.h"
+#include "hs.h"
 #include "chan.h"
 #include "codes.h"
 #include "role.h"
@@ -42,12 +43,13 @@ struct run {
 };
 
 static uint32_t limit_s;		/* lifetime of the next session */
+static uint32_t rekey_s;		/* and when its keys are old */
 
 static void
 give_user(struct run *r, uint64_t n, uint32_t idle_s)
 {
 	struct m_vs_user u = {
-		.n = n, .idle_timeout_s = idle_s, .lifetime_s = limit_s,
+		.n = n, .idle_timeout_s = idle_s, .lifetime_s = limit_s, .rekey_interval_s = rekey_s,
 		.max_prompt_bytes = 1048576,
 		.shaping = r->shaping, .user = bytes_str("alice")
 	};
@@ -71,7 +73,7 @@ give_keys(struct run *r)
 	assert_int_equal(chan_send(r->twin, MSG_twin_secrets, &t, sv[1]), 0);
 	close(sv[1]);
 	r->sock = sv[0];
-	r->app = appconn_new(END_A, c_ap, s_ap, mm);
+	r->app = appconn_new(END_A, HS_SUITE_X25519, c_ap, s_ap, mm);
 }
 
 static void
@@ -162,6 +164,7 @@ client_next(struct run *r)
 	ssize_t n;
 
 	while ((v = appconn_next(r->app, &r->m)) == APPCONN_AGAIN) {
+		write_out(r);
 		p = appconn_room(r->app, &room);
 		assert_true((n = read(r->sock, p, room)) > 0);
 		appconn_arrived(r->app, (size_t)n);
@@ -284,7 +287,8 @@ vs_msg(struct run *r, uint32_t rid, uint64_t number, uint8_t kind,
 	struct m_vs_msg m = {
 		.req = rid, .number = number, .kind = kind,
 		.finish = finish_state, .model = bytes_str("m"),
-		.len = (uint32_t)strlen(text)
+		.len = (uint32_t)strlen(text),
+		.proof = bytes_str(number == 5 ? "a proof" : "")
 	};
 	struct m_vs_data d = { .req = rid };
 
@@ -342,8 +346,10 @@ list_show_models(void **state)
 	assert_int_equal(r.m.u.s_msg.req, 2);
 	assert_int_equal(r.m.u.s_msg.number, 5);
 	assert_true(bytes_eq(r.m.u.s_msg.text, bytes_str("question")));
+	assert_true(bytes_eq(r.m.u.s_msg.proof, bytes_str("a proof")));
 	client_recv(&r, MSG_s_msg);
 	assert_int_equal(r.m.u.s_msg.text.n, 0);
+	assert_int_equal(r.m.u.s_msg.proof.n, 0);
 	client_recv(&r, MSG_s_done);
 	assert_int_equal(r.m.u.s_done.req, 2);
 	assert_true(bytes_eq(r.m.u.s_done.token, bytes_str("next")));
@@ -586,6 +592,42 @@ new_conversation(void **state)
 	assert_int_equal(r.m.u.s_end.answer, 2);
 	assert_true(bytes_eq(r.m.u.s_end.model, bytes_str("m1")));
 	end(&r);
+}
+
+/* A signature goes with the prompt that it names, and with no other. */
+static void
+signed_question(void **state)
+{
+	struct m_c_sign sign = { .req = 40, .proof = bytes_str("the proof") };
+	uint32_t rid;
+	struct run r;
+
+	(void)state;
+	for (int other = 0; other < 3; other++) {
+		begin(&r, 0);
+		client_send(&r, MSG_c_sign, &sign);
+		prompt(&r, other == 1 ? 41 : 40, NULL, other == 2 ? 1 : 0, "",
+		    "hi");
+		if (other == 2) {
+			client_recv(&r, MSG_s_error);
+			assert_int_equal(r.m.u.s_error.code, ERR_BAD);
+			prompt(&r, 40, NULL, 0, "", "hi");
+		}
+		from_vault_chan(&r, MSG_sv_open_model);
+		rid = r.m.u.sv_open_model.req;
+		from_vault_chan(&r, MSG_sv_put);
+		assert_int_equal(r.m.u.sv_put.req, rid);
+		assert_true(bytes_eq(r.m.u.sv_put.proof, other == 0 ?
+		    sign.proof : bytes_of(NULL, 0)));
+		assert_int_equal(appconn_close(r.app), 0);
+		write_out(&r);
+		from_vault_chan(&r, MSG_sv_data);
+		stored(&r, rid, 1);
+		client_recv(&r, MSG_s_stored);
+		client_recv(&r, MSG_s_end);
+		assert_int_equal(client_next(&r), APPCONN_CLOSED);
+		assert_int_equal(finish(&r), 0);
+	}
 }
 
 /* An answer that is over before its question is stored waits for it. */
@@ -1785,6 +1827,61 @@ in_one_bucket(void **state)
 	end(&r);
 }
 
+/* Old keys give way to fresh ones, again and again. */
+static void
+fresh_keys(void **state)
+{
+	struct m_c_ping ping = { .req = 4 };
+	struct run r;
+
+	(void)state;
+	rekey_s = 1;
+	begin(&r, 0);
+	rekey_s = 0;
+	while (appconn_freshened(r.app) < 2) {
+		client_send(&r, MSG_c_ping, &ping);
+		client_recv(&r, MSG_s_pong);
+		poll(NULL, 0, 20);
+	}
+	from_vault_chan(&r, MSG_sv_log);
+	assert_true(bytes_eq(r.m.u.sv_log.text,
+	    bytes_str("fresh keys are offered; 0 times so far")));
+	from_vault_chan(&r, MSG_sv_log);
+	assert_true(bytes_eq(r.m.u.sv_log.text,
+	    bytes_str("fresh keys are offered; 1 times so far")));
+	end(&r);
+}
+
+/* Who goes on under old keys is put out, and may come back. */
+static void
+old_keys(void **state)
+{
+	struct m_c_ping ping = { .req = 4 };
+	enum appconn_result v;
+	struct run r;
+	uint8_t *p;
+	size_t room;
+	ssize_t n;
+
+	(void)state;
+	rekey_s = 1;
+	begin(&r, 0);
+	rekey_s = 0;
+	client_send(&r, MSG_c_ping, &ping);
+	while ((v = appconn_next(r.app, &r.m)) == APPCONN_AGAIN ||
+	    v == APPCONN_MESSAGE) {
+		if (v == APPCONN_MESSAGE)
+			continue;
+		p = appconn_room(r.app, &room);
+		assert_true((n = read(r.sock, p, room)) > 0);
+		appconn_arrived(r.app, (size_t)n);
+	}
+	assert_int_equal(v, APPCONN_CLOSED);
+	assert_int_equal(appconn_freshened(r.app), 0);
+	from_vault_chan(&r, MSG_sv_suspend);
+	assert_int_equal(finish(&r), 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1798,6 +1895,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(show_error),
 		cmocka_unit_test(vault_violations),
 		cmocka_unit_test(new_conversation),
+		cmocka_unit_test(signed_question),
 		cmocka_unit_test(slow_commit),
 		cmocka_unit_test(with_history),
 		cmocka_unit_test(whole_conversation),
@@ -1832,6 +1930,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(cancelled_twice),
 		cmocka_unit_test(first_model_stays),
 		cmocka_unit_test(lengths),
+		cmocka_unit_test(fresh_keys),
+		cmocka_unit_test(old_keys),
 	};
 
 	setproctitle_init(argc, argv, environ);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "appconn.h"
+#include "hs.h"
 #include "shape.h"
 
 #define TRACE_MAX	4096
@@ -55,8 +56,8 @@ begin(struct worker *w, enum shape_mode mode, struct trace *t)
 	memset(t, 0, sizeof(*t));
 	w->t = t;
 	w->now = BEGIN;
-	w->server = appconn_new(END_B, c_ap, s_ap, mm);
-	w->client = appconn_new(END_A, c_ap, s_ap, mm);
+	w->server = appconn_new(END_B, HS_SUITE_X25519, c_ap, s_ap, mm);
+	w->client = appconn_new(END_A, HS_SUITE_X25519, c_ap, s_ap, mm);
 	shape_init(&w->shape, mode);
 }
 

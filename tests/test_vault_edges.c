@@ -531,6 +531,7 @@ strange_lists(void **state)
 	struct row *row;
 	struct pair p;
 	struct rig r;
+	struct msg m;
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
@@ -547,9 +548,12 @@ strange_lists(void **state)
 		login(&r, &p, &alice, "alice");
 		logged[0] = '\0';
 		assert_int_equal(chan_send(p.sess, MSG_sv_list, &l, -1), 0);
-		expect_error(&r, &p, 4, ERR_STORAGE);
+		expect_conv(&r, &p, conv, true);
+		expect(&r, p.sess, MSG_vs_done, &m);
 		assert_non_null(strstr(logged, i == 0 ? "does not exist" :
-		    "not the newest"));
+		    i == 1 ? "an old entry" : "not the newest"));
+		if (i < 2)
+			assert_non_null(strstr(logged, "list is missing"));
 		pair_close(&p);
 		rig_stop(&r, true);
 		rig_free(&r);

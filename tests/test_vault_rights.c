@@ -1,4 +1,7 @@
-/* What a user may: limits and models, and who asks for more. */
+/*
+ * What a user may: limits and models, and who asks for more; status and metrics.
+ */
+#include "metrics.h"
 #include "vault_rig.h"
 
 static void
@@ -281,6 +284,100 @@ many(void **state)
 	rig_free(&r);
 }
 
+static void
+tell_health(struct rig *r, unsigned code, const char *text)
+{
+	struct m_lv_health h = { .code = (uint16_t)code,
+	    .text = bytes_str(text) };
+	uint64_t n = r->v->health[0].successes + r->v->health[0].errors;
+
+	assert_int_equal(chan_send(r->llm, MSG_lv_health, &h, -1), 0);
+	for (int i = 0; i < WAIT_TRIES && r->v->health[0].successes +
+	    r->v->health[0].errors == n; i++)
+		pump(r);
+}
+
+/* Ask; the monitor's answer is one role. */
+static void
+ask_status(struct rig *r, struct chan *c, enum msg_type type)
+{
+	struct m_ctl_role role = { .name = bytes_str("llmproxy[local]"),
+	    .pid = 7, .restarts = 2, .started_us = 5000000 };
+	struct m_ctl_status_end end;
+	struct msg m;
+
+	assert_int_equal(chan_send(c, type, NULL, -1), 0);
+	expect(r, r->ctl, MSG_ctl_status, &m);
+	role.id = end.id = m.u.ctl_status.id;
+	assert_int_equal(chan_send(r->ctl, MSG_ctl_role, &role, -1), 0);
+	assert_int_equal(chan_send(r->ctl, MSG_ctl_status_end, &end, -1), 0);
+}
+
+static void
+status(void **state)
+{
+	bool seen[METRICS] = { false };
+	uint64_t before = wall_us();
+	struct chan *c;
+	struct rig r;
+	struct msg m;
+
+	(void)state;
+	rig_new(&r);
+	user_new(&r, "alice", &alice);
+	c = admin_open(&r);
+	ask_status(&r, c, MSG_av_status);
+	expect(&r, c, MSG_va_role, &m);
+	expect(&r, c, MSG_va_upstream, &m);
+	assert_true(bytes_eq(m.u.va_upstream.name, bytes_str("local")));
+	assert_true(m.u.va_upstream.successes == 0 &&
+	    m.u.va_upstream.success_us == 0 && m.u.va_upstream.error_us == 0);
+	do
+		expect(&r, c, MSG_va_info, &m);
+	while (!bytes_eq(m.u.va_info.name, bytes_str("uptime")));
+	expect(&r, c, MSG_va_done, &m);
+	/* One success, then an error that has no number here. */
+	tell_health(&r, 0, "");
+	tell_health(&r, 65535, "no such code");
+	ask_status(&r, c, MSG_av_status);
+	expect(&r, c, MSG_va_role, &m);
+	expect(&r, c, MSG_va_upstream, &m);
+	assert_int_equal(m.u.va_upstream.successes, 1);
+	assert_int_equal(m.u.va_upstream.errors, 1);
+	assert_int_equal(m.u.va_upstream.code, 65535);
+	assert_true(m.u.va_upstream.success_us >= before);
+	assert_true(m.u.va_upstream.error_us >= m.u.va_upstream.success_us);
+	assert_true(bytes_eq(m.u.va_upstream.text, bytes_str("no such code")));
+	do
+		expect(&r, c, MSG_va_info, &m);
+	while (!bytes_eq(m.u.va_info.name, bytes_str("uptime")));
+	expect(&r, c, MSG_va_done, &m);
+	/* Each metric, with its own kind of label, and once for each. */
+	ask_status(&r, c, MSG_av_metrics);
+	for (int i = 0; i < METRICS; i++) {
+		const struct metric_decl *d;
+
+		expect(&r, c, MSG_va_metric, &m);
+		assert_true(m.u.va_metric.metric < METRICS);
+		assert_false(seen[m.u.va_metric.metric]);
+		seen[m.u.va_metric.metric] = true;
+		d = &metric_decls[m.u.va_metric.metric];
+		assert_true(bytes_eq(m.u.va_metric.label,
+		    bytes_str(strcmp(d->label, "role") == 0 ?
+		    "llmproxy[local]" : strcmp(d->label, "provider") == 0 ?
+		    "local" : "")));
+		if (m.u.va_metric.metric == METRIC_USERS ||
+		    m.u.va_metric.metric == METRIC_UPSTREAM_ERRORS)
+			assert_int_equal(m.u.va_metric.value, 1);
+		if (m.u.va_metric.metric == METRIC_ROLE_START)
+			assert_int_equal(m.u.va_metric.value, 5);
+	}
+	expect(&r, c, MSG_va_done, &m);
+	chan_free(c);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
 int
 main(void)
 {
@@ -288,6 +385,7 @@ main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(models),
 		cmocka_unit_test(many),
+		cmocka_unit_test(status),
 	};
 
 	return cmocka_run_group_tests_name("vault_rights", tests, keys,

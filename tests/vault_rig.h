@@ -55,6 +55,7 @@ static EVP_PKEY *keyd_wrap;
 static struct ident alice, bob;
 static const uint8_t host_hash[32] = "hash of the host key";
 static const uint8_t zero_conv[16];
+static bool accept_rollback;		/* of the next rig_start() */
 static char logged[1 << 16];	/* "event|user|text\n" each */
 
 static inline void
@@ -150,6 +151,7 @@ rig_start(struct rig *r, bool init)
 	r->role.id = ROLE_VAULT;
 	r->role.loop = loop_new();
 	r->v = v = vault_new(&r->role, r->role.loop);
+	v->accept = accept_rollback;
 	assert_int_equal(chan_pair(fd, true), 0);
 	ea->store = r->store;
 	ea->fd = fd[1];
@@ -327,12 +329,13 @@ admin_open(struct rig *r)
 }
 
 static inline void
-user_new(struct rig *r, const char *name, const struct ident *id)
+user_with(struct rig *r, const char *name, const struct ident *id,
+    struct bytes msg_spki)
 {
 	struct m_av_user_add u = { .name = bytes_str(name) };
 	struct m_av_key_add k = { .user = bytes_str(name),
 	    .label = bytes_str("laptop"), .sign_spki = buf_bytes(&id->sign_spki),
-	    .wrap_spki = buf_bytes(&id->wrap_spki) };
+	    .wrap_spki = buf_bytes(&id->wrap_spki), .msg_spki = msg_spki };
 	struct chan *c = admin_open(r);
 	struct msg m;
 
@@ -341,6 +344,12 @@ user_new(struct rig *r, const char *name, const struct ident *id)
 	assert_int_equal(chan_send(c, MSG_av_key_add, &k, -1), 0);
 	expect(r, c, MSG_va_done, &m);
 	chan_free(c);
+}
+
+static inline void
+user_new(struct rig *r, const char *name, const struct ident *id)
+{
+	user_with(r, name, id, bytes_of(NULL, 0));
 }
 
 /* A pair of workers, born as the zygote has it. */
@@ -497,6 +506,18 @@ expect_text(struct rig *r, struct pair *p, uint64_t number, uint8_t kind,
 		    m.u.vs_data.data.n);
 		at += m.u.vs_data.data.n;
 	}
+}
+
+/* The next vs_conv: shown as it is, or as one that was changed. */
+static inline void
+expect_conv(struct rig *r, struct pair *p, const uint8_t conv[16], bool refused)
+{
+	struct msg m;
+
+	expect(r, p->sess, MSG_vs_conv, &m);
+	assert_memory_equal(m.u.vs_conv.conv, conv, 16);
+	assert_int_equal(bytes_eq(m.u.vs_conv.title,
+	    bytes_str(REFUSED_TITLE)), refused);
 }
 
 static inline void

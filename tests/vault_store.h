@@ -17,6 +17,7 @@
 
 #include "../storaged/kv_codec.h"
 #include "chan.h"
+#include "codes.h"
 
 #define ROWS		20000
 
@@ -158,6 +159,23 @@ store_rows(struct store *s, struct chan *c, const struct msg *m)
 	buf_free(&b);
 }
 
+/* A file of this engine is "a file" from any offset; log 404 is missing. */
+static inline void
+store_copy_step(struct chan *c, const struct m_ve_copy *m)
+{
+	struct m_ev_copy out = { .id = m->id, .oldest = 1, .first = 2,
+	    .last = 3, .last_bytes = 4 };
+	struct m_ev_status st = { .id = m->id, .status = KV_INVALID };
+
+	if (m->log == 404) {
+		(void)chan_send(c, MSG_ev_status, &st, -1);
+		return;
+	}
+	if (m->op == COPY_READ)
+		out.data = bytes_str("a file");
+	(void)chan_send(c, MSG_ev_copy, &out, -1);
+}
+
 struct engine_arg {
 	struct store	*store;
 	int		 fd;
@@ -195,7 +213,9 @@ engine_main(void *arg)
 					free(part[--nparts]);
 				nops = 0;
 			}
-		} else
+		} else if (m.type == MSG_ve_copy)
+			store_copy_step(c, &m.u.ve_copy);
+		else
 			store_rows(s, c, &m);
 		pthread_mutex_unlock(&s->lock);
 	}

@@ -62,6 +62,8 @@ void tried(bool held, const char *fmt, ...);
 
 /* Connect to a port of 127.0.0.1: from an address that nobody had before. */
 int dial(int port);
+/* In a new process: it goes on with other addresses than its parent. */
+void net_forked(void);
 /* The same from 127.FROM. */
 int dial_from(int port, uint32_t from);
 /* A listener at a free port of 127.0.0.1. */

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,6 +53,10 @@ attack_one_source(void)
 #define SLOW		64
 #define MANY		10000
 #define STALLED		200
+#define BATCH		1000
+#define HOLDERS		64	/* processes, at most */
+#define OTHER_FDS	200	/* that each of them has besides */
+#define PLACES		768	/* of the server, for half-open ones */
 
 /* Bytes one by one, of a good CH, while others are served. */
 static void
@@ -99,8 +104,9 @@ too_much(void)
 	play_end(&p);
 }
 
+/* How many sockets a process may have. */
 static size_t
-allow_many(void)
+allowed(void)
 {
 	struct rlimit rl;
 
@@ -109,32 +115,107 @@ allow_many(void)
 	rl.rlim_cur = rl.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
 		fatal("setrlimit");
-	return rl.rlim_cur > MANY + 200 ? MANY : rl.rlim_cur - 200;
+	if (rl.rlim_max <= OTHER_FDS)
+		fatalx("no descriptors are left");
+	return rl.rlim_max < MANY + OTHER_FDS ?
+	    (size_t)rl.rlim_max - OTHER_FDS : MANY;
+}
+
+/*
+ * A process that holds some of the half-open connections, so that no limit of
+ * one process is in the way: for each byte a thousand more, and it says how many
+ * it has; at the end how many of them the server has not ended.
+ */
+struct holder {
+	pid_t	pid;
+	int	fd;
+	size_t	room;
+};
+
+static _Noreturn void
+hold(int ctl, size_t room)
+{
+	int *fd = calloc(room, sizeof(*fd));
+	uint32_t n = 0, left = 0;
+	uint8_t c;
+
+	if (fd == NULL)
+		fatal("calloc");
+	while (read(ctl, &c, 1) == 1) {
+		for (int i = 0; i < BATCH && n < room; i++, n++) {
+			fd[n] = dial(world.port);
+			if (n % 2 == 0)
+				put(fd[n], bytes_of("\1\0\7\374", 4));
+		}
+		put(ctl, bytes_of(&n, sizeof(n)));
+	}
+	for (uint32_t i = 0; i < n; i++)
+		left += !ended(fd[i]);
+	put(ctl, bytes_of(&left, sizeof(left)));
+	_exit(0);
+}
+
+static void
+holder_start(struct holder *h, size_t room)
+{
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1 ||
+	    (h->pid = fork()) == -1)
+		fatal("a holder");
+	if (h->pid == 0) {
+		(void)close(sv[0]);
+		net_forked();
+		hold(sv[1], room);
+	}
+	(void)close(sv[1]);
+	h->fd = sv[0];
+	h->room = room;
+}
+
+static size_t
+holder_number(const struct holder *h)
+{
+	uint32_t n;
+
+	if (get(h->fd, (uint8_t *)&n, sizeof(n)) != sizeof(n))
+		fatalx("a holder has ended");
+	return n;
 }
 
 /* From as many addresses, each with a few bytes or none. */
 static void
 half_open(void)
 {
-	size_t many = allow_many();
-	int *fd = calloc(many, sizeof(*fd));
+	struct holder h[HOLDERS];
+	size_t room = allowed(), all = 0, left = 0, now, had;
+	int n = 0;
 
-	if (fd == NULL)
-		fatal("calloc");
-	for (size_t i = 0; i < many; i++) {
-		fd[i] = dial(world.port);
-		if (i % 2 == 0)
-			put(fd[i], bytes_of("\1\0\7\374", 4));
-		if (i % 1000 == 999)
+	for (; all < MANY && n < HOLDERS; n++) {
+		holder_start(&h[n], room < MANY - all ? room : MANY - all);
+		for (had = 0; had < h[n].room; had = now) {
+			put(h[n].fd, bytes_of("+", 1));
+			now = holder_number(&h[n]);
+			all += now - had;
 			tried(others_served(),
-			    "served beside %zu half-open ones", i + 1);
+			    "served beside %zu half-open ones", all);
+		}
 	}
-	tried(others_served(), "served beside %zu half-open ones", many);
-	printf("count attack 37: %zu half-open connections, others served\n",
-	    many);
-	for (size_t i = 0; i < many; i++)
-		(void)close(fd[i]);
-	free(fd);
+	for (int i = 0; i < n; i++) {
+		if (shutdown(h[i].fd, SHUT_WR) == -1)
+			fatal("shutdown");
+		left += holder_number(&h[i]);
+	}
+	printf("count attack 37: %zu half-open connections opened, %zu of them "
+	    "still open at the end, others served meanwhile\n", all, left);
+	/* All of them were accepted, as others were after them. */
+	tried(all == MANY && left <= PLACES, "%zu of %zu are still open", left,
+	    all);
+	for (int i = 0; i < n; i++) {
+		(void)close(h[i].fd);
+		if (waitpid(h[i].pid, NULL, 0) != h[i].pid)
+			fatal("waitpid");
+	}
 	tried(others_served(), "served afterwards");
 }
 

@@ -10,12 +10,18 @@
 #include <string.h>
 #include <unistd.h>
 
+static uint32_t next;
+
+void
+net_forked(void)
+{
+	next = 0;
+}
+
 /* 127.1.0.0 and up, at random: the next run begins elsewhere. */
 static uint32_t
 new_source(void)
 {
-	static uint32_t next;
-
 	if (next == 0) {
 		crypto_random(&next, sizeof(next));
 		next = next % 0x7f0000 + 0x10000;

@@ -425,8 +425,8 @@ ends_behind(int n, size_t cut, int status)
 	serve_sh(&m.s, NULL);
 	if (!serve_login(&m.s))
 		fatalx("alice does not come in");
-	ac = appconn_new(END_B, m.s.session.c_ap, m.s.session.s_ap,
-	    m.s.session.msgmac);
+	ac = appconn_new(END_B, m.s.session.suite, m.s.session.c_ap,
+	    m.s.session.s_ap, m.s.session.msgmac);
 	if (n > 0) {
 		send_app(&m.s, ac, MSG_s_hello, &hello);
 		stored.req = delta.req = end.req = await_prompt(&m.s, ac);

@@ -50,8 +50,8 @@ sess_begin(struct sess *s)
 	memset(s, 0, sizeof(*s));
 	if (!play_login(&s->p, &world.alice))
 		fatalx("alice is not let in");
-	s->ac = appconn_new(END_A, s->p.session.c_ap, s->p.session.s_ap,
-	    s->p.session.msgmac);
+	s->ac = appconn_new(END_A, s->p.session.suite, s->p.session.c_ap,
+	    s->p.session.s_ap, s->p.session.msgmac);
 	record_dir_init(&s->rx, s->p.session.s_ap, RECORD_EPOCH_AP);
 	if (next_record(s) != RECORD_APP)
 		fatalx("no s_hello");
@@ -227,6 +227,32 @@ attack_records(void)
 
 /* ---- 26, 27: rekeying ------------------------------------------------------ */
 
+/* Fresh keys that the server did not ask for. */
+static void
+fresh_unasked(void)
+{
+	static const uint8_t change[] = { RECORD_FRESH, 0, 0 };
+	const struct m_c_fresh m = { .share = { 9 } };
+	struct buf out = BUF_INIT(RECORD_MAX);
+	struct bytes b;
+	struct raw r;
+	struct sess s;
+
+	sess_begin(&s);
+	raw_begin(&r, s.p.session.c_ap, RECORD_EPOCH_AP);
+	raw_seal(&r, bytes_of(change, sizeof(change)), &out);
+	put(s.p.fd, buf_bytes(&out));
+	ends_after(&s, 0, "a fresh key that was not agreed");
+	buf_free(&out);
+
+	sess_begin(&s);
+	if (appconn_send(s.ac, MSG_c_fresh, &m) == -1)
+		fatalx("c_fresh cannot be sent");
+	b = appconn_output(s.ac);
+	put(s.p.fd, b);
+	ends_after(&s, 0, "an answer to no offer");
+}
+
 /* A rekey before every message, to the last epoch and beyond. */
 void
 attack_rekey(void)
@@ -247,6 +273,7 @@ attack_rekey(void)
 		buf_free(&a);
 	}
 	sess_end(&s);
+	fresh_unasked();
 }
 
 enum epoch { EPOCH_OLD, EPOCH_AHEAD, EPOCH_HANDSHAKE, EPOCH_RENUMBERED,

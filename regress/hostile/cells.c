@@ -498,12 +498,23 @@ keyd_step(int fd, enum msg_type type)
 		(void)recv(fd, reply, sizeof(reply), 0);
 }
 
+/* A message was announced to the client's keyd; it answers when it has it all. */
+static void
+attack_client_message(int fd)
+{
+	struct buf b = BUF_INIT(MSG_MAX_BYTES);
+
+	attack_sample(MSG_ck_message, &b);
+	(void)attack_datagram(fd, buf_bytes(&b), 0);
+	buf_free(&b);
+}
+
 /* It answers to its client alone: its end is all that there is to see. */
 static void
 attack_client_keyd(const struct rig *r, const char *keys)
 {
 	static const unsigned states[] = { CLI_KEYD_NEW, CLI_KEYD_OPENED,
-	    CLI_KEYD_SIGNED };
+	    CLI_KEYD_SIGNED, CLI_KEYD_TEXT };
 	struct target t = { .role = ROLE_KEYD,
 	    .cell = { CH_CLI_KEYD, END_B, 0, false, true } };
 	unsigned was = attempts, bad = breaches;
@@ -517,10 +528,12 @@ attack_client_keyd(const struct rig *r, const char *keys)
 			pid_t pid;
 
 			fd = keyd_start(r, keys, &pid);
-			if (s > 0)
+			if (s == 1 || s == 2)
 				keyd_step(fd, MSG_ck_open);
-			if (s > 1)
+			if (s == 2)
 				keyd_step(fd, MSG_ck_sign);
+			if (s == 3)
+				attack_client_message(fd);
 			attack_make(&t.cell, i, &a);
 			attack_send(fd, &a);
 			if (!a.must_die)

@@ -8,6 +8,7 @@
 #include "../client/client.h"
 #include "answer.h"
 #include "appconn.h"
+#include "hs.h"
 #include "exits.h"
 #include "markdown.h"
 #include "output.h"
@@ -16,7 +17,7 @@
 #include "text.h"
 #include "ui.h"
 
-static const struct hs_session secrets = { .c_ap = "c", .s_ap = "s",
+static const struct hs_session secrets = { .suite = 1, .c_ap = "c", .s_ap = "s",
     .msgmac = "m" };
 static int server_fd, client_fd;
 
@@ -234,8 +235,8 @@ rendered(struct bytes in)
 static void
 server_says(struct rd *in)
 {
-	struct appconn *ac = appconn_new(END_B, secrets.c_ap, secrets.s_ap,
-	    secrets.msgmac);
+	struct appconn *ac = appconn_new(END_B, secrets.suite, secrets.c_ap,
+	    secrets.s_ap, secrets.msgmac);
 	struct bytes out;
 	struct msg m;
 

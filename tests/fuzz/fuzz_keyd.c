@@ -23,7 +23,16 @@ fuzz_setup(void)
 }
 
 enum { K_SERVER, K_BOOT, K_CLIENT, K_ALL };
-enum { S_ZYGOTE, S_WORKER, S_END, S_ALL };
+enum { S_ZYGOTE, S_WORKER, S_END, S_VAULT, S_ALL };
+
+/* The fields of vk_receipt behind its number. */
+static void
+fz_one_receipt(struct buf *b)
+{
+	static const uint8_t fields[] = { 1, 2, 3, 5, 4, 6, 7, 1, 1, 'm' };
+
+	buf_put(b, fields, sizeof(fields));
+}
 
 static void
 fuzz_seeds(void)
@@ -55,6 +64,17 @@ fuzz_seeds(void)
 	buf_u8(&b, S_END);
 	buf_u8(&b, 0);
 	fuzz_seed(b.p, b.n, bytes_str(""));
+	for (uint8_t i = 1; i <= 3; i++) {
+		buf_u8(&b, S_VAULT);
+		fz_script(&b, MSG_vk_receipt, "7");
+		buf_put(&b, n1, sizeof(n1));
+		buf_u8(&b, i);
+		fz_one_receipt(&b);
+	}
+	buf_u8(&b, S_VAULT);
+	fz_script(&b, MSG_vk_over, "");
+	buf_put(&b, n1, sizeof(n1));
+	fuzz_seed(b.p, b.n, bytes_str(""));
 	buf_reset(&b);
 	buf_u8(&b, K_BOOT);
 	buf_u8(&b, 1);
@@ -73,6 +93,14 @@ fuzz_seeds(void)
 		fz_script(&b, MSG_ck_sign, "1 2 3 4 5");
 		fz_script(&b, MSG_ck_unwrap, "5 :abcdef");
 	}
+	fuzz_seed(b.p, b.n, bytes_str(""));
+	buf_reset(&b);
+	buf_u8(&b, K_CLIENT);
+	fz_script(&b, MSG_ck_message, "1 2 1 3 5");
+	fz_script(&b, MSG_ck_text, ":he");
+	fz_script(&b, MSG_ck_text, ":llo");
+	fz_script(&b, MSG_ck_export, "1 2 3 4");
+	fz_script(&b, MSG_ck_open, "");
 	fuzz_seed(b.p, b.n, bytes_str(""));
 	buf_free(&b);
 }
@@ -100,6 +128,16 @@ on_zygote(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
+on_vault(struct chan *c, struct msg *m, void *arg)
+{
+	struct server *sv = arg;
+
+	(void)c;
+	if (!sv->refused && keyd_server_vault(&sv->s, m) != NULL)
+		sv->refused = true;
+}
+
+static void
 on_closed(struct chan *c, const char *why, void *arg)
 {
 	(void)c;
@@ -111,6 +149,7 @@ on_closed(struct chan *c, const char *why, void *arg)
 static void
 hear(struct server *sv)
 {
+	struct proof_receipt p;
 	struct msg m;
 
 	while (fz_next(sv->zygote, CH_KEYD_ZYG, END_B, &m) == 0) {
@@ -123,8 +162,11 @@ hear(struct server *sv)
 		else
 			sv->worker[sv->nworkers++] = m.fd;
 	}
-	while (fz_next(sv->vault, CH_KEYD_VAULT, END_B, &m) == 0)
+	while (fz_next(sv->vault, CH_KEYD_VAULT, END_B, &m) == 0) {
 		sv->nonces += m.type == MSG_kv_nonce;
+		need(m.type != MSG_kv_receipt ||
+		    proof_receipt_decode(&p, m.u.kv_receipt.receipt) == 0);
+	}
 	for (int i = 0; i < sv->nworkers; i++)
 		while (sv->worker[i] != -1 && fz_next(sv->worker[i],
 		    CH_KEX_KEYD, END_A, &m) == 0) {
@@ -145,6 +187,10 @@ server_step(struct server *sv, struct rd *in)
 
 	if (what == S_ZYGOTE) {
 		fz_say(in, sv->zygote, CH_KEYD_ZYG, END_B, NULL);
+		return;
+	}
+	if (what == S_VAULT) {
+		fz_say(in, sv->vault, CH_KEYD_VAULT, END_B, NULL);
 		return;
 	}
 	which = rd_u8(in) % WORKERS;
@@ -171,7 +217,7 @@ server(struct rd *in)
 	sv.vault = v[1];
 	sv.zygote = z[1];
 	sv.s.vault = chan_new(sv.s.loop, v[0], CH_KEYD_VAULT, END_A,
-	    KEYD_VAULT_UP, 0, NULL, on_closed, &sv);
+	    KEYD_VAULT_UP, 0, on_vault, on_closed, &sv);
 	sv.s.zygote = chan_new(sv.s.loop, z[0], CH_KEYD_ZYG, END_A, KEYD_ZYG_UP,
 	    0, on_zygote, on_closed, &sv);
 	keyd_server_hello(&sv.s);
@@ -185,6 +231,7 @@ server(struct rd *in)
 			close(sv.worker[i]);
 	fz_spin(&sv.t, 3);
 	need(sv.s.live == 0);
+	keyd_receipt_free(&sv.s);
 	chan_free(sv.s.vault);
 	chan_free(sv.s.zygote);
 	close(sv.vault);

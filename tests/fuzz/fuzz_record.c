@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "appconn.h"
+#include "hs.h"
 #include "msgmac.h"
 #include "record.h"
 
@@ -35,6 +36,16 @@ fuzz_seeds(void)
 	record_dir_init(&d, c_ap, RECORD_EPOCH_AP);
 	need(record_seal(&d, RECORD_APP, bytes_str("content"), 64, &rec) == 0);
 	fuzz_seed("\0", 1, buf_bytes(&rec));
+	/* mode 2: a fresh key, which a server was asked for, a client is offered. */
+	for (uint8_t end = 2; end < 4; end++) {
+		struct buf b = BUF_INIT(64);
+
+		buf_put(&b, (uint8_t[]){ 2, end, 200, 0, 99 }, 5);
+		fz_script(&b, end == 3 ? MSG_c_fresh : MSG_s_fresh, "9 :");
+		buf_put(&b, (uint8_t[]){ 2, RECORD_FRESH, 0, 0, 4 }, 5);
+		fuzz_seed("", 0, buf_bytes(&b));
+		buf_free(&b);
+	}
 	fuzz_seed("\1", 1, bytes_of("\x17\0\x3" "abc\0\0\0", 9));
 	fuzz_seed("\1", 1, bytes_of("\x19\0\0\0", 4));
 	record_dir_free(&d);
@@ -104,6 +115,7 @@ struct peer {
 	bool		 sane;		/* nothing wrong was sent yet */
 	bool		 closed;
 	size_t		 messages;	/* that must arrive */
+	size_t		 fresh;		/* that may be taken inside */
 };
 
 /* A right message, in fragments of any size or as part of a stream. */
@@ -121,6 +133,11 @@ say(struct rd *in, struct peer *p, bool streamed)
 		goto out;
 	if ((msg_desc(m.type)->states & APP_OPEN) == 0)
 		p->sane = false;	/* it is for another kind of session */
+	/* Unasked, or of a suite that this is not, or good. */
+	if (m.type == MSG_c_fresh || m.type == MSG_s_fresh) {
+		p->sane = false;
+		p->fresh++;
+	}
 	msgmac_next(&p->mac, buf_bytes(&b));
 	buf_put(&b, p->mac.mac, HASH_LEN);
 	if (b.n / cut > 1000)
@@ -225,8 +242,8 @@ deliver(struct appconn *c, const struct peer *p, size_t piece)
 		}
 	}
 	/* One that is not permitted is counted, as its MAC is right. */
-	need(got == appconn_count_in(c) || (r == APPCONN_BROKEN &&
-	    got + 1 == appconn_count_in(c)));
+	need(got <= appconn_count_in(c) && appconn_count_in(c) - got <=
+	    p->fresh + (r == APPCONN_BROKEN));
 	need(got >= p->messages);
 	need((r == APPCONN_BROKEN) == (appconn_why(c) != NULL));
 	if (p->sane) {
@@ -245,13 +262,17 @@ connection(struct rd *in)
 	struct appconn *c;
 	size_t piece;
 
-	p.end = rd_u8(in) & 1 ? END_B : END_A;
+	uint8_t how = rd_u8(in);
+
+	p.end = how & 1 ? END_B : END_A;
 	piece = 1 + (size_t)rd_u8(in) * 300;
 	buf_init(&p.out, 8u << 20);
 	record_dir_init(&p.tx, p.end == END_B ? c_ap : s_ap, RECORD_EPOCH_AP);
 	msgmac_init(&p.mac, mm, p.end == END_B ? MSGMAC_TO_SERVER :
 	    MSGMAC_TO_CLIENT);
-	c = appconn_new(p.end, c_ap, s_ap, mm);
+	c = appconn_new(p.end, HS_SUITE_X25519, c_ap, s_ap, mm);
+	if ((how & 3) == 3)
+		need(appconn_fresh(c) == 0);
 	for (int i = 0; i < 64 && in->n > 0; i++)
 		step(in, &p);
 	deliver(c, &p, piece);

@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "appconn.h"
+#include "hs.h"
 #include "session.h"
 
 #define N	77
@@ -123,7 +124,7 @@ fuzz_seeds(void)
 	birth = 0;
 	buf_reset(&b);
 	say(&b, S_TWIN, MSG_twin_secrets, "1 2 2 2 2 2");
-	say(&b, S_VAULT, MSG_vs_user, "77 0 100 :alice");
+	say(&b, S_VAULT, MSG_vs_user, "77 0 0 0 100 0 :alice");
 	fuzz_seed(&birth, 1, buf_bytes(&b));
 	buf_free(&b);
 }
@@ -151,7 +152,7 @@ new_client(void)
 	need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0);
 	if (r.app == NULL) {
 		r.client = sv[0];
-		r.app = appconn_new(END_A, c_ap, s_ap, mm);
+		r.app = appconn_new(END_A, HS_SUITE_X25519, c_ap, s_ap, mm);
 	} else
 		close(sv[0]);
 	return sv[1];

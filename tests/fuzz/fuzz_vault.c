@@ -130,6 +130,8 @@ fuzz_seeds(void)
 	say(&b, V_ADMIN, MSG_av_model_list, ":alice");
 	say(&b, V_ADMIN, MSG_av_user_limit, ":alice :aaaaaaaaa");
 	say(&b, V_ADMIN, MSG_av_user_show, ":alice");
+	say(&b, V_LLM, MSG_lv_health, "4 :unreachable");
+	say(&b, V_ADMIN, MSG_av_metrics, "");
 	fuzz_seed(NULL, 0, buf_bytes(&b));
 	buf_reset(&b);
 	say(&b, V_KEX, MSG_xv_log, ":text");
@@ -308,6 +310,9 @@ step(struct rd *in)
 		(void)fz_msg(in, CH_VAULT_LLM, BA, &m);
 		if (m.type == MSG_lv_usage)
 			say_usage(&m.u.lv_usage);
+		else if (m.type == MSG_lv_health)
+			fz_tell(chan_fd(rig.llm), MSG_lv_health,
+			    &m.u.lv_health, -1);
 		break;
 	case V_TAMPER:
 		for (int i = 0; i < WAIT_TRIES && !commit_idle(rig.v); i++)
