@@ -146,6 +146,14 @@ tell(struct search *s, const struct conv *c, uint64_t number, uint8_t kind,
 	s->found++;
 }
 
+/* Only the conversation that is damaged is left out, and not in silence. */
+static void
+tell_damaged(struct search *s, const struct conv *c)
+{
+	tell(s, c, 0, 0, c->updated_us, bytes_str("(not searched: the storage "
+	    "failed or does not verify)"));
+}
+
 /* What was found in the conversation that is over, as much as is wanted. */
 static void
 tell_hits(struct search *s)
@@ -170,14 +178,6 @@ add_question(struct search *s)
 		fatal("reallocarray");
 	s->asked[s->nasked++] = s->scan.number;
 	s->withdrawn = false;
-}
-
-/* Only the conversation that is damaged is left out, and not in silence. */
-static void
-tell_damaged(struct search *s, const struct conv *c)
-{
-	tell(s, c, 0, 0, c->updated_us, bytes_str("(not searched: the storage "
-	    "failed or does not verify)"));
 }
 
 static uint16_t
