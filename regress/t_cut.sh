@@ -48,8 +48,8 @@ cut_at() {
 	_text="a question of usual kind $N"
 	_before=$(upstream)
 	echo "$2 $3" >"$T/cut"
-	_status=0
-	through ask "$_text" >"$T/cut.out" 2>"$T/cut.err" || _status=$?
+	_rc=0
+	through ask "$_text" >"$T/cut.out" 2>"$T/cut.err" || _rc=$?
 	if ! wait_for idle "$IDLE"; then
 		bad "$1: a session stays"
 	fi
@@ -62,7 +62,7 @@ cut_at() {
 	[ "$_stored" -le 1 ] || _why="it was stored $_stored times"
 	[ $_asked -eq "$_stored" ] || [ "$_stored" -eq 1 ] ||
 	    _why="asked $_asked, stored $_stored"
-	case $_status in
+	case $_rc in
 	0)
 		grep -qx "$_text" "$T/cut.out" || _why="no answer" ;;
 	3)
@@ -76,10 +76,10 @@ cut_at() {
 			_why="it does not say what became of the question"
 		fi ;;
 	*)
-		_why="status $_status" ;;
+		_why="status $_rc" ;;
 	esac
 	if [ -z "$_why" ]; then
-		good "$1: asked $_asked, status $_status"
+		good "$1: asked $_asked, status $_rc"
 	else
 		bad "$1: $_why"
 		sed 's/^/    /' "$T/cut.err"

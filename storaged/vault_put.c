@@ -381,6 +381,8 @@ withdraw_begin(struct worker *w, const struct m_sv_withdraw *m)
 		p->refuse = ERR_BUSY;
 	else if ((p->change.conv = sess_conv(w, m->conv)) == NULL)
 		p->refuse = ERR_NO_CONV;
+	else if (conv_refused(p->change.conv, w->n))
+		p->refuse = ERR_STORAGE;
 	else if (m->last == 0)
 		p->refuse = ERR_BAD;
 	put_receive(p, w, m->req);
