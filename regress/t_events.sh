@@ -138,6 +138,8 @@ ctl key revoke bob "$(ctl key list bob | awk 'NR == 1 { print $1 }')"
 as alice delete "$CONV"
 ctl storage shred
 ctl storage rotate-key
+ctl storage verify
+ctl backup "$T/backup"
 ctl user remove --erase carol
 ctl log level certd notice
 ctl audit rotate
@@ -187,6 +189,11 @@ service_stop
 cat >"$T/elsewhere" <<'END'
 audit.gap regress/t_full.sh
 audit.tamper regress/t_audit.sh
+history.expire tests/test_vault_retain.c
+vault.refuse regress/t_tamper.sh
+storage.rollback regress/t_tamper.sh
+storage.restore regress/t_backup.sh
+admin.storage.accept regress/t_tamper.sh
 resume.refuse tests/test_vault_ticket.c
 storage.shred.held tests/test_vault_delete.c
 storage.shred.lost tests/test_vault_delete.c
