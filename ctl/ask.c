@@ -201,6 +201,26 @@ show_model(const struct msg *m)
 	out_end();
 }
 
+/* The model of a tally is "" where there were too many. */
+static void
+show_usage(const struct msg *m)
+{
+	const struct m_va_usage *u = &m->u.va_usage;
+	char model[65];
+
+	(void)msg_text(model, sizeof(model), u->model);
+	out_begin("usage");
+	out_text("user", NULL, 16, u->user);
+	out_str("model", NULL, 16, *model != '\0' ? model : "(others)");
+	out_num("day_requests", "today", -6, u->day_requests);
+	out_num("day_tokens", "requests", -9, u->day_tokens);
+	out_word("tokens,");
+	out_num("month_requests", "this month", -6, u->month_requests);
+	out_num("month_tokens", "requests", -9, u->month_tokens);
+	out_word("tokens");
+	out_end();
+}
+
 static void
 show_upstream(const struct msg *m)
 {
@@ -232,6 +252,7 @@ static const struct {
 	{ MSG_va_limit, show_limit },
 	{ MSG_va_model, show_model },
 	{ MSG_va_upstream, show_upstream },
+	{ MSG_va_usage, show_usage },
 	{ MSG_va_metric, metric_take },
 };
 

@@ -16,6 +16,16 @@ cmd_user_show(int argc, char **argv)
 	return ctl_ask(MSG_av_user_show, &m);
 }
 
+int
+cmd_usage(int argc, char **argv)
+{
+	struct m_av_usage m = { 0 };
+
+	if (argc > 1)
+		m.user = ctl_user_name(argv[1]);
+	return ctl_ask(MSG_av_usage, &m);
+}
+
 /* Every limit there is, for a person. */
 static void
 say_limits(const char *what)

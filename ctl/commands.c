@@ -37,6 +37,8 @@ const struct ctl_command ctl_commands[] = {
 	{ "key list", "NAME", "a user's keys", 1, 1, 0, cmd_key_list },
 	{ "key revoke", "NAME KEY", "for ever, by id or fingerprint; end "
 	    "sessions", 2, 2, 0, cmd_key_revoke },
+	{ "usage", "[NAME]", "requests and tokens, by user and model", 0, 1, 0,
+	    cmd_usage },
 	{ "model list", "[NAME]", "models, and whether a user may use them", 0,
 	    1, 0, cmd_model_list },
 	{ "model allow", "NAME MODEL | --all NAME", "let a user use a model",

@@ -98,6 +98,7 @@ int cmd_storage_verify(int argc, char **argv);
 int cmd_log_level(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_usage(int argc, char **argv);
 int cmd_user_add(int argc, char **argv);
 int cmd_user_disable(int argc, char **argv);
 int cmd_user_enable(int argc, char **argv);

@@ -192,6 +192,17 @@ expect "a directory that is not there" 1 "No such file" \
 expect "an unknown option" 2 "usage" ctl metrics --text x
 expect "both" 2 "" ctl --json metrics --textfile "$T/node/x.prom"
 
+# What was used, as llmproxy says, also after a restart.
+expect "usage" 0 "alice" ctl usage
+expect "usage of one, by model" 0 '["alice","small",true,true]' \
+    json 'select(.model == "small") | [.user, .model,
+    .month_requests >= 3 and .day_requests <= .month_requests,
+    .month_tokens > 0 and .day_tokens <= .month_tokens]' usage alice
+expect_not "and no other's" bob ctl usage alice
+expect "requests that failed are counted" 0 "1" \
+    json 'select(.model == "bad") | .month_requests' usage alice
+expect "usage of nobody" 1 "no user eve" ctl usage eve
+
 expect "usage of model allow" 2 "usage" ctl model allow alice
 for e in admin.user.limit admin.model.allow admin.model.deny model.refuse; do
 	expect "audited: $e" 0 "\"event\":\"$e\"" audit

@@ -341,6 +341,8 @@ encode_tally(struct buf *b, const void *p)
 	buf_u32(b, t->day);
 	buf_u64(b, t->day_tokens);
 	buf_u64(b, t->month_tokens);
+	buf_u64(b, t->day_requests);
+	buf_u64(b, t->month_requests);
 }
 
 static void
@@ -352,7 +354,12 @@ decode_tally(struct rd *r, void *p)
 	t->day = rd_u32(r);
 	t->day_tokens = rd_u64(r);
 	t->month_tokens = rd_u64(r);
-	if (t->day_tokens > t->month_tokens)
+	if (r->n > 0) {		/* the first ones had no requests */
+		t->day_requests = rd_u64(r);
+		t->month_requests = rd_u64(r);
+	}
+	if (t->day_tokens > t->month_tokens ||
+	    t->day_requests > t->month_requests)
 		r->err = true;
 }
 

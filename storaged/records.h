@@ -132,6 +132,8 @@ struct rec_tally {
 	uint32_t	day;		/* days since 1970 */
 	uint64_t	day_tokens;	/* at most month_tokens */
 	uint64_t	month_tokens;
+	uint64_t	day_requests;	/* at most month_requests */
+	uint64_t	month_requests;
 };
 
 /* H: the state of all heads, users, keys, invites, failures, deletions, tallies. */

@@ -1106,13 +1106,19 @@ struct refusal {
  */
 bool budget_may(struct vault *v, struct user *u, const struct model *m,
     struct refusal *why);
-/* Count tokens that were used of a model; durable soon after. */
+/* Count a request to a model and the tokens that it used; durable soon after. */
 void budget_count(struct vault *v, struct user *u, const char *model,
     uint64_t tokens);
 /* What u has used of all models today and this month (UTC). */
 void budget_used(const struct user *u, uint64_t *day, uint64_t *month);
 /* ... and its requests of this minute. */
 unsigned budget_requests(const struct user *u);
+/*
+ * The tallies of u one after the other, as they are today; *at is NULL before the
+ * first.  false after the last.
+ */
+bool budget_next(const struct user *u, const struct tally **at,
+    struct rec_tally *now);
 /* At start: a Q record.  -1 when it is nobody's. */
 int budget_load(struct vault *v, struct bytes key, const struct rec_tally *t,
     uint64_t version);

@@ -353,6 +353,9 @@ on_admin(struct chan *c, struct msg *m, void *arg)
 	case MSG_av_user_show:
 		admin_user_show(a, &m->u.av_user_show);
 		break;
+	case MSG_av_usage:
+		admin_usage(a, &m->u.av_usage);
+		break;
 	case MSG_av_user_limit:
 		admin_user_limit(a, &m->u.av_user_limit);
 		break;

@@ -93,6 +93,7 @@ void status_end(struct admin *a);
 /* ---- vault_rights.c ------------------------------------------------------ */
 
 void admin_user_show(struct admin *a, const struct m_av_user_show *m);
+void admin_usage(struct admin *a, const struct m_av_usage *m);
 void admin_user_limit(struct admin *a, const struct m_av_user_limit *m);
 void admin_model_list(struct admin *a, const struct m_av_model_list *m);
 void admin_model_set(struct admin *a, const struct m_av_model_set *m);

@@ -81,9 +81,9 @@ turn_over(struct rec_tally *t, uint32_t day)
 {
 	if (day <= t->day)
 		return;
-	t->day_tokens = 0;
+	t->day_tokens = t->day_requests = 0;
 	if (!same_month(day, t->day))
-		t->month_tokens = 0;
+		t->month_tokens = t->month_requests = 0;
 	t->day = day;
 }
 
@@ -210,7 +210,7 @@ budget_count(struct vault *v, struct user *u, const char *model,
 {
 	struct tally *t;
 
-	if (tokens == 0 || u->state == REC_USER_REMOVED || v->stopping)
+	if (u->state == REC_USER_REMOVED || v->stopping)
 		return;
 	t = make(v, u, model);
 	turn_over(&t->t, today());
@@ -218,6 +218,8 @@ budget_count(struct vault *v, struct user *u, const char *model,
 		tokens = UINT64_MAX - t->t.month_tokens;
 	t->t.day_tokens += tokens;
 	t->t.month_tokens += tokens;
+	t->t.day_requests++;
+	t->t.month_requests++;
 	write_tally(v, t);
 }
 
@@ -272,6 +274,18 @@ budget_requests(const struct user *u)
 {
 	return mono_ms() - u->minute.since_ms < MINUTE_MS ?
 	    u->minute.requests : 0;
+}
+
+bool
+budget_next(const struct user *u, const struct tally **at,
+    struct rec_tally *now)
+{
+	*at = *at == NULL ? LIST_FIRST(&u->tallies) : LIST_NEXT(*at, link);
+	if (*at == NULL)
+		return false;
+	*now = (*at)->t;
+	turn_over(now, today());
+	return true;
 }
 
 /* Until when, in words: the beginning of that day. */

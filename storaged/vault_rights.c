@@ -294,3 +294,39 @@ admin_user_show(struct admin *a, const struct m_av_user_show *m)
 	show_models(a, u);
 	admin_end(a, true, "%s", "");
 }
+
+/* ---- usage ------------------------------------------------------------------- */
+
+static void
+show_usage(struct admin *a, const struct user *u)
+{
+	const struct tally *at = NULL;
+	struct m_va_usage m;
+	struct rec_tally t;
+
+	while (budget_next(u, &at, &t)) {
+		if (t.month_requests == 0 && t.month_tokens == 0)
+			continue;
+		m = (struct m_va_usage){ .day_requests = t.day_requests,
+		    .day_tokens = t.day_tokens,
+		    .month_requests = t.month_requests,
+		    .month_tokens = t.month_tokens,
+		    .user = bytes_str(u->name), .model = bytes_str(t.model) };
+		admin_send(a, MSG_va_usage, &m);
+	}
+}
+
+void
+admin_usage(struct admin *a, const struct m_av_usage *m)
+{
+	const struct user *u;
+
+	if (m->user.n > 0) {
+		if ((u = admin_user(a, m->user)) == NULL)
+			return;
+		show_usage(a, u);
+	} else
+		LIST_FOREACH(u, &a->v->users, link)
+			show_usage(a, u);
+	admin_end(a, true, "%s", "");
+}

@@ -193,6 +193,8 @@
 "av_user_limit 1169 ADMIN AB IDLE text<=64 <=144",
 "av_model_list 116a ADMIN AB IDLE text<=64",
 "av_model_set 116b ADMIN AB IDLE u8 text<=64 text<=64",
+"av_usage 116c ADMIN AB IDLE text<=64",
+"va_usage 116e ADMIN BA BUSY u64 u64 u64 u64 text<=64 text<=64",
 "va_model 116d ADMIN BA BUSY u8 u8 text<=64 text<=64",
 "va_account 116f ADMIN BA BUSY u8 u8 u8 u8 u64 u32 u32 u32 u64 text<=64",
 "va_limit 1161 ADMIN BA BUSY u64 u64 u64 text<=64",

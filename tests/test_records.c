@@ -263,6 +263,8 @@ make_tally(void *p)
 	t->day = 20000;
 	t->day_tokens = 7;
 	t->month_tokens = UINT64_MAX;
+	t->day_requests = 2;
+	t->month_requests = 3;
 }
 
 static void
@@ -791,6 +793,41 @@ test_rights(void **state)
 			fail_msg("%s is taken", bad[i]);
 }
 
+/* What a user has used, as the first of these records had it. */
+static void
+test_tally_old(void **state)
+{
+	static const char content[] = "0003626967" "00005000"
+	    "0000000000000007" "0000000000000009";
+	struct rec_key key = rec_key_tally(&bundle, uid, "big");
+	struct seal_ad ad = { rec_bytes(&key), 3, 0, { NULL, 0 } };
+	struct buf frame = BUF_INIT(4096), v = BUF_INIT(SEAL_VALUE_MAX);
+	uint8_t rk[SEAL_KEYLEN], raw[sizeof(content) / 2];
+	struct rec_tally t;
+	uint64_t version;
+
+	(void)state;
+	assert_int_equal(hex_decode(raw, sizeof(raw), content), 0);
+	buf_u8(&frame, 1);
+	buf_v16(&frame, bytes_of(raw, sizeof(raw)));
+	buf_zero(&frame, (128 - frame.n % 128) % 128);
+	seal_record_key(rk, bundle.meta, rec_bytes(&key));
+	assert_int_equal(seal_value(&v, rk, &ad, buf_bytes(&frame)), 0);
+	assert_int_equal(rec_open_tally(&t, &version, &bundle,
+	    rec_bytes(&key), buf_bytes(&v)), 0);
+	assert_string_equal(t.model, "big");
+	assert_int_equal(t.day_tokens, 7);
+	assert_int_equal(t.month_tokens, 9);
+	assert_int_equal(t.day_requests + t.month_requests, 0);
+	/* More in a day than in its month. */
+	t.day_requests = 1;
+	buf_reset(&v);
+	assert_int_equal(rec_seal_tally(&v, &bundle, rec_bytes(&key), 4, &t),
+	    SEAL_EFORMAT);
+	buf_free(&frame);
+	buf_free(&v);
+}
+
 /* As many and as long as may be. */
 static void
 test_rights_full(void **state)
@@ -835,6 +872,7 @@ main(void)
 		cmocka_unit_test(test_invalid_not_sealed),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_rights_full),
+		cmocka_unit_test(test_tally_old),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_known_value),
 		cmocka_unit_test(test_mset_known),

@@ -378,6 +378,69 @@ status(void **state)
 	rig_free(&r);
 }
 
+/* Rows of usage: what they add up to, and of whom they are. */
+static unsigned
+usage(struct rig *r, struct chan *c, const char *user, uint64_t *requests,
+    uint64_t *tokens)
+{
+	struct m_av_usage q = { .user = bytes_str(user) };
+	const char *why;
+	unsigned n = 0;
+	struct msg m;
+
+	*requests = *tokens = 0;
+	assert_int_equal(chan_send(c, MSG_av_usage, &q, -1), 0);
+	for (;; n++) {
+		while (chan_recv(c, &m, 0, &why) != 0)
+			pump(r);
+		if (m.type == MSG_va_done)
+			return n;
+		assert_int_equal(m.type, MSG_va_usage);
+		assert_true(m.u.va_usage.day_tokens <=
+		    m.u.va_usage.month_tokens);
+		if (*user != '\0')
+			assert_true(bytes_eq(m.u.va_usage.user, q.user));
+		*requests += m.u.va_usage.month_requests;
+		*tokens += m.u.va_usage.month_tokens;
+	}
+}
+
+static void
+used(void **state)
+{
+	uint64_t requests, tokens;
+	struct user *u;
+	struct chan *c;
+	struct rig r;
+
+	(void)state;
+	rig_new(&r);
+	user_new(&r, "alice", &alice);
+	user_new(&r, "bob", &bob);
+	c = admin_open(&r);
+	assert_int_equal(usage(&r, c, "", &requests, &tokens), 0);
+	u = user_by_name(r.v, "alice");
+	budget_count(r.v, u, "small", 10);
+	budget_count(r.v, u, "small", 0);
+	budget_count(r.v, u, "big", 5);
+	budget_count(r.v, user_by_name(r.v, "bob"), "big", 100);
+	assert_int_equal(usage(&r, c, "", &requests, &tokens), 3);
+	assert_int_equal(requests, 4);
+	assert_int_equal(tokens, 115);
+	for (int i = 0; i < WAIT_TRIES && u->counting > 0; i++)
+		pump(&r);
+	chan_free(c);
+	rig_stop(&r, true);
+	assert_int_equal(rig_start(&r, false), 0);
+	c = admin_open(&r);
+	assert_int_equal(usage(&r, c, "alice", &requests, &tokens), 2);
+	assert_int_equal(requests, 3);
+	assert_int_equal(tokens, 15);
+	chan_free(c);
+	rig_stop(&r, true);
+	rig_free(&r);
+}
+
 int
 main(void)
 {
@@ -386,6 +449,7 @@ main(void)
 		cmocka_unit_test(models),
 		cmocka_unit_test(many),
 		cmocka_unit_test(status),
+		cmocka_unit_test(used),
 	};
 
 	return cmocka_run_group_tests_name("vault_rights", tests, keys,
