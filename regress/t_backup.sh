@@ -76,14 +76,19 @@ expect "a restore is on the record" 0 "storage.restore" \
 expect "backups go on from there" 0 "incremental copied" \
     db_backup "$T/backup"
 
-# A torn page of the live database: backup and the logs since mend it.
+# Torn pages of the live database, so that a start reads one: backup and the logs
+# since mend it.
 say "since the backup" "$T/third2"
 service_stop
 SIZE=$(stat -c %s "$T/state/db/data/kv.db")
-dd if=/dev/urandom of="$T/state/db/data/kv.db" bs=512 count=5 conv=notrunc \
-    seek=$(($SIZE / 1024 - 4)) 2>/dev/null
+_page=1
+while [ $((_page * 4096)) -lt "$SIZE" ]; do
+	dd if=/dev/urandom of="$T/state/db/data/kv.db" bs=512 count=1 \
+	    conv=notrunc seek=$((_page * 8 + 3)) 2>/dev/null
+	_page=$((_page + 1))
+done
 expect "a torn page is noticed" 1 "checksum" \
-    "$B/cloisterd" -f "$T/cloisterd.conf" -L "$B"
+    timeout 60 "$B/cloisterd" -f "$T/cloisterd.conf" -L "$B"
 expect "backup and the logs since" 0 "commit" db_restore --forward "$T/backup"
 service_start
 if has_all "$T/all" && has_all "$T/third2"; then
