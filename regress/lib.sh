@@ -131,9 +131,10 @@ service_start() {
 service_stop() {
 	[ -n "${SERVICE_PID:-}" ] || return 0
 	kill "$SERVICE_PID" 2>/dev/null || true
-	wait "$SERVICE_PID" || _status=$?
+	_stopped=0
+	wait "$SERVICE_PID" || _stopped=$?
 	SERVICE_PID=
-	return ${_status:-0}
+	return $_stopped
 }
 
 service_cleanup() {

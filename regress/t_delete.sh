@@ -68,7 +68,7 @@ expect "an imported conversation goes on" 0 "go on" \
 BOBS2=$(conv bob 1)
 for _bad in '' '{' '[]' '{"format":"cloister conversation","version":2}' \
     '{"format":"cloister conversation","version":1,"messages":[]}' \
-    '{"format":"cloister conversation","version":1,"messages":[{"role":"system","text":"x"}]}' \
+    '{"format":"cloister conversation","version":1,"messages":[{"role":"tool","text":"x"}]}' \
     '{"format":"cloister conversation","version":1,"messages":[{"role":"user","text":"a\u0000b"}]}' \
     '{"format":"cloister conversation","version":1,"messages":[{"role":"user","text":"x","time_us":-1}]}'; do
 	printf '%s' "$_bad" | expect "import refuses: $_bad" 1 "cloister:" \

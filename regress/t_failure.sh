@@ -69,7 +69,8 @@ for step in connect sh kw; do
 		logger | keyd | engine | storaged)
 			fallen $role "killed after $step" ;;
 		esac
-		echo go >&9
+		# It may have ended already.
+		(trap '' PIPE; echo go >&9) 2>/dev/null || true
 		exec 9>&-
 		case $role,$step in
 		hasher,* | sessiond,sh | sessiond,kw | llmproxy,* | \

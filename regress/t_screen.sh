@@ -160,7 +160,7 @@ expect "... the last question is still there, once" 0 "what is new" \
 expect_not "... what was withdrawn is not" "what is left" cat "$T/chat.md"
 expect "... under its title" 0 "# Of what is new" cat "$T/chat.md"
 types "/export $T/chat.md"
-sees "... and over no file" "File exists; choose another name"
+sees "... and over no file" "choose another name"
 types "/model request"
 clears
 types "ahoy"

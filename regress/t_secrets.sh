@@ -231,10 +231,12 @@ for p in $(service_pids); do
 done
 for r in logger keyd engine hasher storaged zygote sessiond llmproxy connector \
     certd; do
+	BEFORE=$(service_pids)
 	kill -SEGV "$(role_pid $r)"
 	case $r in
 	logger | keyd | engine | storaged)
 		wait "$SERVICE_PID" || true
+		wait_for gone || bad "$r: others are left"
 		service_start ;;
 	*)
 		wait_for as alice list || bad "$r comes back" ;;

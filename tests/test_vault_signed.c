@@ -207,9 +207,16 @@ ask_signed(struct rig *r, struct pair *p, uint8_t conv[16])
 static void
 report(struct rig *r, const struct pair *p, const char *text, uint8_t finish)
 {
-	struct m_lv_usage u = { .n = p->n, .req = 5, .finish = finish,
+	static uint64_t id;
+	struct m_lv_ask q = { .id = ++id, .n = p->n,
 	    .model = bytes_str("small") };
+	struct m_lv_usage u = { .id = id, .n = p->n, .req = 5,
+	    .finish = finish, .model = bytes_str("small") };
+	struct msg m;
 
+	assert_int_equal(chan_send(r->llm, MSG_lv_ask, &q, -1), 0);
+	expect(r, r->llm, MSG_vl_may, &m);
+	assert_int_equal(m.u.vl_may.code, 0);
 	memset(u.sent_hash, 6, sizeof(u.sent_hash));
 	sha256(u.answer_hash, bytes_str(text));
 	assert_int_equal(chan_send(r->llm, MSG_lv_usage, &u, -1), 0);
