@@ -257,6 +257,8 @@ rd_bytes(struct rd *r, size_t n)
 		r->err = true;
 		return b;
 	}
+	if (n == 0)	/* there may be no bytes at all: no sum with that */
+		return bytes_of(r->p, 0);
 	b = bytes_of(r->p, n);
 	r->p += n;
 	r->n -= n;

@@ -135,7 +135,8 @@ wire_tool(struct wire *w, json_int_t index, const json_t *id,
 		while (piece.n < args.n && (args.p[piece.n] & 0xc0) == 0x80)
 			piece.n--;
 		w->cb->tool(w->arg, (unsigned)index, i, n, piece);
-		args = bytes_of(args.p + piece.n, args.n - piece.n);
+		if (piece.n > 0)	/* of no arguments there is no address */
+			args = bytes_of(args.p + piece.n, args.n - piece.n);
 		i = n = bytes_of(NULL, 0);
 	} while (args.n > 0);
 	return 0;

@@ -140,7 +140,8 @@ decode_user(struct rd *r, void *p)
 	u->flags = rd_u32(r);
 	u->limit[LIMIT_SESSIONS] = rd_u32(r);
 	hash = rd_v16(r, sizeof(u->pwhash));
-	if (u->name[0] == '\0' || u->flags > REC_POLICY_KEY_PASSWORD)
+	if (u->name[0] == '\0' || u->flags > REC_POLICY_KEY_PASSWORD ||
+	    u->limit[LIMIT_SESSIONS] > limit_decls[LIMIT_SESSIONS].max)
 		r->err = true;
 	u->pwhash_n = (uint16_t)hash.n;
 	if (hash.n > 0)
