@@ -71,11 +71,13 @@ struct sink {
 	uint64_t	 bytes;
 };
 
+/* Say what errno says of name; -1. */
+int file_failed(const char *name);
 /* Create or empty name below dirfd.  0 or -1. */
 int sink_open(struct sink *s, int dirfd, const char *name);
 int sink_put(struct sink *s, const void *p, size_t n);
 /* The hash of all so far, without an end. */
-int sink_hash(const struct sink *s, uint8_t sha256[32]);
+void sink_hash(const struct sink *s, uint8_t sha256[32]);
 /* Sync and close; size and hash into f.  0 or -1; after -1 too it is closed. */
 int sink_end(struct sink *s, struct backup_file *f);
 void sink_drop(struct sink *s);

@@ -54,14 +54,10 @@ backup_open(const char *dir, bool make)
 {
 	int fd;
 
-	if (make && mkdir(dir, 0700) == -1 && errno != EEXIST) {
-		out_error("%s: %s", dir, strerror(errno));
-		return -1;
-	}
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
-		out_error("%s: %s", dir, strerror(errno));
-		return -1;
-	}
+	if (make && mkdir(dir, 0700) == -1 && errno != EEXIST)
+		return file_failed(dir);
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return file_failed(dir);
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return fd;
 	out_error("%s: %s", dir, errno == EWOULDBLOCK ?
@@ -128,13 +124,6 @@ manifest_json(const struct backup *b)
 	    logs);
 }
 
-static int
-failed(const char *name)
-{
-	out_error("%s: %s", name, strerror(errno));
-	return -1;
-}
-
 int
 backup_save_new(int dirfd, const struct backup *b)
 {
@@ -164,7 +153,7 @@ int
 backup_commit(int dirfd)
 {
 	if (renameat(dirfd, MANIFEST_NEW, dirfd, MANIFEST) == -1)
-		return failed(MANIFEST);
+		return file_failed(MANIFEST);
 	return dir_sync(dirfd, MANIFEST);
 }
 
@@ -233,7 +222,7 @@ backup_load(int dirfd, struct backup *b)
 	*b = (struct backup){ 0 };
 	if ((fd = openat(dirfd, MANIFEST, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
 	    O_CLOEXEC)) == -1)
-		return errno == ENOENT ? 1 : failed(MANIFEST);
+		return errno == ENOENT ? 1 : file_failed(MANIFEST);
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_size > (off_t)MANIFEST_MAX) {
 		(void)close(fd);
@@ -299,7 +288,7 @@ tidy_set(int fd, const struct backup *b)
 		(void)snprintf(path, sizeof(path), "%s/%s", set, e->d_name);
 		if (e->d_name[0] != '.' && !is_named(b, path) &&
 		    unlinkat(fd, e->d_name, 0) == -1)
-			(void)failed(path);
+			(void)file_failed(path);
 	}
 	(void)closedir(d);
 }
@@ -327,7 +316,7 @@ backup_tidy(int dirfd, const struct backup *b)
 		}
 		if (tree_empty(sub) == 0 &&
 		    unlinkat(dirfd, e->d_name, AT_REMOVEDIR) == -1)
-			(void)failed(e->d_name);
+			(void)file_failed(e->d_name);
 		(void)close(sub);
 	}
 	(void)closedir(d);

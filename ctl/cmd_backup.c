@@ -33,13 +33,6 @@ struct run {
 	size_t		 part_n;
 };
 
-static int
-failed(const char *name)
-{
-	out_error("%s: %s", name, strerror(errno));
-	return -1;
-}
-
 /* One step: what came is in r->at and r->part. */
 static int
 step(struct run *r, enum copy_op op, uint32_t log, uint64_t offset)
@@ -111,7 +104,7 @@ fetch(struct run *r, const char *name, uint32_t log, uint64_t end,
 		if (fetch_part(r, &s, log, limit, &last) == -1)
 			goto fail;
 	if (same != NULL) {
-		(void)sink_hash(&s, hash);
+		sink_hash(&s, hash);
 		*differs = s.bytes != same->bytes ||
 		    memcmp(hash, same->sha256, sizeof(hash)) != 0;
 		for (last = *differs || s.bytes == end; !last;)
@@ -148,14 +141,14 @@ take_identity(struct run *r)
 
 	if ((r->state = open(ctl.cfg.state_dir, O_RDONLY | O_DIRECTORY |
 	    O_CLOEXEC)) == -1)
-		return failed(ctl.cfg.state_dir);
+		return file_failed(ctl.cfg.state_dir);
 	if ((fd = openat(r->state, "keys/host.pub", O_RDONLY | O_CLOEXEC)) ==
 	    -1)
-		return failed("keys/host.pub");
+		return file_failed("keys/host.pub");
 	n = read(fd, key, sizeof(key));
 	(void)close(fd);
 	if (n <= 0)
-		return failed("keys/host.pub");
+		return file_failed("keys/host.pub");
 	one.n = (size_t)n;
 	sha256v(r->b.server, &one, 1);
 	if (r->old.nlogs == 0 || memcmp(r->b.server, r->old.server,
@@ -180,7 +173,7 @@ try_incremental(struct run *r)
 	if (fetch(r, NEW_LOG, last->log, last->bytes, last, &differs, &f) == -1)
 		return -1;
 	if (unlinkat(r->dirfd, NEW_LOG, 0) == -1)
-		return failed(NEW_LOG);
+		return file_failed(NEW_LOG);
 	if (differs)
 		return 1;
 	r->b.set = r->old.set;
@@ -228,7 +221,7 @@ fetch_logs(struct run *r, uint32_t from)
 			return -1;
 		}
 		if (renameat(r->dirfd, NEW_LOG, r->dirfd, name) == -1)
-			return failed(name);
+			return file_failed(name);
 		*backup_add_log(&r->b, n) = f;
 	}
 	return 0;

@@ -6,9 +6,8 @@
 #include "ctl.h"
 #include "log.h"
 
-/* Become cloisterd, which does it without a service. */
-__attribute__((noreturn)) static void
-run_offline(const char *flag)
+void
+ctl_exec_monitor(const char *flag)
 {
 	const char *dir = getenv("CLOISTER_SBIN");
 	char path[4096];
@@ -37,7 +36,7 @@ cmd_init(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	run_offline("-i");
+	ctl_exec_monitor("-i");
 }
 
 int
@@ -45,5 +44,5 @@ cmd_storage_accept(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	run_offline("-A");
+	ctl_exec_monitor("-A");
 }

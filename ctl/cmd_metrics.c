@@ -84,7 +84,7 @@ metric_take(const struct msg *m)
 
 /* 0, or -1 with errno. */
 static int
-write_all(FILE *f)
+write_samples(FILE *f)
 {
 	for (int i = 0; i < METRICS; i++) {
 		const struct metric_decl *d = &metric_decls[i];
@@ -120,7 +120,7 @@ write_file(const char *path)
 		return -1;
 	}
 	if (fchmod(fd, 0644) == -1 || (f = fdopen(fd, "w")) == NULL ||
-	    write_all(f) == -1 || fsync(fd) == -1 || rename(tmp, path) == -1) {
+	    write_samples(f) == -1 || fsync(fd) == -1 || rename(tmp, path) == -1) {
 		e = errno;
 		(void)unlink(tmp);
 	} else
@@ -161,7 +161,7 @@ cmd_metrics(int argc, char **argv)
 	} else if (r != CTL_OK)
 		return r;
 	if (path != NULL ? write_file(path) == -1 :
-	    !ctl.json && write_all(stdout) == -1) {
+	    !ctl.json && write_samples(stdout) == -1) {
 		out_error("%s: %s", path != NULL ? path : "standard output",
 		    strerror(errno));
 		r = CTL_FAILED;

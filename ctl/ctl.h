@@ -133,6 +133,11 @@ int ctl_ask(enum msg_type type, const void *body);
  */
 struct bytes ctl_user_name(const char *name);
 
+/* ---- cmd_init.c ---------------------------------------------------------- */
+
+/* Become cloisterd with this option: it does without a service what is wanted. */
+__attribute__((noreturn)) void ctl_exec_monitor(const char *flag);
+
 /* ---- cmd_metrics.c ------------------------------------------------------- */
 
 /* va_metric: keep it, or show it as JSON. */

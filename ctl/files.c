@@ -12,11 +12,12 @@
 #include "backup.h"
 #include "ctl.h"
 #include "log.h"
+#include "role.h"
 
 #define DIR_FLAGS	(O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-static int
-failed(const char *name)
+int
+file_failed(const char *name)
 {
 	out_error("%s: %s", name, strerror(errno));
 	return -1;
@@ -33,7 +34,7 @@ sink_open(struct sink *s, int dirfd, const char *name)
 	    O_CLOEXEC, 0600);
 	if (s->fd != -1)
 		return 0;
-	(void)failed(name);
+	(void)file_failed(name);
 	sink_drop(s);
 	return -1;
 }
@@ -41,25 +42,13 @@ sink_open(struct sink *s, int dirfd, const char *name)
 int
 sink_put(struct sink *s, const void *p, size_t n)
 {
-	const uint8_t *u = p;
-
 	if (EVP_DigestUpdate(s->md, p, n) != 1)
 		fatalx("SHA-256");
 	s->bytes += n;
-	while (n > 0) {
-		ssize_t w = write(s->fd, u, n);
-
-		if (w == -1 && errno == EINTR)
-			continue;
-		if (w == -1)
-			return failed(s->name);
-		u += w;
-		n -= (size_t)w;
-	}
-	return 0;
+	return write_all(s->fd, p, n) == -1 ? file_failed(s->name) : 0;
 }
 
-int
+void
 sink_hash(const struct sink *s, uint8_t sha256[32])
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -68,7 +57,6 @@ sink_hash(const struct sink *s, uint8_t sha256[32])
 	    EVP_DigestFinal_ex(md, sha256, NULL) != 1)
 		fatalx("SHA-256");
 	EVP_MD_CTX_free(md);
-	return 0;
 }
 
 void
@@ -86,9 +74,9 @@ sink_end(struct sink *s, struct backup_file *f)
 	int r = 0;
 
 	f->bytes = s->bytes;
-	(void)sink_hash(s, f->sha256);
+	sink_hash(s, f->sha256);
 	if (fsync(s->fd) == -1)
-		r = failed(s->name);
+		r = file_failed(s->name);
 	sink_drop(s);
 	return r;
 }
@@ -105,7 +93,7 @@ copy_bytes(int fd, const char *from, struct sink *s, uint64_t left)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return failed(from);
+			return file_failed(from);
 		if (n == 0)
 			return 0;
 		if (sink_put(s, buf, (size_t)n) == -1)
@@ -125,7 +113,7 @@ file_copy(int fromfd, const char *from, int tofd, const char *to,
 
 	if ((fd = openat(fromfd, from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
 	    O_CLOEXEC)) == -1)
-		return failed(from);
+		return file_failed(from);
 	if (sink_open(&s, tofd, to) == -1) {
 		(void)close(fd);
 		return -1;
@@ -133,7 +121,7 @@ file_copy(int fromfd, const char *from, int tofd, const char *to,
 	r = copy_bytes(fd, from, &s, f->bytes);
 	(void)close(fd);
 	if (r == 0 && uid != (uid_t)-1 && fchown(s.fd, uid, gid) == -1)
-		r = failed(to);
+		r = file_failed(to);
 	if (r == -1) {
 		sink_drop(&s);
 		return -1;
@@ -157,9 +145,13 @@ tree_empty(int dirfd)
 	int fd, sub, r = 0;
 	DIR *d;
 
-	if ((fd = openat(dirfd, ".", DIR_FLAGS)) == -1 ||
-	    (d = fdopendir(fd)) == NULL)
-		return failed(".");
+	if ((fd = openat(dirfd, ".", DIR_FLAGS)) == -1)
+		return file_failed(".");
+	if ((d = fdopendir(fd)) == NULL) {
+		r = file_failed(".");
+		(void)close(fd);
+		return r;
+	}
 	while (r == 0 && (e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 ||
 		    strcmp(e->d_name, "..") == 0)
@@ -170,7 +162,7 @@ tree_empty(int dirfd)
 		}
 		if (r == 0 && unlinkat(dirfd, e->d_name, sub != -1 ?
 		    AT_REMOVEDIR : 0) == -1)
-			r = failed(e->d_name);
+			r = file_failed(e->d_name);
 	}
 	(void)closedir(d);
 	return r;
@@ -179,7 +171,7 @@ tree_empty(int dirfd)
 int
 dir_sync(int dirfd, const char *name)
 {
-	return fsync(dirfd) == -1 ? failed(name) : 0;
+	return fsync(dirfd) == -1 ? file_failed(name) : 0;
 }
 
 int
@@ -189,12 +181,12 @@ dir_make(int dirfd, const char *name, unsigned mode, unsigned uid,
 	int fd;
 
 	if (mkdirat(dirfd, name, mode) == -1 && errno != EEXIST)
-		return failed(name);
+		return file_failed(name);
 	if ((fd = openat(dirfd, name, DIR_FLAGS)) == -1)
-		return failed(name);
+		return file_failed(name);
 	if (fchmod(fd, mode) == -1 ||
 	    (uid != (uid_t)-1 && fchown(fd, uid, gid) == -1)) {
-		(void)failed(name);
+		(void)file_failed(name);
 		(void)close(fd);
 		return -1;
 	}

@@ -32,13 +32,6 @@ struct stage {
 	unsigned	 uid, gid;	/* the engine's; -1 without root */
 };
 
-static int
-failed(const char *name)
-{
-	out_error("%s: %s", name, strerror(errno));
-	return -1;
-}
-
 /* ---- laying it out ---------------------------------------------------------- */
 
 /* A new empty file. */
@@ -49,7 +42,7 @@ make_file(int dirfd, const char *name)
 	    0600);
 
 	if (fd == -1)
-		return failed(name);
+		return file_failed(name);
 	(void)close(fd);
 	return 0;
 }
@@ -92,14 +85,14 @@ put_later_logs(struct stage *s)
 	int logs = openat(s->state, "db/log", DIR_FLAGS), rv = 0;
 
 	if (logs == -1)
-		return failed("db/log");
+		return file_failed("db/log");
 	for (uint32_t n = last->log; rv == 0; n++) {
 		(void)snprintf(from, sizeof(from), "log.%010u", n);
 		(void)snprintf(to, sizeof(to), "log/log.%010u", n);
 		if (faccessat(logs, from, F_OK, AT_SYMLINK_NOFOLLOW) == -1) {
 			if (errno == ENOENT && n != last->log)
 				break;
-			rv = failed(from);
+			rv = file_failed(from);
 			break;
 		}
 		/* Its beginning is the backup's, or it is another history. */
@@ -186,26 +179,9 @@ lay_out(struct stage *s)
 __attribute__((noreturn)) static void
 exec_monitor(int out, bool trial)
 {
-	const char *dir = getenv("CLOISTER_SBIN");
-	char path[4096], *arg[8];
-	int n = snprintf(path, sizeof(path), "%s/cloisterd",
-	    dir != NULL ? dir : SBINDIR);
-
-	if (n < 0 || (size_t)n >= sizeof(path) ||
-	    dup2(out, STDOUT_FILENO) == -1 || dup2(out, STDERR_FILENO) == -1)
+	if (dup2(out, STDOUT_FILENO) == -1 || dup2(out, STDERR_FILENO) == -1)
 		_exit(126);
-	n = 0;
-	arg[n++] = path;
-	arg[n++] = (char *)(uintptr_t)(trial ? "-rn" : "-r");
-	arg[n++] = (char *)(uintptr_t)"-f";
-	arg[n++] = (char *)(uintptr_t)ctl.conf_path;
-	if (ctl.libexec != NULL) {
-		arg[n++] = (char *)(uintptr_t)"-L";
-		arg[n++] = (char *)(uintptr_t)ctl.libexec;
-	}
-	arg[n] = NULL;
-	execv(path, arg);
-	_exit(127);
+	ctl_exec_monitor(trial ? "-rn" : "-r");
 }
 
 /*
@@ -242,12 +218,12 @@ verify(struct stage *s, char *summary, size_t size)
 	pid_t pid;
 
 	if (out == -1)
-		return failed(OUTPUT);
+		return file_failed(OUTPUT);
 	if ((pid = fork()) == 0)
 		exec_monitor(out, s->trial);
 	if (pid == -1 || waitpid(pid, &status, 0) == -1) {
 		(void)close(out);
-		return failed("cloisterd");
+		return file_failed("cloisterd");
 	}
 	summary[0] = '\0';
 	read_output(out, status == 0, summary, size);
@@ -267,7 +243,7 @@ move(int fromfd, int tofd, const char *name, bool may_miss)
 	if (renameat(fromfd, name, tofd, name) == 0 ||
 	    (may_miss && errno == ENOENT))
 		return 0;
-	return failed(name);
+	return file_failed(name);
 }
 
 static int
@@ -296,10 +272,10 @@ lock_store(struct stage *s)
 	int db = openat(s->state, "db", DIR_FLAGS);
 
 	if (db == -1)
-		return errno == ENOENT ? 0 : failed("db");
+		return errno == ENOENT ? 0 : file_failed("db");
 	if (flock(db, LOCK_EX | LOCK_NB) == -1) {
 		if (errno != EWOULDBLOCK)
-			return failed("db");
+			return file_failed("db");
 		out_error("the service is running: stop it first");
 		return -1;
 	}
@@ -320,7 +296,7 @@ open_stage(struct stage *s)
 	s->gid = eng->gid;
 	if ((s->state = open(ctl.cfg.state_dir, O_RDONLY | O_DIRECTORY |
 	    O_CLOEXEC)) == -1)
-		return failed(ctl.cfg.state_dir);
+		return file_failed(ctl.cfg.state_dir);
 	/* As state_dir itself: the engine must get to what is its own. */
 	if ((s->fd = dir_make(s->state, STATE_RESTORE, 0711, (unsigned)-1,
 	    0)) == -1)
@@ -345,7 +321,7 @@ restore_run(int dirfd, const struct backup *b, bool trial, bool forward,
 		rv = trial ? 0 : put_in_place(&s);
 	if (tree_empty(s.fd) == -1 || unlinkat(s.state, STATE_RESTORE,
 	    AT_REMOVEDIR) == -1)
-		(void)failed(STATE_RESTORE);
+		(void)file_failed(STATE_RESTORE);
 out:
 	if (s.db != -1)
 		(void)close(s.db);
