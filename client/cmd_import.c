@@ -75,20 +75,13 @@ check(const char *path, const struct transfer *t)
 int
 cmd_import(struct client *cl)
 {
-	struct buf file = BUF_INIT(TRANSFER_MAX);
 	uint8_t conv[CONV_LEN] = { 0 };
 	struct transfer *t = NULL;
-	char err[256], id[CONV_HEX];
+	char id[CONV_HEX];
 	size_t stored = 0;
 	int rc;
 
-	rc = transfer_read(cl->args.words[0], &file);
-	if (rc == RC_OK && (t = transfer_parse(buf_bytes(&file), err,
-	    sizeof(err))) == NULL) {
-		ui_err("%s: %s", cl->args.words[0], err);
-		rc = RC_ERROR;
-	}
-	buf_free(&file);
+	rc = transfer_load(cl->args.words[0], &t);
 	if (rc == RC_OK)
 		rc = check(cl->args.words[0], t);
 	if (rc == RC_OK)

@@ -5,6 +5,7 @@
 #include "client.h"
 #include "convs.h"
 #include "exits.h"
+#include "sessions.h"
 #include "text.h"
 #include "ui.h"
 
@@ -14,13 +15,14 @@
 #define SESSIONS_MAX	65536	/* more are not a list */
 
 static int
-show(const struct m_s_session *s)
+show(const struct m_s_session *s, void *arg)
 {
 	struct buf source = BUF_INIT(4096), label = BUF_INIT(4096);
 	char id[2 * ID + 1], since[UI_TIME];
 	bool tty = isatty(STDOUT_FILENO);
 	int rv;
 
+	(void)arg;
 	hex_encode(id, s->session_id, ID);
 	ui_time(since, s->since_us);
 	text_clean_line(&source, s->source);
@@ -32,38 +34,38 @@ show(const struct m_s_session *s)
 	    "\tthis");
 	buf_free(&source);
 	buf_free(&label);
-	return rv;
+	return rv == -1 ? RC_ERROR : RC_OK;
 }
 
-/* Show the list, or find in it the one whose id begins with want. */
-static int
-each(struct client *cl, const char *want, uint8_t found[ID])
-{
-	struct m_c_sessions q = { .req = conn_request(cl->conn) };
-	unsigned n = 0, hits = 0;
-	char id[2 * ID + 1];
-	struct msg m;
-	int rc;
+/* One is looked for: the one whose id begins with want. */
+struct search {
+	const char	*want;
+	uint8_t		 found[ID];
+	unsigned	 hits;
+};
 
-	rc = conn_send(cl->conn, MSG_c_sessions, &q);
-	while (rc == RC_OK && (rc = conn_next(cl->conn, &m)) == RC_OK) {
-		if (m.type == MSG_s_done && m.u.s_done.req == q.req)
-			break;
-		if (m.type != MSG_s_session || m.u.s_session.req != q.req ||
-		    n++ == SESSIONS_MAX)
-			return other_reply(cl->conn, &m, q.req);
-		hex_encode(id, m.u.s_session.session_id, ID);
-		if (want == NULL) {
-			if (show(&m.u.s_session) == -1)
-				return RC_ERROR;
-		} else if (strncmp(id, want, strlen(want)) == 0) {
-			memcpy(found, m.u.s_session.session_id, ID);
-			hits++;
-		}
+static int
+match(const struct m_s_session *s, void *arg)
+{
+	struct search *f = arg;
+	char id[2 * ID + 1];
+
+	hex_encode(id, s->session_id, ID);
+	if (strncmp(id, f->want, strlen(f->want)) == 0) {
+		memcpy(f->found, s->session_id, ID);
+		f->hits++;
 	}
-	if (rc == RC_OK && want != NULL && hits != 1) {
-		ui_err(hits == 0 ? "no session of yours has an id that begins "
-		    "with %s" : "several ids begin with %s", want);
+	return RC_OK;
+}
+
+static int
+find(struct conn *c, struct search *f)
+{
+	int rc = sessions_each(c, SESSIONS_MAX, match, f);
+
+	if (rc == RC_OK && f->hits != 1) {
+		ui_err(f->hits == 0 ? "no session of yours has an id that begins "
+		    "with %s" : "several ids begin with %s", f->want);
 		rc = RC_ERROR;
 	}
 	return rc;
@@ -73,7 +75,8 @@ int
 cmd_sessions(struct client *cl)
 {
 	const char *want = cl->args.nwords == 2 ? cl->args.words[1] : NULL;
-	struct m_c_session_end q = { .req = 0 };
+	struct search f = { .want = want };
+	struct m_c_session_end q;
 	struct msg m;
 	int rc;
 
@@ -88,9 +91,11 @@ cmd_sessions(struct client *cl)
 	}
 	rc = conn_open(&cl->conn, &cl->conf, &cl->server, cl->key);
 	if (rc == RC_OK)
-		rc = each(cl, want, q.session_id);
+		rc = want == NULL ? sessions_each(cl->conn, SESSIONS_MAX, show,
+		    NULL) : find(cl->conn, &f);
 	if (rc != RC_OK || want == NULL)
 		return rc;
+	memcpy(q.session_id, f.found, ID);
 	q.req = conn_request(cl->conn);
 	if ((rc = conn_send(cl->conn, MSG_c_session_end, &q)) != RC_OK ||
 	    (rc = conn_next(cl->conn, &m)) != RC_OK)

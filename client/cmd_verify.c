@@ -97,24 +97,16 @@ take_keys(const struct client *cl, struct verify_key *keys, size_t *n)
 int
 cmd_verify(struct client *cl)
 {
-	struct buf file = BUF_INIT(TRANSFER_MAX);
 	struct verify_key keys[KEYS_MAX];
 	struct wanted w = { .cl = cl };
 	struct verify v = { .keys = keys, .server = server_known, .say = say,
 	    .arg = &w };
 	struct transfer *t = NULL;
-	char err[256];
 	int rc;
 
 	rc = take_keys(cl, keys, &v.nkeys);
 	if (rc == RC_OK)
-		rc = transfer_read(cl->args.words[0], &file);
-	if (rc == RC_OK && (t = transfer_parse(buf_bytes(&file), err,
-	    sizeof(err))) == NULL) {
-		ui_err("%s: %s", cl->args.words[0], err);
-		rc = RC_ERROR;
-	}
-	buf_free(&file);
+		rc = transfer_load(cl->args.words[0], &t);
 	if (rc != RC_OK)
 		return rc;
 	verify_run(&v, t);

@@ -8,6 +8,7 @@
 #include "exits.h"
 #include "loop.h"
 #include "output.h"
+#include "sessions.h"
 #include "ui.h"
 
 #define SESSIONS_MAX	10000	/* that a server may list */
@@ -122,29 +123,27 @@ tell(struct client *cl, struct recover *r, struct seen *s, const char *hex)
 		    s->end.finish == FINISH_STOP ? "" : again);
 }
 
-/* Whether the session that was lost still goes on: 1, 0, or -1: not known. */
+struct lost {
+	const uint8_t	*id;
+	bool		 there;
+};
+
 static int
+is_it(const struct m_s_session *s, void *arg)
+{
+	struct lost *l = arg;
+
+	l->there |= memcmp(s->session_id, l->id, sizeof(s->session_id)) == 0;
+	return RC_OK;
+}
+
+/* Whether the session that was lost still goes on, as far as is known. */
+static bool
 goes_on(struct conn *c)
 {
-	struct m_c_sessions q = { .req = conn_request(c) };
-	struct msg m;
-	int rv = 0;
+	struct lost l = { .id = conn_before(c) };
 
-	if (conn_send(c, MSG_c_sessions, &q) != RC_OK)
-		return -1;
-	for (unsigned n = 0; n <= SESSIONS_MAX; n++) {
-		if (conn_next(c, &m) != RC_OK)
-			return -1;
-		if (m.type == MSG_s_done && m.u.s_done.req == q.req)
-			return rv;
-		if (m.type != MSG_s_session || m.u.s_session.req != q.req)
-			break;
-		if (memcmp(m.u.s_session.session_id, conn_before(c),
-		    sizeof(m.u.s_session.session_id)) == 0)
-			rv = 1;
-	}
-	(void)other_reply(c, &m, q.req);
-	return -1;
+	return sessions_each(c, SESSIONS_MAX, is_it, &l) == RC_OK && l.there;
 }
 
 static void
@@ -171,7 +170,7 @@ await_end(struct conn *c)
 {
 	uint64_t deadline_ms = mono_ms() + END_MS;
 
-	while (goes_on(c) == 1) {
+	while (goes_on(c)) {
 		if (mono_ms() >= deadline_ms) {
 			end_session(c);
 			break;

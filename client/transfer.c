@@ -132,8 +132,8 @@ check(struct transfer *t, char *err, size_t errlen)
 	return 0;
 }
 
-int
-transfer_read(const char *path, struct buf *b)
+static int
+read_file(const char *path, struct buf *b)
 {
 	bool in = strcmp(path, "-") == 0;
 	int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
@@ -156,6 +156,22 @@ transfer_read(const char *path, struct buf *b)
 		return RC_ERROR;
 	}
 	return RC_OK;
+}
+
+int
+transfer_load(const char *path, struct transfer **t)
+{
+	struct buf file = BUF_INIT(TRANSFER_MAX);
+	char err[256];
+	int rc = read_file(path, &file);
+
+	if (rc == RC_OK && (*t = transfer_parse(buf_bytes(&file), err,
+	    sizeof(err))) == NULL) {
+		ui_err("%s: %s", path, err);
+		rc = RC_ERROR;
+	}
+	buf_free(&file);
+	return rc;
 }
 
 struct transfer *

@@ -26,13 +26,16 @@
 
 struct transfer;
 
-/* Read a file, "-" for standard input; an exit code. */
-int transfer_read(const char *path, struct buf *b);
 /*
  * Parse and check a whole file; every message is within the bounds of
  * messages.def.  NULL with the reason in err.
  */
 struct transfer *transfer_parse(struct bytes file, char *err, size_t errlen);
+/*
+ * Read and parse a file, "-" for standard input: an exit code, and with RC_OK what
+ * it says in *t; else the user was told.
+ */
+int transfer_load(const char *path, struct transfer **t);
 void transfer_free(struct transfer *t);
 /* How many messages; at least one. */
 size_t transfer_count(const struct transfer *t);
