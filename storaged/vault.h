@@ -975,6 +975,8 @@ void conv_account(const struct vault *v, const struct conv *c,
 
 /* ---- vault_sweep.c ------------------------------------------------------ */
 
+/* The tombstone of a conversation, or NULL. */
+struct tomb *tomb_find(const struct vault *v, const uint8_t id[REC_ID]);
 /* A tombstone that the engine has. */
 struct tomb *tomb_add(struct vault *v, const uint8_t id[REC_ID],
     uint32_t epoch);

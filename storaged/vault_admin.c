@@ -294,15 +294,21 @@ log_level(struct admin *a, const struct m_av_log_level *m)
 	tell_monitor(a, MSG_ctl_ask_level, &ask, "done");
 }
 
+uint32_t
+admin_ask_id(struct admin *a)
+{
+	if (++a->v->status_id == 0)
+		a->v->status_id = 1;
+	return a->status_id = a->v->status_id;
+}
+
 /* The monitor reads the configuration; what it says of it ends the command. */
 static void
 reload_ask(struct admin *a)
 {
 	struct m_ctl_reload_ask m = { .uid = a->uid };
 
-	if (++a->v->status_id == 0)
-		a->v->status_id = 1;
-	m.id = a->status_id = a->v->status_id;
+	m.id = admin_ask_id(a);
 	if (chan_send(a->v->role->ctl, MSG_ctl_reload_ask, &m, -1) == -1)
 		log_err("the monitor is gone");
 }

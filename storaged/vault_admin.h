@@ -36,6 +36,8 @@ __attribute__((format(printf, 3, 4)))
 void admin_end(struct admin *a, bool ok, const char *fmt, ...);
 /* Nothing is to come for it any more: free it if its channel has ended. */
 void admin_release(struct admin *a);
+/* A number for what the monitor is asked; its answer finds a by that. */
+uint32_t admin_ask_id(struct admin *a);
 /* The user with this name, or NULL: then the command has ended. */
 struct user *admin_user(struct admin *a, struct bytes name);
 /*

@@ -160,9 +160,7 @@ admin_status(struct admin *a, bool metrics)
 {
 	struct m_ctl_status m;
 
-	if (++a->v->status_id == 0)
-		a->v->status_id = 1;
-	m.id = a->status_id = a->v->status_id;
+	m.id = admin_ask_id(a);
 	a->metrics = metrics;
 	if (chan_send(a->v->role->ctl, MSG_ctl_status, &m, -1) == -1)
 		log_err("the monitor is gone");

@@ -24,8 +24,8 @@ struct sweep {
 	struct loop_timer	*timer;		/* after a failure */
 };
 
-static struct tomb *
-tomb_find(struct vault *v, const uint8_t id[REC_ID])
+struct tomb *
+tomb_find(const struct vault *v, const uint8_t id[REC_ID])
 {
 	struct tomb *t;
 

@@ -86,17 +86,6 @@ verify_end(struct verify *f)
 
 /* ---- every record ---------------------------------------------------------- */
 
-static bool
-is_tomb(const struct vault *v, const uint8_t id[REC_ID])
-{
-	const struct tomb *t;
-
-	LIST_FOREACH(t, &v->tombs, link)
-		if (memcmp(t->id, id, REC_ID) == 0)
-			return true;
-	return false;
-}
-
 /* Whether what belongs to a conversation belongs to one that there is. */
 static bool
 has_owner(const struct verify *f, const struct kv_row *row)
@@ -124,7 +113,7 @@ has_owner(const struct verify *f, const struct kv_row *row)
 	if (r != 0)
 		return false;
 	if ((c = conv_find(f->v, id)) == NULL)
-		return row->key.p[0] == REC_MSG && is_tomb(f->v, id);
+		return row->key.p[0] == REC_MSG && tomb_find(f->v, id) != NULL;
 	if (row->key.p[0] == REC_MSG)
 		return number >= 1 && number <= c->last;
 	return memcmp(c->uid, uid, REC_ID) == 0 &&
