@@ -10,7 +10,6 @@
 #define DELTA_MAX_BYTES		16000		/* text of one delta */
 #define FLAG_NOSTORE		0x01		/* c_prompt.flags */
 
-
 void
 chat_free(struct chat *c)
 {
@@ -150,6 +149,17 @@ send_text(struct chan *llm, uint32_t rid, uint8_t kind, struct bytes text)
 	return 0;
 }
 
+/* What was asked: no other model will be, and what of it is stored was given. */
+static void
+let_go(struct chat *c)
+{
+	if (!c->started || fallback_waits(c))
+		return;
+	history_free(&c->history);
+	if (!c->waits)
+		buf_free(&c->prompt);
+}
+
 void
 chat_start(struct session *s, struct req *r)
 {
@@ -186,11 +196,8 @@ chat_start(struct session *s, struct req *r)
 		rv = send_text(c->llm->chan, r->rid, KIND_USER,
 		    buf_bytes(&c->prompt));
 	/* On failure the channel's end follows: chat_llm_lost(). */
-	if (rv == 0 && !fallback_waits(c)) {
-		history_free(&c->history);
-		if (!c->waits)
-			buf_free(&c->prompt);
-	}
+	if (rv == 0)
+		let_go(c);
 }
 
 /* Whether a prompt may be tried at all; else the client is told. */
@@ -426,8 +433,7 @@ chat_stored(struct session *s, struct req *r, const struct m_vs_stored *m)
 	if (c->waits) {
 		c->waits = false;
 		put(s, r, KIND_USER);
-		if (c->started && !fallback_waits(c))
-			buf_free(&c->prompt);
+		let_go(c);
 		return;
 	}
 	if (!c->stored) {
@@ -517,9 +523,7 @@ chat_said(struct chat *c)
 	if (c->some)
 		return;
 	c->some = true;
-	history_free(&c->history);
-	if (!c->waits)
-		buf_free(&c->prompt);
+	let_go(c);
 }
 
 int
