@@ -187,16 +187,12 @@ request(const struct wire_req *req, const char **why)
 static int
 take_call(struct wire *w, const json_t *block, bool whole)
 {
-	struct buf args = BUF_INIT(WIRE_BODY_MAX);
-	int rv;
+	const json_t *id = json_object_get(block, "id");
+	const json_t *name = json_object_get(block, "name");
 
-	if (whole && wire_dump(&args, json_object_get(block, "input")) == -1)
-		rv = wire_fail(w, "a call of a tool is too long");
-	else
-		rv = wire_tool(w, w->ncalls++, json_object_get(block, "id"),
-		    json_object_get(block, "name"), buf_bytes(&args));
-	buf_free(&args);
-	return rv;
+	return whole ? wire_whole_tool(w, id, name,
+	    json_object_get(block, "input")) :
+	    wire_tool(w, w->ncalls++, id, name, bytes_of(NULL, 0));
 }
 
 static int
@@ -205,8 +201,7 @@ take_input(struct wire *w, const json_t *delta)
 	const json_t *part = json_object_get(delta, "partial_json");
 
 	if (w->ncalls == 0 || !wire_text_or_none(part))
-		return wire_fail(w,
-		    "the model's server sent a malformed call of a tool");
+		return wire_bad_tool(w);
 	if (jsonin_text(part).n == 0)
 		return 0;
 	return wire_tool(w, w->ncalls - 1, NULL, NULL, jsonin_text(part));

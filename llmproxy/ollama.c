@@ -147,22 +147,17 @@ out:
 static int
 take_calls(struct wire *w, const json_t *list)
 {
-	struct buf args = BUF_INIT(WIRE_BODY_MAX);
 	const json_t *c, *f;
-	int rv = 0;
 
-	for (size_t i = 0; i < json_array_size(list) && rv == 0; i++) {
+	for (size_t i = 0; i < json_array_size(list); i++) {
 		c = json_array_get(list, i);
 		f = json_object_get(c, "function");
-		buf_reset(&args);
-		if (wire_dump(&args, json_object_get(f, "arguments")) == -1)
-			rv = wire_fail(w, "a call of a tool is too long");
-		else
-			rv = wire_tool(w, w->ncalls++, json_object_get(c, "id"),
-			    json_object_get(f, "name"), buf_bytes(&args));
+		if (wire_whole_tool(w, json_object_get(c, "id"),
+		    json_object_get(f, "name"),
+		    json_object_get(f, "arguments")) == -1)
+			return -1;
 	}
-	buf_free(&args);
-	return rv;
+	return 0;
 }
 
 static int

@@ -135,8 +135,7 @@ take_calls(struct wire *w, const json_t *list)
 		f = json_object_get(c, "function");
 		index = json_object_get(c, "index");
 		if (!wire_text_or_none(json_object_get(f, "arguments")))
-			return wire_fail(w, "the model's server sent a "
-			    "malformed call of a tool");
+			return wire_bad_tool(w);
 		if (wire_tool(w, json_is_integer(index) ?
 		    json_integer_value(index) : (json_int_t)i,
 		    json_object_get(c, "id"), json_object_get(f, "name"),

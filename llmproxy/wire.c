@@ -116,6 +116,28 @@ wire_reasoning(struct wire *w, struct bytes t)
 }
 
 int
+wire_bad_tool(struct wire *w)
+{
+	return wire_fail(w,
+	    "the model's server sent a malformed call of a tool");
+}
+
+int
+wire_whole_tool(struct wire *w, const json_t *id, const json_t *name,
+    const json_t *args)
+{
+	struct buf text = BUF_INIT(WIRE_BODY_MAX);
+	int rv;
+
+	if (wire_dump(&text, args) == -1)
+		rv = wire_fail(w, "a call of a tool is too long");
+	else
+		rv = wire_tool(w, w->ncalls++, id, name, buf_bytes(&text));
+	buf_free(&text);
+	return rv;
+}
+
+int
 wire_tool(struct wire *w, json_int_t index, const json_t *id,
     const json_t *name, struct bytes args)
 {
@@ -126,8 +148,7 @@ wire_tool(struct wire *w, json_int_t index, const json_t *id,
 	    n.n > ITEM_NAME_MAX || !wire_text_or_none(id) ||
 	    !wire_text_or_none(name) || !bytes_utf8(i) || !bytes_utf8(n) ||
 	    !bytes_utf8(args))
-		return wire_fail(w,
-		    "the model's server sent a malformed call of a tool");
+		return wire_bad_tool(w);
 	w->tool_calls = w->delivered = true;
 	do {
 		piece = bytes_of(args.p, args.n < WIRE_DELTA_MAX ? args.n :

@@ -68,6 +68,11 @@ void wire_reasoning(struct wire *w, struct bytes t);
  */
 int wire_tool(struct wire *w, json_int_t index, const json_t *id,
     const json_t *name, struct bytes args);
+/* The same of a call that is whole, args any value, without a number of its own. */
+int wire_whole_tool(struct wire *w, const json_t *id, const json_t *name,
+    const json_t *args);
+/* wire_fail(): a call that is none. */
+int wire_bad_tool(struct wire *w);
 /* The server broke the protocol: sets w->error and returns -1. */
 int wire_fail(struct wire *w, const char *message);
 /*
