@@ -189,6 +189,17 @@ service_pids() {
 	done
 }
 
+# session_pid USER: the pid of a session worker of that user, if there is one.
+session_pid() {
+	for _p in $(service_pids); do
+		if tr '\0' ' ' <"/proc/$_p/cmdline" 2>/dev/null |
+		    grep -q "^cloisterd: session $1 "; then
+			echo "$_p"
+			return
+		fi
+	done
+}
+
 # Whether every process in $BEFORE, an earlier service_pids, has ended.
 gone() {
 	for _p in $BEFORE; do

@@ -199,7 +199,8 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=provider \
     -addext "subjectAltName=IP:$OUTSIDE_ADDR" -keyout "$T/tls.key" \
     -out "$T/tls.pem" 2>/dev/null
 API_KEY=sk-of-the-provider
-outside "$B/standin" --address "$OUTSIDE_ADDR" --key "$API_KEY" \
+# As outside() does, but so that $! is the program, to be ended with the test.
+nsenter -t "$OUTSIDE_PID" -n -- "$B/standin" --address "$OUTSIDE_ADDR" --key "$API_KEY" \
     --tls "$T/tls.pem" "$T/tls.key" >"$T/standin.out" 2>&1 &
 PIDS="$PIDS $!"
 wait_for grep -q '^listening' "$T/standin.out" || {

@@ -68,16 +68,6 @@ peer_stop() {
 	wait "$PEER" || :
 }
 
-session_pid() {	# user
-	for _p in $(service_pids); do
-		if tr '\0' ' ' <"/proc/$_p/cmdline" 2>/dev/null |
-		    grep -q "^cloisterd: session $1 "; then
-			echo "$_p"
-			return
-		fi
-	done
-}
-
 # ---- users ------------------------------------------------------------------
 
 # What goes wrong in it is an event that is missing.

@@ -44,16 +44,6 @@ t() {
 	fi
 }
 
-session_pid() {	# user
-	for _p in $(service_pids); do
-		if tr '\0' ' ' <"/proc/$_p/cmdline" 2>/dev/null |
-		    grep -q "^cloisterd: session $1 "; then
-			echo "$_p"
-			return
-		fi
-	done
-}
-
 service_new
 standin_start --delay-ms 20
 URL=http://127.0.0.1:$UPSTREAM_PORT/v1

@@ -37,16 +37,6 @@ worker_gone() {
 	! kill -0 "$WORKER" 2>/dev/null
 }
 
-session_pid() {	# user
-	for _p in $(service_pids); do
-		if tr '\0' ' ' <"/proc/$_p/cmdline" 2>/dev/null |
-		    grep -q "^cloisterd: session $1 "; then
-			echo "$_p"
-			return
-		fi
-	done
-}
-
 # ended WHAT NAME asks|stays STATUS TEXT: the worker ends; the client asks once
 # more or not, ends with the status, and has said the text.  How long it took is
 # printed: within a second, on a machine that does nothing else.

@@ -8,20 +8,6 @@
 
 static uint64_t ask_id;
 
-/* Let the session use a model. */
-static void
-open_model(struct rig *r, struct pair *p, const char *model)
-{
-	struct m_sv_open_model om = { .req = 2, .model = bytes_str(model) };
-	struct msg m;
-
-	assert_int_equal(chan_send(p->sess, MSG_sv_open_model, &om, -1), 0);
-	expect(r, r->llm, MSG_vl_grant, &m);
-	close(m.fd);
-	expect(r, p->sess, MSG_vs_open_model, &m);
-	close(m.fd);
-}
-
 /* What the vault says to a request: its code; text and hint in said. */
 static char said[1024];
 
@@ -94,8 +80,8 @@ begin(struct rig *r, struct pair *p)
 	rig_new(r);
 	user_new(r, "alice", &alice);
 	login(r, p, &alice, "alice");
-	open_model(r, p, "small");
-	open_model(r, p, "big");
+	open_model(r, p, "small", 0);
+	open_model(r, p, "big", 0);
 }
 
 static size_t
@@ -133,7 +119,7 @@ tokens(void **state)
 	/* After a restart the same. */
 	restart(&r, &p);
 	r.v->budget.tokens_day = 100;
-	open_model(&r, &p, "big");
+	open_model(&r, &p, "big", 0);
 	assert_int_equal(may(&r, p.n, "big"), ERR_LIMIT);
 	/* The month is over later than the day. */
 	r.v->budget.tokens_month = 90;
@@ -244,7 +230,7 @@ after_the_session(void **state)
 	assert_int_equal(may(&r, n, "small"), 0);
 	restart(&r, &p);		/* the question is forgotten */
 	assert_int_equal(r.v->nasked[0], 0);
-	open_model(&r, &p, "small");
+	open_model(&r, &p, "small", 0);
 	n = p.n;
 	assert_int_equal(may(&r, n, "small"), 0);
 	pair_close(&p);
@@ -299,7 +285,7 @@ days(void **state)
 	restart(&r, &p);
 	budget_used(user_by_name(r.v, "alice"), &day, &month);
 	assert_true(day == 0 && month == 0);
-	open_model(&r, &p, "small");
+	open_model(&r, &p, "small", 0);
 	use(&r, p.n, "small", 5);
 	restart(&r, &p);
 	budget_used(user_by_name(r.v, "alice"), &day, &month);

@@ -182,7 +182,6 @@ deadly(struct rig *r, struct chan *c, enum msg_type type, const void *body)
 static void
 usage_without_a_grant(void **state)
 {
-	struct m_sv_open_model om = { .req = 2 };
 	struct m_lv_usage u = { .id = 1, .req = 2, .finish = 1,
 	    .prompt_tokens = 3, .model = bytes_str("small") };
 	struct m_lv_ask q = { .id = 1, .model = bytes_str("small") };
@@ -200,11 +199,7 @@ usage_without_a_grant(void **state)
 	q.n = p.n + 1000;
 	deadly(&r, r.llm, MSG_lv_ask, &q);
 	assert_int_equal(r.v->answers, 0);
-	assert_int_equal(chan_send(p.sess, MSG_sv_open_model, &om, -1), 0);
-	expect(&r, r.llm, MSG_vl_grant, &m);
-	close(m.fd);
-	expect(&r, p.sess, MSG_vs_open_model, &m);
-	close(m.fd);
+	open_model(&r, &p, "", 0);
 	q.n = p.n;
 	assert_int_equal(chan_send(r.llm, MSG_lv_ask, &q, -1), 0);
 	expect(&r, r.llm, MSG_vl_may, &m);
@@ -513,14 +508,8 @@ bounded_answers(void **state)
 	/* So many models a minute. */
 	for (int i = 0; i < 2; i++)	/* two sessions have ended */
 		expect(&r, r.llm, MSG_vl_revoke, &m);
-	for (int i = 0; i < VAULT_GRANTS_MAX; i++) {
-		assert_int_equal(chan_send(p.sess, MSG_sv_open_model, &om, -1),
-		    0);
-		expect(&r, r.llm, MSG_vl_grant, &m);
-		close(m.fd);
-		expect(&r, p.sess, MSG_vs_open_model, &m);
-		close(m.fd);
-	}
+	for (int i = 0; i < VAULT_GRANTS_MAX; i++)
+		open_model(&r, &p, "", 0);
 	assert_int_equal(chan_send(p.sess, MSG_sv_open_model, &om, -1), 0);
 	expect_error(&r, &p, 2, ERR_OVERLOADED);
 	r.v->nllm = 0;		/* a model of a provider that is not there */

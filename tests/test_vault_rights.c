@@ -126,23 +126,6 @@ limits(void **state)
 	rig_free(&r);
 }
 
-static void
-open_model(struct rig *r, struct pair *p, const char *model, unsigned code)
-{
-	struct m_sv_open_model q = { .req = 2, .model = bytes_str(model) };
-	struct msg m;
-
-	assert_int_equal(chan_send(p->sess, MSG_sv_open_model, &q, -1), 0);
-	if (code != 0) {
-		expect_error(r, p, 2, code);
-		return;
-	}
-	expect(r, r->llm, MSG_vl_grant, &m);
-	close(m.fd);
-	expect(r, p->sess, MSG_vs_open_model, &m);
-	close(m.fd);
-}
-
 /* What sv_models shows: "small" 1, "big" 2; with 4 and 8 for the default. */
 static unsigned
 offered(struct rig *r, struct pair *p)

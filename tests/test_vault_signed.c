@@ -182,7 +182,6 @@ static void
 ask_signed(struct rig *r, struct pair *p, uint8_t conv[16])
 {
 	static const uint8_t session_id[32] = "a session";
-	struct m_sv_open_model om = { .req = 2 };
 	struct buf proof = BUF_INIT(PROOF_MAX);
 	struct msg m;
 
@@ -190,11 +189,7 @@ ask_signed(struct rig *r, struct pair *p, uint8_t conv[16])
 	chan_set_state(r->keyd, KEYD_VAULT_UP);
 	user_with(r, "alice", &alice, buf_bytes(&message_spki));
 	begin(r, p, session_id);
-	assert_int_equal(chan_send(p->sess, MSG_sv_open_model, &om, -1), 0);
-	expect(r, r->llm, MSG_vl_grant, &m);
-	close(m.fd);
-	expect(r, p->sess, MSG_vs_open_model, &m);
-	close(m.fd);
+	open_model(r, p, "", 0);
 	memset(conv, 0, 16);
 	make(&proof, r, session_id, 1, "question", 0);
 	put_signed(p, conv, 1, "question", buf_bytes(&proof));

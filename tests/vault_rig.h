@@ -532,6 +532,26 @@ expect_error(struct rig *r, struct pair *p, uint32_t req, unsigned code)
 	assert_int_equal(m.u.vs_error.code, code);
 }
 
+/*
+ * Have the session ask for a model, "" the default one: with code 0 it may use it.
+ */
+static inline void
+open_model(struct rig *r, struct pair *p, const char *model, unsigned code)
+{
+	struct m_sv_open_model q = { .req = 2, .model = bytes_str(model) };
+	struct msg m;
+
+	assert_int_equal(chan_send(p->sess, MSG_sv_open_model, &q, -1), 0);
+	if (code != 0) {
+		expect_error(r, p, 2, code);
+		return;
+	}
+	expect(r, r->llm, MSG_vl_grant, &m);
+	close(m.fd);
+	expect(r, p->sess, MSG_vs_open_model, &m);
+	close(m.fd);
+}
+
 /* ---- what tests begin with --------------------------------------------------- */
 
 /* A vault with two users; alice has a conversation of two messages. */
