@@ -28,7 +28,7 @@ json() {
 
 # A session of alice's that stays; say TEXT asks in it, and waits for the answer.
 peer_start() {
-	rm -f "$T/fifo"
+	rm -f "$T/fifo" "$T/peer.out"
 	mkfifo "$T/fifo"
 	"$B/peer" "127.0.0.1:$PORT" "$T/alice/id_cloister" <"$T/fifo" \
 	    >"$T/peer.out" 2>&1 &

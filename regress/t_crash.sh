@@ -48,7 +48,7 @@ has_client() {
 # it is $CAUGHT then.  (SEGV would be a sanitizer's, which exits in order.)
 caught() {
 	CAUGHT=
-	rm -f "$T/hold"
+	rm -f "$T/hold" "$T/peer.out"
 	mkfifo "$T/hold"
 	CLOISTER_HOME="$T/alice" "$B/peer" --stop-after sh "127.0.0.1:$PORT" \
 	    "$T/alice/id_cloister" <"$T/hold" >"$T/peer.out" 2>&1 &

@@ -53,7 +53,7 @@ has() {	# event
 
 # peer_start NAME: a session that stays.
 peer_start() {
-	rm -f "$T/fifo"
+	rm -f "$T/fifo" "$T/peer.out"
 	mkfifo "$T/fifo"
 	"$B/peer" "127.0.0.1:$PORT" "$T/$1/id_cloister" <"$T/fifo" \
 	    >"$T/peer.out" 2>&1 &

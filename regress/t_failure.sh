@@ -19,7 +19,7 @@ as alice ask "acknowledged at first" >/dev/null
 
 # peer_start OPTION...: a session that can be stopped; its lines are fd 9.
 peer_start() {
-	rm -f "$T/hold"
+	rm -f "$T/hold" "$T/peer.out"
 	mkfifo "$T/hold"
 	CLOISTER_HOME="$T/alice" "$B/peer" "$@" "$T/alice/id_cloister" \
 	    <"$T/hold" >"$T/peer.out" 2>"$T/peer.err" &

@@ -75,7 +75,7 @@ same() {
 }
 
 hold_session() {
-	rm -f "$T/hold"
+	rm -f "$T/hold" "$T/peer.out"
 	mkfifo "$T/hold"
 	CLOISTER_HOME="$T/alice" "$B/peer" "127.0.0.1:$PORT" \
 	    "$T/alice/id_cloister" <"$T/hold" >"$T/peer.out" 2>&1 &

@@ -189,6 +189,7 @@ LIMITS=
 service_config
 service_start 7>&- 8>&-
 relay_start() {
+	rm -f "$T/relay.out"
 	"$B/relay" "$PORT" ${RELAY_PORT:-} >"$T/relay.out" 2>&1 &
 	RELAY=$!
 	PIDS="$PIDS $RELAY"

@@ -91,7 +91,7 @@ within() {
 
 # peer_start [OPTION...]: a session that tells its secrets; lines to fd 9.
 peer_start() {
-	rm -f "$T/hold"
+	rm -f "$T/hold" "$T/peer.out"
 	mkfifo "$T/hold"
 	CLOISTER_HOME="$T/alice" "$B/peer" "$@" "127.0.0.1:$PORT" \
 	    "$T/alice/id_cloister" <"$T/hold" >"$T/peer.out" \

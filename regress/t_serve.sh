@@ -31,6 +31,7 @@ service_start
 user_new alice
 
 serve() {
+	rm -f "$T/serve.out"	# what an earlier one said
 	CLOISTER_HOME="$T/alice" "$B/cloister" serve "$@" \
 	    >"$T/serve.out" 2>&1 &
 	SERVE=$!
