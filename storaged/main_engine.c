@@ -118,8 +118,12 @@ on_go(void)
 		fatalx("the store cannot be made in %s", self.dir);
 	kv = ((self.flags & START_CHECK) != 0 ? kv_restore : kv_open)(self.dir,
 	    NULL);
-	if (kv == NULL)
+	if (kv == NULL) {
+		/* The vault may be told to stop before it sees that it is alone. */
+		audit(EV_vault_refuse, 0, NULL, "the store in %s cannot be "
+		    "opened", self.dir);
 		fatalx("the store in %s cannot be opened", self.dir);
+	}
 	server = kvs_new(kv);
 	vault = role_link(&self, LINK_VAULT_ENGINE, 0, VAULT_ENGINE_UP, 0,
 	    on_request, on_closed, NULL);
